@@ -1,0 +1,1 @@
+"""The nodes of the pipeline and the plain code they call."""

@@ -1,0 +1,9 @@
+"""What went wrong through the user's input, as opposed to a fault of ours."""
+
+
+class InputError(Exception):
+    """Something the user gave cannot be used.
+
+    The message is one sentence that names what was given, what was expected and the way out.
+    It is shown to the user without a traceback; every other exception is a fault and keeps its own.
+    """

@@ -1,0 +1,175 @@
+"""The configuration of each node, as frozen values.
+
+`pipeline.config` composes these into the configuration of an experiment. They travel to a node as
+JSON in its exec properties and are parsed back there into the same objects.
+"""
+
+import difflib
+import re
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from components.models import registry
+
+SPLITS = ("train", "validation", "test")
+
+PositiveInt = Annotated[int, Field(gt=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class Settings(BaseModel):
+    """Strict, frozen settings that name the allowed keys when they meet an unknown one."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, hide_input_in_errors=False
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_unknown_key(cls, values: Any) -> Any:
+        if isinstance(values, dict):
+            for key in values:
+                if key not in cls.model_fields:
+                    raise PydanticCustomError("unknown_key", "{message}", _unknown_key(cls, key))
+        return values
+
+
+def _unknown_key(cls: type[Settings], key: object) -> dict[str, str]:
+    allowed = list(cls.model_fields)
+    close = difflib.get_close_matches(str(key), allowed, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return {"message": f"unknown key {key!r}; allowed: {', '.join(allowed)}{hint}"}
+
+
+def _custom_error(message: str) -> PydanticCustomError:
+    return PydanticCustomError("value", "{message}", {"message": message})
+
+
+class Splits(Settings):
+    """A TFDS split expression, such as `train[:90%]`, for each split of the pipeline."""
+
+    train: str
+    validation: str
+    test: str
+
+
+class SplitFractions(Settings):
+    """The share of the images that goes to each split; the three add up to 1."""
+
+    train: Fraction = 0.8
+    validation: Fraction = 0.1
+    test: Fraction = 0.1
+
+    @model_validator(mode="after")
+    def _add_up(self) -> Self:
+        total = self.train + self.validation + self.test
+        if abs(total - 1) > 1e-6:
+            raise _custom_error(f"the three fractions must add up to 1, not {total:g}")
+        return self
+
+
+class _Data(Settings):
+    max_corrupt_fraction: Fraction = 0.1
+
+
+class TfdsData(_Data):
+    """Any image classification data set of TensorFlow Datasets."""
+
+    source: Literal["tfds"]
+    dataset: Annotated[str, Field(min_length=1)]
+    data_dir: str | None = None
+    splits: Splits
+
+
+class ImageFolderData(_Data):
+    """`path/{train,validation,test}/CLASS/*` or `path/CLASS/*`, the latter split by fractions."""
+
+    source: Literal["image_folder"]
+    path: Annotated[str, Field(min_length=1)]
+    split_fractions: SplitFractions = SplitFractions()
+
+
+class DigitsData(_Data):
+    """The 1,797 handwritten digits of 8x8 pixels that come with scikit-learn."""
+
+    source: Literal["digits"]
+    split_fractions: SplitFractions = SplitFractions(train=0.6, validation=0.2, test=0.2)
+
+
+DataSettings = Annotated[TfdsData | ImageFolderData | DigitsData, Field(discriminator="source")]
+
+
+class ImageSettings(Settings):
+    """The size, in pixels, and the channels of the images that the models see."""
+
+    height: PositiveInt
+    width: PositiveInt
+    channels: Literal[1, 3]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """`(height, width, channels)`."""
+        return self.height, self.width, self.channels
+
+
+class ModelSettings(Settings):
+    """An architecture and how it is trained."""
+
+    architecture: str
+    epochs: PositiveInt
+    batch_size: PositiveInt
+    learning_rate: Annotated[float, Field(gt=0)]
+
+    @field_validator("architecture")
+    @classmethod
+    def _known_architecture(cls, name: str) -> str:
+        problem = registry.find_problem(name)
+        if problem:
+            raise _custom_error(problem)
+        return name
+
+
+class HardwareSettings(Settings):
+    """What training runs on: the numeric precision and the distribution over GPUs.
+
+    `precision` is a Keras dtype policy; `mirrored` spreads each batch over all GPUs of the machine.
+    """
+
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    strategy: Literal["single", "mirrored"] = "single"
+
+
+class DistillationSettings(Settings):
+    """One distilled student: a name, a method, and the method's hyper-parameters.
+
+    `student_loss_weight` weighs the student's own loss on the labels: 0 is pure distillation, 1 is
+    supervised training.
+    """
+
+    name: str
+    method: Literal["kd"] = "kd"
+    temperature: Annotated[float, Field(gt=0)] = 4.0
+    student_loss_weight: Fraction = 0.1
+
+    @field_validator("name")
+    @classmethod
+    def _usable_name(cls, name: str) -> str:
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name):
+            raise _custom_error("must start with a letter and hold only letters, digits, '_' and '-'")
+        if name.lower() in ("teacher", "scratch"):
+            raise _custom_error("is the name of another model of the comparison; choose another")
+        return name
+
+
+class EvaluationSettings(Settings):
+    """What the candidate student must reach on the test split to be blessed."""
+
+    min_accuracy: Fraction = 0.0
+
+
+class PushSettings(Settings):
+    """Where a blessed student goes; None is inside the workspace."""
+
+    directory: str | None = None

@@ -1,0 +1,5 @@
+"""Lets Beam's remote workers install the project; everything is said in pyproject.toml."""
+
+from setuptools import setup
+
+setup()
