@@ -141,6 +141,20 @@ class HardwareSettings(Settings):
     strategy: Literal["single", "mirrored"] = "single"
 
 
+class TrainingJob(Settings):
+    """All that a node that trains one model needs to be told.
+
+    `code_fingerprint` takes part in nothing: it tells the cache when the architecture's code changed.
+    """
+
+    name: str
+    model: ModelSettings
+    image: ImageSettings
+    hardware: HardwareSettings
+    seed: int
+    code_fingerprint: str = ""
+
+
 class DistillationSettings(Settings):
     """One distilled student: a name, a method, and the method's hyper-parameters.
 

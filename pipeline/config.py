@@ -96,6 +96,8 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[object] = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue  # PyYAML refuses it.
             if key.value in seen:
                 line = key.start_mark.line + 1
                 raise ConfigError(f"line {line}: the key {key.value!r} is given twice; keep one of them")

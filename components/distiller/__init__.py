@@ -1,0 +1,1 @@
+"""Distiller: trains a student on what the teacher said."""

@@ -1,0 +1,1 @@
+"""The Evaluator node: measures every model on the test split and decides."""

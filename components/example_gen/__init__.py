@@ -1,0 +1,1 @@
+"""ExampleGen: from a source of images to tf.Examples in three splits."""

@@ -1,0 +1,1 @@
+"""ExampleValidator: stops the run where the data does not match its schema."""

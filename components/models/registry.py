@@ -85,9 +85,10 @@ def _defines(path: pathlib.Path, name: str) -> bool:
     for node in body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name:
             return True
-        if isinstance(node, ast.ImportFrom | ast.Import):
-            if any(alias.name == "*" or (alias.asname or alias.name) == name for alias in node.names):
-                return True
+        if isinstance(node, ast.ImportFrom | ast.Import) and any(
+            alias.name == "*" or (alias.asname or alias.name) == name for alias in node.names
+        ):
+            return True
         if isinstance(node, ast.Assign) and any(
             isinstance(target, ast.Name) and target.id == name for target in node.targets
         ):

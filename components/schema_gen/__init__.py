@@ -1,0 +1,1 @@
+"""SchemaGen: what an example must look like, class names included."""

@@ -1,0 +1,1 @@
+"""TeacherPredictions: what the teacher says of every training example, stored once."""

@@ -1,0 +1,1 @@
+"""Teacher and Scratch: TFX Trainers over the shared training loop."""

@@ -1,0 +1,1 @@
+"""Transform: from encoded images to packed pixels, once."""

@@ -1,0 +1,46 @@
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+UV_VERSION := 0.13.9
+VENV := .venv
+INSTALLED := $(VENV)/.installed
+
+.PHONY: demo test lint format lock pipeline.yaml clean install
+
+demo: $(INSTALLED)  ## Run the whole pipeline on scikit-learn's digits.
+	$(VENV)/bin/distill run configs/digits.yaml
+
+test: $(INSTALLED)  ## Run the test suite.
+	$(VENV)/bin/python -m pytest
+
+lint: $(INSTALLED)  ## Check style and types.
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+
+format: $(INSTALLED)  ## Rewrite the code in the project's style.
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+install: $(INSTALLED)  ## Set up the virtual environment.
+
+lock: $(VENV)/bin/uv  ## Resolve the dependencies of pyproject.toml anew.
+	$(VENV)/bin/uv pip compile pyproject.toml --group dev --python-version 3.11 \
+		--python-platform x86_64-manylinux_2_28 --generate-hashes --no-emit-index-url \
+		--custom-compile-command "make lock" --upgrade --quiet --output-file requirements.lock
+
+pipeline.yaml: $(INSTALLED)  ## Compile the committed Kubeflow pipeline.
+	$(VENV)/bin/distill compile configs/digits.yaml --output pipeline.yaml
+
+clean:  ## Remove the virtual environment, the runs and every cache.
+	rm -rf $(VENV) runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/bin/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
+		|| { echo "Python 3.11 is needed; say where it is: make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet uv==$(UV_VERSION)
+
+$(INSTALLED): $(VENV)/bin/uv requirements.lock pyproject.toml setup.py
+	$(VENV)/bin/uv pip sync --python $(VENV)/bin/python --require-hashes --compile-bytecode requirements.lock
+	$(VENV)/bin/uv pip install --python $(VENV)/bin/python --no-deps --no-build-isolation --editable .
+	touch $@

@@ -1,0 +1,75 @@
+"""The Distiller node."""
+
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.types import BaseChannel, Channel, component_spec, standard_artifacts
+
+from components.artifacts import TeacherPredictions
+from components.distiller.executor import Executor
+from components.settings import DistillationSettings, TrainingJob
+
+
+class DistillerSpec(component_spec.ComponentSpec):
+    """Inputs, outputs and parameters of the node."""
+
+    INPUTS = {
+        "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
+        "transform_graph": component_spec.ChannelParameter(type=standard_artifacts.TransformGraph),
+        "schema": component_spec.ChannelParameter(type=standard_artifacts.Schema),
+        "statistics": component_spec.ChannelParameter(type=standard_artifacts.ExampleStatistics),
+        "teacher": component_spec.ChannelParameter(type=standard_artifacts.Model),
+        "teacher_predictions": component_spec.ChannelParameter(type=TeacherPredictions),
+    }
+    OUTPUTS = {
+        "model": component_spec.ChannelParameter(type=standard_artifacts.Model),
+        "model_run": component_spec.ChannelParameter(type=standard_artifacts.ModelRun),
+    }
+    PARAMETERS = {
+        "job": component_spec.ExecutionParameter(type=str),
+        "distillation": component_spec.ExecutionParameter(type=str),
+    }
+
+
+class Distiller(base_component.BaseComponent):
+    """Trains a student on the stored predictions of its teacher and on the labels."""
+
+    SPEC_CLASS = DistillerSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+
+    def __init__(
+        self,
+        *,
+        job: TrainingJob,
+        distillation: DistillationSettings,
+        examples: BaseChannel,
+        transform_graph: BaseChannel,
+        schema: BaseChannel,
+        statistics: BaseChannel,
+        teacher: BaseChannel,
+        teacher_predictions: BaseChannel,
+    ) -> None:
+        """Wires the node.
+
+        Args:
+          job: The student and how it is trained.
+          distillation: The method and its hyper-parameters.
+          examples: The transformed examples.
+          transform_graph: The graph that transformed them.
+          schema: The schema, which holds the class names.
+          statistics: The statistics, which hold the number of examples.
+          teacher: The teacher; its fingerprint must be that of the predictions.
+          teacher_predictions: Its logits for the training split.
+        """
+        super().__init__(
+            DistillerSpec(
+                job=job.model_dump_json(),
+                distillation=distillation.model_dump_json(),
+                examples=examples,
+                transform_graph=transform_graph,
+                schema=schema,
+                statistics=statistics,
+                teacher=teacher,
+                teacher_predictions=teacher_predictions,
+                model=Channel(type=standard_artifacts.Model),
+                model_run=Channel(type=standard_artifacts.ModelRun),
+            )
+        )

@@ -1,0 +1,62 @@
+"""Runs the Distiller node."""
+
+from typing import Any
+
+from tfx.components.statistics_gen import stats_artifact_utils
+from tfx.dsl.components.base import base_executor
+from tfx.types import Artifact, artifact_utils
+from tfx.utils import io_utils
+
+from components.distiller.objective import KnowledgeDistillation
+from components.settings import DistillationSettings, TrainingJob
+from components.teacher_predictions.store import fingerprint_teacher, open_predictions
+from components.trainer.adapter import example_files, keras_file, train
+
+
+class Executor(base_executor.BaseExecutor):
+    """Distils a student from stored predictions."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[Artifact]],
+        output_dict: dict[str, list[Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Writes the `model` and the `model_run` of the student.
+
+        Raises:
+          InputError: The predictions are not of this teacher, or not of these examples.
+        """
+        self._log_startup(input_dict, output_dict, exec_properties)
+        inputs = {key: artifact_utils.get_single_instance(artifacts) for key, artifacts in input_dict.items()}
+        distillation = DistillationSettings.model_validate_json(exec_properties["distillation"])
+        num_examples = _count_examples(inputs["statistics"])
+        training_uri = artifact_utils.get_split_uri([inputs["examples"]], "train")
+        train(
+            TrainingJob.model_validate_json(exec_properties["job"]),
+            objective=KnowledgeDistillation(
+                temperature=distillation.temperature, student_loss_weight=distillation.student_loss_weight
+            ),
+            training_uri=training_uri,
+            validation_uri=artifact_utils.get_split_uri([inputs["examples"]], "validation"),
+            num_examples=num_examples,
+            schema_file=io_utils.get_only_uri_in_dir(inputs["schema"].uri),
+            transform_graph=inputs["transform_graph"].uri,
+            model_uri=artifact_utils.get_single_uri(output_dict["model"]),
+            model_run_uri=artifact_utils.get_single_uri(output_dict["model_run"]),
+            prediction_files=open_predictions(
+                inputs["teacher_predictions"].uri,
+                teacher_fingerprint=fingerprint_teacher(keras_file(inputs["teacher"].uri)),
+                num_examples=num_examples["train"],
+                example_files=example_files(training_uri),
+            ),
+        )
+
+
+def _count_examples(statistics: Artifact) -> dict[str, int]:
+    """Returns the number of examples in each split."""
+    splits = artifact_utils.decode_split_names(statistics.split_names)
+    return {
+        split: stats_artifact_utils.load_statistics(statistics, split).proto().datasets[0].num_examples
+        for split in splits
+    }

@@ -1,0 +1,98 @@
+"""The Evaluator node."""
+
+import json
+from collections.abc import Mapping
+
+from tfx.dsl.components.base import base_beam_component, executor_spec
+from tfx.types import BaseChannel, Channel, component_spec, standard_artifacts
+
+from components.evaluator.executor import Executor, model_key, run_key
+from components.settings import EvaluationSettings
+
+
+class EvaluatorSpec(component_spec.ComponentSpec):
+    """Inputs, outputs and parameters of the node, but for the students, whose number varies."""
+
+    INPUTS = {
+        "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
+        "schema": component_spec.ChannelParameter(type=standard_artifacts.Schema),
+        "teacher": component_spec.ChannelParameter(type=standard_artifacts.Model),
+        "teacher_run": component_spec.ChannelParameter(type=standard_artifacts.ModelRun),
+        "scratch": component_spec.ChannelParameter(type=standard_artifacts.Model),
+        "scratch_run": component_spec.ChannelParameter(type=standard_artifacts.ModelRun),
+    }
+    OUTPUTS = {
+        "evaluation": component_spec.ChannelParameter(type=standard_artifacts.ModelEvaluation),
+        "blessing": component_spec.ChannelParameter(type=standard_artifacts.ModelBlessing),
+        "model": component_spec.ChannelParameter(type=standard_artifacts.Model),
+    }
+    PARAMETERS = {
+        "evaluation_settings": component_spec.ExecutionParameter(type=str),
+        "students": component_spec.ExecutionParameter(type=str),
+    }
+
+
+class Evaluator(base_beam_component.BaseBeamComponent):
+    """Measures teacher, scratch and every distilled student on the test split, and blesses or not.
+
+    Its `model` is a copy of the candidate, the distilled student that is best on the validation split:
+    Pusher takes one fixed channel, and which student is the candidate is known only after training.
+    """
+
+    SPEC_CLASS = EvaluatorSpec
+    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
+
+    def __init__(
+        self,
+        *,
+        examples: BaseChannel,
+        schema: BaseChannel,
+        teacher: BaseChannel,
+        teacher_run: BaseChannel,
+        scratch: BaseChannel,
+        scratch_run: BaseChannel,
+        students: Mapping[str, tuple[BaseChannel, BaseChannel]],
+        evaluation: EvaluationSettings,
+    ) -> None:
+        """Wires the node.
+
+        Args:
+          examples: The transformed examples, of which only the test split is read.
+          schema: The schema, which holds the class names.
+          teacher: The teacher's model.
+          teacher_run: Its history.
+          scratch: The student trained without a teacher.
+          scratch_run: Its history.
+          students: The model and the history of each distilled student, by the distillation's name.
+          evaluation: What the candidate must reach.
+        """
+        models = {model_key(name): model for name, (model, _) in students.items()}
+        runs = {run_key(name): run for name, (_, run) in students.items()}
+        spec_class = _spec_class(models=list(models), runs=list(runs))
+        super().__init__(
+            spec_class(
+                examples=examples,
+                schema=schema,
+                teacher=teacher,
+                teacher_run=teacher_run,
+                scratch=scratch,
+                scratch_run=scratch_run,
+                **models,
+                **runs,
+                evaluation=Channel(type=standard_artifacts.ModelEvaluation),
+                blessing=Channel(type=standard_artifacts.ModelBlessing),
+                model=Channel(type=standard_artifacts.Model),
+                evaluation_settings=evaluation.model_dump_json(),
+                students=json.dumps(list(students)),
+            )
+        )
+
+
+def _spec_class(*, models: list[str], runs: list[str]) -> type[EvaluatorSpec]:
+    """Makes a specification with one input for each model and each history of a student."""
+    inputs = dict(EvaluatorSpec.INPUTS)
+    for key in models:
+        inputs[key] = component_spec.ChannelParameter(type=standard_artifacts.Model)
+    for key in runs:
+        inputs[key] = component_spec.ChannelParameter(type=standard_artifacts.ModelRun)
+    return type("EvaluatorSpec", (EvaluatorSpec,), {"INPUTS": inputs})

@@ -1,0 +1,84 @@
+"""What was ingested: the description beside the examples, and whether one can go on with it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from components.errors import InputError
+from components.example_gen.shards import Outcome
+
+FILE_NAME = "dataset.json"
+
+_NAMED = 5
+
+
+def describe(outcomes: Sequence[Outcome], *, class_names: Sequence[str]) -> dict[str, Any]:
+    """Describes a data set as it was written.
+
+    Args:
+      outcomes: What became of each shard, in any order.
+      class_names: The name of each class, in the order of the labels.
+
+    Returns:
+      The class names; and of each split the number of examples, and the id and the reason of all
+      that was left out.
+    """
+    splits: dict[str, Any] = {}
+    for outcome in sorted(outcomes, key=lambda outcome: outcome.path):
+        split = splits.setdefault(outcome.split, {"examples": 0, "skipped": []})
+        split["examples"] += outcome.examples
+        split["skipped"].extend({"id": name, "reason": reason} for name, reason in outcome.skipped)
+    return {"class_names": list(class_names), "splits": splits}
+
+
+def check(outcomes: Sequence[Outcome], *, splits: Sequence[str], max_corrupt_fraction: float) -> None:
+    """Refuses a data set that one cannot go on with.
+
+    Args:
+      outcomes: What became of each shard.
+      splits: The splits that must have examples.
+      max_corrupt_fraction: The share of the images of all splits together that may be undecodable.
+
+    Raises:
+      InputError: Too many images are corrupt, a split has no examples, or the training split has
+        fewer than two classes.
+    """
+    _check_corrupt(outcomes, max_corrupt_fraction)
+    counts = dict.fromkeys(splits, 0)
+    for outcome in outcomes:
+        counts[outcome.split] += outcome.examples
+    for split, count in counts.items():
+        if not count:
+            raise InputError(
+                f"The {split} split has no examples{_first_skipped(outcomes, split)}; add images."
+            )
+    _check_classes(outcomes, splits[0])
+
+
+def _check_corrupt(outcomes: Sequence[Outcome], limit: float) -> None:
+    corrupt = sum(outcome.corrupt for outcome in outcomes)
+    images = corrupt + sum(outcome.examples for outcome in outcomes)
+    if corrupt > limit * images:
+        raise InputError(
+            f"{corrupt} of the data set's {images} images ({corrupt / images:.1%}) cannot be used, more than "
+            f"data.max_corrupt_fraction allows ({limit:.1%}){_first_skipped(outcomes)}; mend or remove them, "
+            "or raise the limit."
+        )
+
+
+def _check_classes(outcomes: Sequence[Outcome], split: str) -> None:
+    labels = {label for outcome in outcomes if outcome.split == split for label in outcome.labels}
+    if len(labels) < 2:
+        raise InputError(
+            f"All examples of the {split} split are of one class; a classifier needs at least two."
+        )
+
+
+def _first_skipped(outcomes: Sequence[Outcome], split: str | None = None) -> str:
+    """Names the first few that were left out, of one split or of all."""
+    ordered = sorted(outcomes, key=lambda outcome: outcome.path)
+    skipped = [item for outcome in ordered if split in (None, outcome.split) for item in outcome.skipped]
+    if not skipped:
+        return ""
+    named = ", ".join(f"{name} ({reason})" for name, reason in skipped[:_NAMED])
+    more = f" and {len(skipped) - _NAMED} more" if len(skipped) > _NAMED else ""
+    return f": {named}{more}"

@@ -1,0 +1,92 @@
+"""Executor of ExampleGen."""
+
+import dataclasses
+import json
+from typing import Any
+
+import apache_beam as beam
+from pydantic import TypeAdapter
+from tfx import types
+from tfx.components.example_gen import base_example_gen_executor
+from tfx.components.util import examples_utils
+from tfx.dsl.io import fileio
+from tfx.proto import example_gen_pb2
+from tfx.types import artifact_utils, standard_component_specs
+
+from components.example_gen import dataset, shards, sources
+from components.example_gen.records import Source
+from components.settings import SPLITS, DataSettings
+
+DATA_KEY = "data"
+FINGERPRINT_KEY = "fingerprint"
+
+
+class Executor(base_example_gen_executor.BaseExampleGenExecutor):
+    """Reads a source of images through Beam, one element per shard.
+
+    TFX's own ExampleGens shuffle with random keys while they write. Here each shard is written where
+    it is read, so that the same data gives the same bytes.
+    """
+
+    def GetInputSourceToExamplePTransform(self) -> Any:
+        """Returns the transform that writes shards and gives what became of each."""
+        return _write_shards
+
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Writes the examples of all splits, and `dataset.json` once they are complete.
+
+        Args:
+          input_dict: Empty.
+          output_dict: `examples`, one artifact.
+          exec_properties: `data`, the settings of the data as JSON.
+
+        Raises:
+          InputError: The data set cannot be had, or cannot be used.
+        """
+        self._log_startup(input_dict, output_dict, exec_properties)
+        data = TypeAdapter(DataSettings).validate_json(exec_properties[DATA_KEY])
+        examples = artifact_utils.get_single_instance(output_dict[standard_component_specs.EXAMPLES_KEY])
+        examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
+        examples_utils.set_payload_format(examples, example_gen_pb2.PayloadFormat.FORMAT_TF_EXAMPLE)
+
+        source = sources.open_source(data)
+        source.prepare()
+        outcomes = self._write(source, examples)
+        dataset.check(outcomes, splits=SPLITS, max_corrupt_fraction=data.max_corrupt_fraction)
+        description = dataset.describe(outcomes, class_names=source.class_names)
+        with fileio.open(f"{examples.uri}/{dataset.FILE_NAME}", "w") as file:
+            file.write(json.dumps(description, indent=1))
+
+    def _write(self, source: Source, examples: types.Artifact) -> list[shards.Outcome]:
+        """Runs the Beam pipeline; what it learnt comes back by way of a file."""
+        tasks = []
+        for split in SPLITS:
+            folder = artifact_utils.get_split_uri([examples], split)
+            fileio.makedirs(folder)
+            tasks.extend(shards.plan(source, split=split, folder=folder))
+        report = f"{self._get_tmp_dir()}outcomes.json"
+        with self._make_beam_pipeline() as pipeline:
+            _ = (
+                pipeline
+                | "Shards" >> beam.Create(tasks)
+                | "Write" >> self.GetInputSourceToExamplePTransform()(source)
+                | "Gather" >> beam.combiners.ToList()
+                | "Report" >> beam.Map(_dump_outcomes, path=report)
+            )
+        with fileio.open(report) as file:
+            return [shards.Outcome(**outcome) for outcome in json.load(file)]
+
+
+@beam.ptransform_fn
+def _write_shards(tasks: beam.PCollection, source: Source) -> beam.PCollection:
+    return tasks | beam.Map(shards.write_shard, source=source)
+
+
+def _dump_outcomes(outcomes: list[shards.Outcome], *, path: str) -> None:
+    with fileio.open(path, "w") as file:
+        file.write(json.dumps([dataclasses.asdict(outcome) for outcome in outcomes]))

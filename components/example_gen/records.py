@@ -1,0 +1,76 @@
+"""What a source of labelled images hands over, and what it must be able to do."""
+
+import abc
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """An image as it was found, not yet decoded.
+
+    Attributes:
+      id: Names the image within its data set; unique, and the same in every run.
+      image: The encoded image.
+      label: The index of its class in the class names of the source.
+    """
+
+    id: str
+    image: bytes
+    label: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Skipped:
+    """Something that was found among the images and is left out.
+
+    Attributes:
+      id: Names it as a record would be named.
+      reason: Why, in a few words.
+      corrupt: Whether it should have been an image, as opposed to a file of another kind.
+    """
+
+    id: str
+    reason: str
+    corrupt: bool = False
+
+
+class Source(abc.ABC):
+    """A data set of labelled images in three splits: train, validation and test.
+
+    A source is small and can be pickled. It is read shard by shard, in any process.
+    """
+
+    @property
+    @abc.abstractmethod
+    def class_names(self) -> tuple[str, ...]:
+        """The name of each class, in the order of the labels."""
+
+    @abc.abstractmethod
+    def check(self) -> None:
+        """Refuses quickly, without loading any library, what can be seen to be wrong at once.
+
+        Raises:
+          InputError: The data set is not there, or cannot be split as asked.
+        """
+
+    @abc.abstractmethod
+    def fingerprint(self) -> str:
+        """Returns a short hash that changes with what lies behind the source."""
+
+    def prepare(self) -> None:
+        """Makes the data set ready to be read, fetching it where need be, and checks it.
+
+        Raises:
+          InputError: The data set cannot be had, or cannot be used.
+        """
+        self.check()
+
+    @abc.abstractmethod
+    def shards(self, split: str) -> Sequence[Any]:
+        """Returns the shards of a split: values that can be pickled and given to `read`."""
+
+    @abc.abstractmethod
+    def read(self, shard: Any) -> Iterator[Record | Skipped]:
+        """Reads one shard, in the same order every time."""

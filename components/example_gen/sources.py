@@ -1,0 +1,20 @@
+"""Opens the source of images that a configuration names. Importing this loads no other library."""
+
+from components.example_gen.digits import DigitsSource
+from components.example_gen.image_folder import ImageFolderSource
+from components.example_gen.records import Source
+from components.example_gen.tfds import TfdsSource
+from components.settings import DataSettings, ImageFolderData, TfdsData
+
+
+def open_source(data: DataSettings) -> Source:
+    """Returns the source of the images; nothing is read yet.
+
+    Args:
+      data: Which source, and how it is split.
+    """
+    if isinstance(data, TfdsData):
+        return TfdsSource(data.dataset, data.data_dir, data.splits.model_dump())
+    if isinstance(data, ImageFolderData):
+        return ImageFolderSource(data.path, data.split_fractions.model_dump())
+    return DigitsSource(data.split_fractions.model_dump())

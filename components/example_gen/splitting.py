@@ -1,0 +1,76 @@
+"""Divides examples into splits and shards, the same way in every run and on every machine."""
+
+import bisect
+import hashlib
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
+
+from components.errors import InputError
+
+_MAX_SHARDS = 8
+_MIN_SHARD_SIZE = 500
+
+T = TypeVar("T")
+
+
+def position(key: str) -> float:
+    """Places a key in [0, 1): evenly over many keys, and always at the same point."""
+    digest = hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+    return (int.from_bytes(digest[:8], "big") >> 11) / 2**53
+
+
+def assign(keys: Iterable[str], *, fractions: Mapping[str, float]) -> dict[str, list[str]]:
+    """Assigns each key to a split by its position alone.
+
+    A key keeps its split when others come or go.
+
+    Args:
+      keys: What to divide.
+      fractions: The share of each split; they add up to 1.
+
+    Returns:
+      The keys of each split, ordered by position: an order that knows nothing of classes.
+    """
+    sums = list(itertools.accumulate(fractions.values()))
+    bounds = [bound / sums[-1] for bound in sums]
+    names = list(fractions)
+    members: dict[str, list[str]] = {name: [] for name in names}
+    for key in sorted(keys, key=position):
+        members[names[bisect.bisect(bounds, position(key))]].append(key)
+    return members
+
+
+def check_none_empty(counts: Mapping[str, int], *, fractions: Mapping[str, float]) -> None:
+    """Refuses fractions that leave a split without images.
+
+    Args:
+      counts: The number of images in each split.
+      fractions: The share of each split that was asked for.
+
+    Raises:
+      InputError: A split has no image.
+    """
+    for split, count in counts.items():
+        if not count:
+            raise InputError(
+                f"data.split_fractions.{split}: got {fractions[split]:g}, which leaves none of the "
+                f"{sum(counts.values())} images to the {split} split; raise it or add images."
+            )
+
+
+def num_shards(num_examples: int) -> int:
+    """Returns into how many shards a split of so many examples is written."""
+    return max(1, min(_MAX_SHARDS, num_examples // _MIN_SHARD_SIZE))
+
+
+def in_shards(items: Sequence[T]) -> list[tuple[T, ...]]:
+    """Cuts a split into shards of nearly equal size, in order."""
+    return [tuple(items[start:stop]) for start, stop in shard_bounds(len(items))]
+
+
+def shard_bounds(num_examples: int) -> list[tuple[int, int]]:
+    """Returns the first example and the one after the last of each shard of a split."""
+    count = num_shards(num_examples)
+    cuts = [index * num_examples // count for index in range(count + 1)]
+    return list(itertools.pairwise(cuts))

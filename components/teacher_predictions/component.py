@@ -1,0 +1,47 @@
+"""The TeacherPredictions node."""
+
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.types import BaseChannel, Channel, component_spec, standard_artifacts
+
+from components.artifacts import TeacherPredictions
+from components.settings import ImageSettings
+from components.teacher_predictions.executor import Executor
+
+
+class TeacherPredictionsSpec(component_spec.ComponentSpec):
+    """Inputs, outputs and parameters of the node."""
+
+    INPUTS = {
+        "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
+        "teacher": component_spec.ChannelParameter(type=standard_artifacts.Model),
+    }
+    OUTPUTS = {"predictions": component_spec.ChannelParameter(type=TeacherPredictions)}
+    PARAMETERS = {"image": component_spec.ExecutionParameter(type=str)}
+
+
+class TeacherPredictor(base_component.BaseComponent):
+    """Runs the teacher once over the training split and stores its logits.
+
+    Distillations reuse them in every variant and epoch: changing a distillation's settings never runs
+    the teacher again.
+    """
+
+    SPEC_CLASS = TeacherPredictionsSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+
+    def __init__(self, *, examples: BaseChannel, teacher: BaseChannel, image: ImageSettings) -> None:
+        """Wires the node.
+
+        Args:
+          examples: The transformed examples.
+          teacher: The trained teacher.
+          image: The size of the images.
+        """
+        super().__init__(
+            TeacherPredictionsSpec(
+                examples=examples,
+                teacher=teacher,
+                image=image.model_dump_json(),
+                predictions=Channel(type=TeacherPredictions),
+            )
+        )

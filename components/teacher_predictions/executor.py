@@ -1,0 +1,36 @@
+"""Runs the TeacherPredictions node."""
+
+from typing import Any
+
+import keras
+from tfx.dsl.components.base import base_executor
+from tfx.types import Artifact, artifact_utils
+
+from components.settings import ImageSettings
+from components.teacher_predictions.store import fingerprint_teacher, write_predictions
+from components.trainer.adapter import example_files, keras_file
+
+# A forward pass gains nothing from larger batches on processors, and this one fits any GPU.
+_BATCH_SIZE = 128
+
+
+class Executor(base_executor.BaseExecutor):
+    """Stores the teacher's logits for the training split."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[Artifact]],
+        output_dict: dict[str, list[Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Writes the `predictions` of `teacher` for `examples`."""
+        self._log_startup(input_dict, output_dict, exec_properties)
+        teacher_file = keras_file(artifact_utils.get_single_uri(input_dict["teacher"]))
+        write_predictions(
+            keras.saving.load_model(teacher_file, compile=False, safe_mode=True),
+            teacher_fingerprint=fingerprint_teacher(teacher_file),
+            example_files=example_files(artifact_utils.get_split_uri(input_dict["examples"], "train")),
+            image_shape=ImageSettings.model_validate_json(exec_properties["image"]).shape,
+            batch_size=_BATCH_SIZE,
+            directory=artifact_utils.get_single_uri(output_dict["predictions"]),
+        )

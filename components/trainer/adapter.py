@@ -1,0 +1,79 @@
+"""From artifacts and settings to a training: what Teacher, Scratch and Distiller have in common."""
+
+from collections.abc import Mapping, Sequence
+
+import keras
+import tensorflow as tf
+from tensorflow_metadata.proto.v0 import schema_pb2
+from tfx.utils import io_utils, path_utils
+
+from components.schema_gen.schema import class_names
+from components.settings import TrainingJob
+from components.training.export import KERAS_FILE
+from components.training.job import Destination, TrainingData, train_and_export
+
+
+def example_files(split_uri: str) -> list[str]:
+    """Returns the files of a split of examples, in the order in which they are read."""
+    return sorted(tf.io.gfile.glob(f"{split_uri.rstrip('/*')}/*"))
+
+
+def keras_file(model_uri: str) -> str:
+    """Returns the path of the `.keras` file in a model artifact."""
+    return f"{model_uri}/{KERAS_FILE}"
+
+
+def train(
+    job: TrainingJob,
+    *,
+    objective: keras.losses.Loss,
+    training_uri: str,
+    validation_uri: str,
+    num_examples: Mapping[str, int],
+    schema_file: str,
+    transform_graph: str,
+    model_uri: str,
+    model_run_uri: str,
+    prediction_files: Sequence[str] = (),
+) -> None:
+    """Trains the model of a job and writes its `model` and `model_run` artifacts.
+
+    Args:
+      job: What to train.
+      objective: What to minimise.
+      training_uri: The training split of the transformed examples.
+      validation_uri: The validation split.
+      num_examples: Examples in each split, by the split's name.
+      schema_file: The schema, which holds the class names.
+      transform_graph: The Transform node's graph.
+      model_uri: Where the model goes.
+      model_run_uri: Where the history and the logs go.
+      prediction_files: The teacher's predictions for the training split, if the objective wants them.
+    """
+    schema = io_utils.parse_pbtxt_file(schema_file, schema_pb2.Schema())
+    train_and_export(
+        TrainingData(
+            training_files=example_files(training_uri),
+            num_training_examples=num_examples["train"],
+            validation_files=example_files(validation_uri),
+            num_validation_examples=num_examples["validation"],
+            image_shape=job.image.shape,
+            class_names=class_names(schema),
+            prediction_files=prediction_files,
+        ),
+        name=job.name,
+        architecture=job.model.architecture,
+        objective=objective,
+        epochs=job.model.epochs,
+        batch_size=job.model.batch_size,
+        learning_rate=job.model.learning_rate,
+        seed=job.seed,
+        precision=job.hardware.precision,
+        strategy=job.hardware.strategy,
+        transform_graph=transform_graph,
+        destination=Destination(
+            keras_file=keras_file(model_uri),
+            serving_dir=path_utils.serving_model_dir(model_uri),
+            run_dir=model_run_uri,
+        ),
+    )

@@ -1,0 +1,148 @@
+"""Reading transformed examples for training.
+
+The order of the training examples depends on the files, the seed and the epoch alone, never on what
+is read beside them: every student of one comparison sees the same batches in the same order.
+"""
+
+import math
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from components.transform.pixels import unpack_images
+
+# Memory that the shuffle buffer may take. Larger data sets are shuffled within a window of that size;
+# ExampleGen has already laid them out in an order that does not follow the classes.
+SHUFFLE_BYTES = 256 * 2**20
+
+ImageShape = tuple[int, int, int]
+Batch = tuple[tf.Tensor, dict[str, tf.Tensor]]
+
+
+def training_batches(
+    files: Sequence[str],
+    *,
+    num_examples: int,
+    image_shape: ImageShape,
+    batch_size: int,
+    seed: int,
+    epoch: tf.Variable,
+    prediction_files: Sequence[str] = (),
+    num_classes: int | None = None,
+) -> tf.data.Dataset:
+    """Reads the shuffled batches of an epoch.
+
+    Args:
+      files: GZIP TFRecord files of transformed examples.
+      num_examples: How many examples the files hold together.
+      image_shape: `(height, width, channels)`.
+      batch_size: Examples in a batch; the last one of an epoch may be smaller.
+      seed: Decides the order, together with the epoch.
+      epoch: The number of the epoch, an int64 scalar; looked at whenever reading starts over.
+      prediction_files: TFRecord files of the teacher's predictions for those examples, in the same
+        order; none for training without a teacher.
+      num_classes: Width of the predictions; needed if there are any.
+
+    Returns:
+      A dataset of `(images, targets)` of known length: images float32
+      `[batch, height, width, channels]` in [0, 1]; targets `label` int64 `[batch]` and, with
+      predictions, `teacher_logits` float32 `[batch, num_classes]`. Reading fails if the files hold more
+      or fewer examples than said, or if the predictions belong to other examples.
+    """
+    records = _read(files, num_examples, compression="GZIP")
+    if prediction_files:
+        predictions = _read(prediction_files, num_examples, compression="")
+        records = tf.data.Dataset.zip(records, predictions)
+    height, width, channels = image_shape
+    buffer_size = min(num_examples, max(SHUFFLE_BYTES // (height * width * channels), 10 * batch_size))
+
+    def shuffled_batches(_: tf.Tensor) -> tf.data.Dataset:
+        shuffled = records.shuffle(buffer_size, seed=seed + epoch, reshuffle_each_iteration=False)
+        return shuffled.batch(batch_size)
+
+    def parse(examples: tf.Tensor, predictions: tf.Tensor | None = None) -> Batch:
+        features = parse_examples(examples)
+        targets = {"label": features["label"]}
+        if predictions is not None:
+            targets["teacher_logits"] = _logits_of(predictions, ids=features["id"], width=num_classes)
+        return unpack_images(features["image"], image_shape=image_shape), targets
+
+    return (
+        tf.data.Dataset.from_tensors(0)
+        .flat_map(shuffled_batches)
+        .apply(tf.data.experimental.assert_cardinality(math.ceil(num_examples / batch_size)))
+        .map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .prefetch(tf.data.AUTOTUNE)
+        .with_options(_unsharded())
+    )
+
+
+def ordered_batches(
+    files: Sequence[str], *, image_shape: ImageShape, batch_size: int, num_examples: int | None = None
+) -> tf.data.Dataset:
+    """Reads batches in the order of the files.
+
+    Args:
+      files: GZIP TFRecord files of transformed examples.
+      image_shape: `(height, width, channels)`.
+      batch_size: Examples in a batch; the last one may be smaller.
+      num_examples: How many examples the files hold together, if known.
+
+    Returns:
+      A dataset of `(images, targets)`: images as in `training_batches`; targets `label` int64 `[batch]`
+      and `id` string `[batch]`.
+    """
+
+    def parse(examples: tf.Tensor) -> Batch:
+        features = parse_examples(examples)
+        images = unpack_images(features["image"], image_shape=image_shape)
+        return images, {"label": features["label"], "id": features["id"]}
+
+    return (
+        _read(files, num_examples, compression="GZIP")
+        .batch(batch_size)
+        .map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .prefetch(tf.data.AUTOTUNE)
+        .with_options(_unsharded())
+    )
+
+
+def epoch_counter() -> tf.Variable:
+    """Returns the number of an epoch, 0, as `training_batches` wants it."""
+    return tf.Variable(0, dtype=tf.int64, trainable=False)
+
+
+def parse_examples(examples: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Parses a batch of serialized transformed examples into `image`, `label` and `id`, each `[batch]`."""
+    return tf.io.parse_example(
+        examples,
+        {
+            "image": tf.io.FixedLenFeature([], tf.string),
+            "label": tf.io.FixedLenFeature([], tf.int64),
+            "id": tf.io.FixedLenFeature([], tf.string),
+        },
+    )
+
+
+def _unsharded() -> tf.data.Options:
+    """Options for devices of one machine, where there are no workers to share the files out to."""
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    return options
+
+
+def _read(files: Sequence[str], num_examples: int | None, *, compression: str) -> tf.data.Dataset:
+    records = tf.data.TFRecordDataset(list(files), compression_type=compression, buffer_size=2**20)
+    if num_examples is None:
+        return records
+    return records.apply(tf.data.experimental.assert_cardinality(num_examples))
+
+
+def _logits_of(predictions: tf.Tensor, *, ids: tf.Tensor, width: int | None) -> tf.Tensor:
+    parsed = tf.io.parse_example(
+        predictions,
+        {"id": tf.io.FixedLenFeature([], tf.string), "logits": tf.io.FixedLenFeature([width], tf.float32)},
+    )
+    message = "The stored teacher predictions belong to other examples, or stand in another order."
+    with tf.control_dependencies([tf.debugging.assert_equal(parsed["id"], ids, message=message)]):
+        return tf.identity(parsed["logits"])

@@ -1,0 +1,84 @@
+"""A model together with what it is trained to minimise."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from components.training.losses import cross_entropy
+
+Targets = dict[str, Any]
+
+
+class Supervised(keras.losses.Loss):
+    """Cross-entropy of the student's logits with the labels, per example."""
+
+    def call(self, y_true: Targets, y_pred: Any) -> Any:
+        """Compares `y_true["label"]` `[batch]` with the logits `y_pred` `[batch, num_classes]`."""
+        return cross_entropy(logits=y_pred, labels=y_true["label"])
+
+
+class FiniteSteps(keras.metrics.Metric):
+    """Counts the steps before the first one whose loss is not finite, within an epoch."""
+
+    def __init__(self, name: str = "finite_steps") -> None:
+        super().__init__(name=name)
+        self._steps = self.add_variable((), "zeros", name="steps")
+        self._diverged = self.add_variable((), "zeros", name="diverged")
+
+    def update_state(self, loss: Any) -> None:
+        """Takes the loss of one step, a scalar."""
+        finite = ops.cast(ops.isfinite(loss), "float32")
+        self._diverged.assign(ops.maximum(self._diverged, 1 - finite))
+        self._steps.assign(self._steps + 1 - self._diverged)
+
+    def result(self) -> Any:
+        """Returns the number of steps, a scalar."""
+        return self._steps
+
+
+class Learner(keras.Model):
+    """Trains a model on an objective that may look at more than the labels.
+
+    The wrapped model stays a plain one: what only training needs is left behind with the learner.
+
+    Args:
+      model: Maps images `[batch, height, width, channels]` to logits `[batch, num_classes]`.
+      objective: A loss of targets `{"label": [batch], ...}` and logits. Training minimises its mean
+        plus the model's own regularisation losses. Validation always measures `Supervised`, so that
+        models of different objectives can be compared.
+    """
+
+    def __init__(self, *, model: keras.Model, objective: keras.losses.Loss) -> None:
+        super().__init__(name=f"{model.name}_learner")
+        self.model = model
+        self._objective = objective
+        self._supervised = Supervised()
+        self._accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
+        self._finite_steps = FiniteSteps()
+
+    def call(self, images: Any, training: bool = False) -> Any:
+        """Returns the model's logits."""
+        return self.model(images, training=training)
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        """Returns the mean loss of a batch, a scalar."""
+        if not training:
+            return self._supervised(y, y_pred, sample_weight)
+        loss = self._objective(y, y_pred, sample_weight)
+        for own in self.model.losses:
+            loss += self._aggregate_additional_loss(own)
+        self._finite_steps.update_state(loss)
+        return loss
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
+        """Updates the accuracy and returns every metric."""
+        self._accuracy.update_state(y["label"], y_pred, sample_weight)
+        return self.get_metrics_result()

@@ -1,0 +1,26 @@
+"""What TFX's Transform runs on every example."""
+
+from typing import Any
+
+import tensorflow as tf
+
+from components.settings import ImageSettings
+from components.transform.pixels import pack_images
+
+
+def preprocessing_fn(inputs: dict[str, tf.Tensor], custom_config: dict[str, Any]) -> dict[str, tf.Tensor]:
+    """Packs the image of each example and passes its label and id on.
+
+    Args:
+      inputs: The raw features; each is `[batch]`.
+      custom_config: `image`: the `ImageSettings` as JSON.
+
+    Returns:
+      `image` (packed pixels), `label` and `id`, each `[batch]`.
+    """
+    image = ImageSettings.model_validate_json(custom_config["image"])
+    return {
+        "image": pack_images(inputs["image"], image_shape=image.shape),
+        "label": inputs["label"],
+        "id": inputs["id"],
+    }

@@ -1,0 +1,176 @@
+"""The command line. Heavy modules are imported by the command that needs them, once its input is checked."""
+
+import enum
+import os
+import pathlib
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from typer.exceptions import TyperException
+
+from components.errors import InputError
+from pipeline.events import Event, RunFailed, RunFinished
+from pipeline.silence import silenced
+
+FAILURE = 1
+USAGE_ERROR = 2
+NOT_BLESSED = 3
+
+_INTERRUPTED = "interrupted; run the same command again to go on from the nodes that finished"
+_NO_SCREEN = 1000
+
+app = typer.Typer(
+    help="Distil image classifiers: from images to a small student, compared with its teacher.",
+    add_completion=False,
+    no_args_is_help=True,
+)
+
+_ConfigFile = Annotated[
+    pathlib.Path, typer.Argument(metavar="CONFIG", help="The experiment, such as configs/digits.yaml.")
+]
+_Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Changes a key of the configuration, as in distillations.0.temperature=3. May be repeated.",
+    ),
+]
+
+
+class Runner(enum.StrEnum):
+    """Which of TFX's runners walks the graph."""
+
+    LOCAL = "local"
+    BEAM = "beam"
+
+
+def main() -> None:
+    """Runs the command line and exits: 0 success, 1 failure, 2 a usage error, 3 not blessed."""
+    _make_neighbours_importable()
+    try:
+        code = typer.main.get_command(app)(prog_name="distill", standalone_mode=False)
+    except TyperException as error:
+        code = _complain_of_usage(error)
+    except InputError as error:
+        code = _complain(str(error), code=USAGE_ERROR)
+    sys.exit(code)
+
+
+def _make_neighbours_importable() -> None:
+    """Lets architectures be found beside the user, but nothing there hide this package from children."""
+    sys.path[:0] = [str(pathlib.Path(__file__).parents[1]), str(pathlib.Path.cwd())]
+
+
+def _complain_of_usage(error: TyperException) -> int:
+    message = error.format_message().rstrip(".")
+    if not message:  # The help was printed, for want of a command.
+        return USAGE_ERROR
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "distill"
+    return _complain(f"{message}; see {command} --help", code=error.exit_code)
+
+
+def _complain(message: str, *, code: int) -> int:
+    Console(stderr=True, soft_wrap=True).print(
+        f"distill: {message}", style="red", markup=False, highlight=False
+    )
+    return code
+
+
+@app.command()
+def run(
+    config: _ConfigFile,
+    workspace: Annotated[
+        pathlib.Path | None,
+        typer.Option(
+            metavar="DIR", help="Where everything goes that the run makes.", show_default="./runs/NAME"
+        ),
+    ] = None,
+    runner: Annotated[Runner, typer.Option(help="Which of TFX's runners walks the graph.")] = Runner.LOCAL,
+    overrides: _Overrides = None,
+    beam_arg: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="OPTION",
+            help="An option for Beam, as in --beam-arg=--direct_num_workers=2. May be repeated.",
+        ),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Prints the result only.")] = False,
+    require_blessing: Annotated[
+        bool, typer.Option("--require-blessing", help=f"Exits with {NOT_BLESSED} if no student is blessed.")
+    ] = False,
+) -> None:
+    """Runs an experiment on this machine."""
+    from pipeline.config import load_config
+    from pipeline.local import Workspace, running
+    from pipeline.nodes import node_ids
+    from pipeline.progress import print_result, shown
+
+    experiment = load_config(config, overrides=overrides or ())
+    place = Workspace(workspace or pathlib.Path("runs", experiment.name))
+    console = _stdout()
+    outcome: Event | None = None
+    try:
+        with (
+            running(experiment, workspace=place, runner=runner.value, beam_args=beam_arg or ()) as events,
+            shown(console, nodes=node_ids(experiment), quiet=quiet) as show,
+        ):
+            for outcome in events:
+                show(outcome)
+    except KeyboardInterrupt:
+        outcome = RunFailed(_INTERRUPTED, is_input_error=False)
+    match outcome:
+        case RunFailed(message):
+            raise typer.Exit(_complain(message, code=FAILURE))
+        case RunFinished(summary):
+            print_result(console, summary, workspace=place.directory)
+            if require_blessing and not summary["blessed"]:
+                raise typer.Exit(NOT_BLESSED)
+
+
+@app.command("compile")
+def compile_(
+    config: _ConfigFile,
+    output: Annotated[pathlib.Path, typer.Option(metavar="FILE", help="The YAML file to write.")],
+    overrides: _Overrides = None,
+) -> None:
+    """Writes the pipeline as a file for Kubeflow Pipelines."""
+    from pipeline.config import load_config
+
+    experiment = load_config(config, overrides=overrides or ())
+    if output.is_dir() or not os.access(output.parent, os.W_OK):
+        raise InputError(
+            f"--output {output}: cannot be written; give a file in a directory that you can write."
+        )
+    with silenced():
+        from pipeline.compile import compile_pipeline
+
+        compile_pipeline(experiment, output=output)
+    typer.echo(f"Wrote {output}.")
+
+
+@app.command()
+def predict(
+    model: Annotated[
+        pathlib.Path,
+        typer.Argument(metavar="SERVED_MODEL_DIR", help="A pushed model, such as runs/digits/pushed."),
+    ],
+    images: Annotated[list[pathlib.Path], typer.Argument(metavar="IMAGE", help="JPEG or PNG files.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Prints JSON.")] = False,
+) -> None:
+    """Classifies images with a student that a run has pushed."""
+    from pipeline import predict as prediction
+
+    predictions = prediction.predict(images, model=model)
+    if as_json:
+        typer.echo(prediction.to_json(predictions))
+    else:
+        _stdout().print(prediction.to_table(predictions))
+
+
+def _stdout() -> Console:
+    """Returns a console on standard output, wide enough to break nothing where no screen sets a width."""
+    return Console() if sys.stdout.isatty() else Console(width=_NO_SCREEN)

@@ -1,0 +1,197 @@
+"""Runs the graph on this machine, in a workspace."""
+
+import contextlib
+import dataclasses
+import datetime
+import fcntl
+import functools
+import hashlib
+import pathlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal
+
+from components.errors import InputError
+from components.example_gen import sources
+from components.models import registry
+from pipeline.background import Task, run_in_background
+from pipeline.config import Config
+from pipeline.events import Event, Report
+
+Runner = Literal["local", "beam"]
+
+_BEAM_ARGS = ("--beam_plugins=tfx", "--direct_running_mode=in_memory")
+
+
+@dataclasses.dataclass(frozen=True)
+class Workspace:
+    """The directory of a run: its metadata, artifacts, log, summary, report and pushed models."""
+
+    directory: pathlib.Path
+
+    @property
+    def log(self) -> pathlib.Path:
+        """The file that receives what TFX, Beam and TensorFlow print."""
+        return self.directory / "run.log"
+
+    @property
+    def pushed(self) -> pathlib.Path:
+        """Where a blessed student goes unless the configuration says otherwise."""
+        return self.directory / "pushed"
+
+
+@contextlib.contextmanager
+def running(
+    config: Config, *, workspace: Workspace, runner: Runner = "local", beam_args: Sequence[str] = ()
+) -> Iterator[Iterator[Event]]:
+    """Runs an experiment in a process of its own, which ends with the context at the latest.
+
+    Args:
+      config: The experiment.
+      workspace: Where its outputs and its log go; made if need be, and locked while the run goes on.
+      runner: Which of TFX's runners walks the graph.
+      beam_args: Options for the Beam pipelines of the nodes.
+
+    Yields:
+      The events of the nodes as they come, then `RunFinished` or `RunFailed`.
+
+    Raises:
+      InputError: The data or the workspace cannot be used.
+    """
+    sources.open_source(config.data).check()
+    task = functools.partial(
+        run_graph, config=config, workspace=workspace, runner=runner, beam_args=tuple(beam_args)
+    )
+    with running_in(workspace, task=task, title=f"{config.name} with the {runner} runner") as events:
+        yield events
+
+
+@contextlib.contextmanager
+def running_in(workspace: Workspace, *, task: Task, title: str) -> Iterator[Iterator[Event]]:
+    """Runs a task in a process of its own, with a workspace to itself.
+
+    Args:
+      workspace: Where its log goes; made if need be, and locked while the task runs.
+      task: A picklable function that reports events and returns the summary of the run.
+      title: What runs, for the log.
+
+    Yields:
+      The events of the task as they come, then `RunFinished` or `RunFailed`.
+
+    Raises:
+      InputError: The workspace cannot be written, or another run is using it.
+    """
+    with _locked(workspace):
+        with workspace.log.open("a", encoding="utf-8") as log:
+            log.write(f"\n==== {datetime.datetime.now():%Y-%m-%d %H:%M:%S} {title}\n")
+        with contextlib.closing(run_in_background(task, log=workspace.log)) as events:
+            yield events
+
+
+@contextlib.contextmanager
+def _locked(workspace: Workspace) -> Iterator[None]:
+    directory = workspace.directory
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        workspace.log.touch()
+        lock = (directory / ".lock").open("w")
+    except OSError as error:
+        reason = "it is a file" if directory.is_file() else error.strerror
+        raise InputError(
+            f"The workspace {directory} cannot be written ({reason}); choose another with --workspace."
+        ) from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(
+                f"Another run is using the workspace {directory}; wait for it, or choose another "
+                "with --workspace."
+            ) from None
+        yield
+
+
+def run_graph(
+    report: Report, *, config: Config, workspace: Workspace, runner: Runner, beam_args: Sequence[str]
+) -> dict[str, Any]:
+    """Builds the graph, runs it in this process, and writes the summary. Imports TFX.
+
+    Args:
+      report: Receives the events of the nodes.
+      config: The experiment.
+      workspace: Where its outputs go.
+      runner: Which of TFX's runners walks the graph.
+      beam_args: Options for the Beam pipelines of the nodes.
+
+    Returns:
+      The summary of the run.
+
+    Raises:
+      InputError: The user's data or models cannot be used.
+      NodeError: A node failed.
+    """
+    from pipeline import graph, summary
+
+    directory = workspace.directory.absolute()
+    create_pipeline = functools.partial(
+        graph.create_pipeline,
+        config,
+        root=str(directory / "artifacts"),
+        metadata_path=str(directory / "metadata.sqlite"),
+        push_directory=str(pathlib.Path(config.push.directory or workspace.pushed).absolute()),
+        fingerprints=_fingerprints(config),
+        beam_args=(*_BEAM_ARGS, *beam_args),
+    )
+    nodes = run_pipeline(create_pipeline, runner=runner, report=report)
+    return summary.write_summary(config, workspace=workspace.directory, nodes=nodes)
+
+
+def run_pipeline(
+    create_pipeline: Callable[[], Any], *, runner: Runner, report: Report
+) -> dict[str, dict[str, Any]]:
+    """Runs a TFX pipeline in this process. Imports TFX.
+
+    Args:
+      create_pipeline: Builds the `tfx.dsl.Pipeline`.
+      runner: Which of TFX's runners walks the graph.
+      report: Receives the events of the nodes.
+
+    Returns:
+      `{id: {"state": "completed" | "cached", "seconds": float}}` for each node.
+
+    Raises:
+      InputError: The user's data or models cannot be used.
+      NodeError: A node failed.
+    """
+    from absl import logging
+    from apache_beam.runners.direct import direct_runner
+    from tfx.orchestration.beam import beam_dag_runner
+    from tfx.orchestration.local import local_dag_runner
+
+    from pipeline import observer
+
+    logging.set_verbosity(logging.INFO)
+    # Beam's direct runner would download another runner, Prism, unless it takes us for a notebook.
+    direct_runner.SwitchingDirectRunner._is_interactive = True
+    runners = {"local": local_dag_runner.LocalDagRunner, "beam": beam_dag_runner.BeamDagRunner}
+    pipeline = create_pipeline()
+    with observer.observed(report) as watched:
+        try:
+            runners[runner]().run(pipeline)
+        except Exception:
+            if watched.failure is None:
+                raise
+            raise watched.failure  # noqa: B904
+    return watched.nodes
+
+
+def _fingerprints(config: Config) -> dict[str, str]:
+    """What decides, beside the configuration, whether an earlier result still holds."""
+    return {
+        "data": sources.open_source(config.data).fingerprint(),
+        "teacher": _sha256(registry.source_file(config.teacher.architecture)),
+        "student": _sha256(registry.source_file(config.student.architecture)),
+    }
+
+
+def _sha256(path: pathlib.Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,79 @@
+"""Raw examples as ExampleGen writes them, and their statistics."""
+
+import json
+import pathlib
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import pytest
+
+SPLITS = ("train", "validation", "test")
+
+
+class Data(NamedTuple):
+    """Artifacts of ExampleGen and StatisticsGen."""
+
+    examples: Any
+    statistics: Any
+
+
+def _write_examples(path: pathlib.Path, labels: Iterable[int]) -> None:
+    import tensorflow as tf
+
+    path.parent.mkdir(parents=True)
+    with tf.io.TFRecordWriter(str(path), "GZIP") as writer:
+        for index, label in enumerate(labels):
+            example = tf.train.Example()
+            feature = example.features.feature
+            feature["image"].bytes_list.value.append(b"\x89PNG\xff" + bytes([index % 256]))
+            feature["id"].bytes_list.value.append(f"{path.parent.name}/{index}".encode())
+            feature["label"].int64_list.value.append(label)
+            feature["height"].int64_list.value.append(8 + index % 3)
+            feature["width"].int64_list.value.append(8)
+            writer.write(example.SerializeToString())
+
+
+@pytest.fixture
+def make_data(tmp_path: pathlib.Path) -> Callable[..., Data]:
+    """Writes examples with the given labels, and runs StatisticsGen over them."""
+
+    def make(labels: dict[str, Iterable[int]], *, class_names: Sequence[str]) -> Data:
+        from tfx.components.statistics_gen.executor import Executor
+        from tfx.types import artifact_utils, standard_artifacts
+
+        from components.schema_gen.schema import statistics_options
+
+        data = Data(standard_artifacts.Examples(), standard_artifacts.ExampleStatistics())
+        data.examples.uri, data.statistics.uri = str(tmp_path / "examples"), str(tmp_path / "statistics")
+        data.examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
+        for split in SPLITS:
+            path = tmp_path / f"examples/Split-{split}/data_tfrecord-00000-of-00001.gz"
+            _write_examples(path, labels[split])
+        description = json.dumps({"class_names": class_names, "splits": {}})
+        (tmp_path / "examples/dataset.json").write_text(description, encoding="utf-8")
+        Executor().Do(
+            {"examples": [data.examples]},
+            {"statistics": [data.statistics]},
+            {"stats_options_json": statistics_options().to_json(), "exclude_splits": "[]"},
+        )
+        return data
+
+    return make
+
+
+@pytest.fixture
+def make_schema(tmp_path: pathlib.Path) -> Callable[[Data], Any]:
+    """Runs SchemaGen's executor."""
+
+    def make(data: Data) -> Any:
+        from tfx.types import standard_artifacts
+
+        from components.schema_gen.executor import Executor
+
+        schema = standard_artifacts.Schema()
+        schema.uri = str(tmp_path / "schema")
+        inputs = {"statistics": [data.statistics], "examples": [data.examples]}
+        Executor().Do(inputs, {"schema": [schema]}, {})
+        return schema
+
+    return make

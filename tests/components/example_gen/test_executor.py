@@ -1,0 +1,121 @@
+import pathlib
+
+import pytest
+
+from components.errors import InputError
+from components.settings import DigitsData, ImageFolderData, Splits, TfdsData
+
+MULTI_PROCESSING = (
+    "--direct_running_mode=multi_processing",
+    "--direct_num_workers=2",
+    "--beam_plugins=tfx",
+)
+
+
+def folder(path: pathlib.Path, **settings: float) -> ImageFolderData:
+    return ImageFolderData(source="image_folder", path=str(path), **settings)
+
+
+def content(ingested) -> dict[str, bytes]:
+    root = pathlib.Path(ingested.artifact.uri)
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def test_writes_examples_and_a_description(pets: pathlib.Path, ingest) -> None:
+    ingested = ingest(folder(pets))
+    assert ingested.description == {
+        "class_names": ["cat", "dog"],
+        "splits": {
+            "train": {"examples": 7, "skipped": []},
+            "validation": {"examples": 2, "skipped": []},
+            "test": {"examples": 2, "skipped": []},
+        },
+    }
+    examples = {example["id"].decode(): example for example in ingested.examples("train")}
+    assert len(examples) == 7
+    assert examples["train/cat/3.png"] == {
+        "id": b"train/cat/3.png",
+        "image": (pets / "train/cat/3.png").read_bytes(),
+        "label": 0,
+        "height": 12,
+        "width": 7,
+    }
+    assert examples["train/dog/0.png"]["label"] == 1
+    assert [path.name for path in ingested.shards("train")] == ["data_tfrecord-00000-of-00001.gz"]
+    assert ingested.artifact.split_names == '["train", "validation", "test"]'
+    assert ingested.artifact.get_string_custom_property("payload_format") == "FORMAT_TF_EXAMPLE"
+
+
+def test_skips_and_lists_what_cannot_be_used(pets: pathlib.Path, make_image, ingest) -> None:
+    jpeg = make_image("JPEG", height=40, width=40)
+    (pets / "train/cat/cut.jpg").write_bytes(jpeg[: len(jpeg) // 2])
+    (pets / "train/dog/empty.png").write_bytes(b"")
+    (pets / "test/dog/text.jpg").write_text("hello", encoding="utf-8")
+    (pets / "train/dog/notes.txt").write_text("about dogs", encoding="utf-8")
+    ingested = ingest(folder(pets, max_corrupt_fraction=3 / 14))
+    splits = ingested.description["splits"]
+    assert {split: part["examples"] for split, part in splits.items()} == {
+        "train": 7,
+        "validation": 2,
+        "test": 2,
+    }
+    assert {item["id"]: item["reason"] for item in splits["train"]["skipped"]} == {
+        "train/cat/cut.jpg": "the JPEG is cut short",
+        "train/dog/empty.png": "the file is empty",
+        "train/dog/notes.txt": "not a .jpg, .jpeg or .png file",
+    }
+    assert splits["test"]["skipped"] == [{"id": "test/dog/text.jpg", "reason": "not a JPEG or PNG image"}]
+
+
+def test_stops_when_too_much_is_corrupt(pets: pathlib.Path, ingest, tmp_path: pathlib.Path) -> None:
+    for index in range(7):
+        (pets / f"train/cat/bad{index}.jpg").write_bytes(b"")
+    with pytest.raises(InputError) as caught:
+        ingest(folder(pets, max_corrupt_fraction=0.35))
+    message = str(caught.value)
+    assert message.startswith("7 of the data set's 18 images (38.9%) cannot be used")
+    assert "data.max_corrupt_fraction allows (35.0%)" in message
+    assert message.count("(the file is empty)") == 5
+    assert "and 2 more" in message
+    assert not (tmp_path / "examples/dataset.json").exists()
+
+
+def test_stops_when_a_split_has_no_image_left(pets: pathlib.Path, ingest) -> None:
+    for name in ("cat", "dog"):
+        (pets / f"test/{name}/0.png").write_bytes(b"")
+    with pytest.raises(
+        InputError, match=r"The test split has no examples: test/\w+/0.png \(the file is empty\)"
+    ):
+        ingest(folder(pets, max_corrupt_fraction=0.5))
+
+
+def test_stops_when_one_class_is_left(pets: pathlib.Path, ingest) -> None:
+    for index in range(3):
+        (pets / f"train/dog/{index}.png").write_bytes(b"no image")
+    with pytest.raises(InputError, match="All examples of the train split are of one class"):
+        ingest(folder(pets, max_corrupt_fraction=0.5))
+
+
+def test_checks_the_source_first(tmp_path: pathlib.Path, ingest) -> None:
+    with pytest.raises(InputError, match="does not exist"):
+        ingest(folder(tmp_path / "nowhere"))
+
+
+def test_gives_the_same_bytes_in_one_process_and_in_several(ingest) -> None:
+    digits = DigitsData(source="digits")
+    first = ingest(digits, name="first")
+    assert content(ingest(digits, name="second")) == content(first)
+    assert content(ingest(digits, name="third", beam_args=MULTI_PROCESSING)) == content(first)
+    assert sum(part["examples"] for part in first.description["splits"].values()) == 1797
+
+
+def test_ingests_a_slice_of_mnist(tfds_data: pathlib.Path, ingest) -> None:
+    splits = Splits(train="train[:1200]", validation="train[1200:1300]", test="test[:1%]")
+    ingested = ingest(TfdsData(source="tfds", dataset="mnist", data_dir=str(tfds_data), splits=splits))
+    counts = {split: part["examples"] for split, part in ingested.description["splits"].items()}
+    assert counts == {"train": 1200, "validation": 100, "test": 100}
+    assert len(ingested.shards("train")) == 2
+    examples = list(ingested.examples("train"))
+    assert len({example["id"] for example in examples}) == 1200
+    assert {(example["height"], example["width"]) for example in examples} == {(28, 28)}
+    assert {example["label"] for example in examples} == set(range(10))

@@ -1,0 +1,44 @@
+import pytest
+import tensorflow as tf
+
+from components.example_gen.images import ImageError, probe_image
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode"),
+    [
+        ("PNG", "1"),
+        ("PNG", "L"),
+        ("PNG", "LA"),
+        ("PNG", "P"),
+        ("PNG", "RGB"),
+        ("PNG", "RGBA"),
+        ("JPEG", "L"),
+        ("JPEG", "RGB"),
+        ("JPEG", "CMYK"),
+    ],
+)
+def test_knows_the_size_of_images_of_any_mode(make_image, kind: str, mode: str) -> None:
+    assert probe_image(make_image(kind, mode=mode, height=9, width=7)) == (9, 7)
+
+
+def test_refuses_bytes_that_are_no_image(make_image) -> None:
+    jpeg, png = make_image("JPEG"), make_image("PNG")
+    half_zeros = jpeg[:20] + bytes(len(jpeg) - 22) + jpeg[-2:]
+    flipped = png[:60] + bytes([png[60] ^ 255]) + png[61:]
+    reasons = {
+        b"": "the file is empty",
+        b"no image at all, whatever its name": "not a JPEG or PNG image",
+        jpeg[: len(jpeg) // 2]: "the JPEG is cut short",
+        jpeg[:-2]: "the JPEG is cut short",
+        half_zeros: "the JPEG is damaged",
+        png[: len(png) // 2]: "the PNG is cut short",
+        png[:-4]: "the PNG is cut short",
+        flipped: "the PNG is damaged",
+    }
+    for data, reason in reasons.items():
+        with pytest.raises(ImageError) as caught:
+            probe_image(data)
+        assert str(caught.value) == reason
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            tf.io.decode_image(data, expand_animations=False)

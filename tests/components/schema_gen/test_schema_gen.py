@@ -1,0 +1,62 @@
+import pathlib
+from typing import Any
+
+import pytest
+import tensorflow as tf
+from google.protobuf import text_format
+from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
+
+from components.schema_gen.schema import class_names
+
+CLASSES = ["ant", "bee", "cat"]
+LABELS = {"train": [0, 1, 1, 2], "validation": [2], "test": [0, 0]}
+
+
+@pytest.fixture
+def schema(make_data, make_schema) -> schema_pb2.Schema:
+    artifact = make_schema(make_data(LABELS, class_names=CLASSES))
+    (path,) = pathlib.Path(artifact.uri).iterdir()
+    assert path.name == "schema.pbtxt"
+    return text_format.Parse(path.read_text(encoding="utf-8"), schema_pb2.Schema())
+
+
+def features_of(statistics: Any, split: str) -> dict[str, statistics_pb2.FeatureNameStatistics]:
+    path = pathlib.Path(statistics.uri, f"Split-{split}", "FeatureStats.pb")
+    found = statistics_pb2.DatasetFeatureStatisticsList.FromString(path.read_bytes())
+    return {feature.path.step[0]: feature for feature in found.datasets[0].features}
+
+
+def test_the_label_is_an_index_of_the_class_names(schema: schema_pb2.Schema) -> None:
+    assert class_names(schema) == ("ant", "bee", "cat")
+    (label,) = [feature for feature in schema.feature if feature.name == "label"]
+    assert label.int_domain == schema_pb2.IntDomain(min=0, max=2, is_categorical=True)
+    assert [domain.name for domain in schema.string_domain] == ["class_names"]
+
+
+def test_every_feature_is_a_required_scalar(schema: schema_pb2.Schema) -> None:
+    from tensorflow_transform.tf_metadata import schema_utils
+
+    assert schema_utils.schema_as_feature_spec(schema).feature_spec == {
+        "image": tf.io.FixedLenFeature([], tf.string),
+        "id": tf.io.FixedLenFeature([], tf.string),
+        "label": tf.io.FixedLenFeature([], tf.int64),
+        "height": tf.io.FixedLenFeature([], tf.int64),
+        "width": tf.io.FixedLenFeature([], tf.int64),
+    }
+    assert {feature.presence.min_fraction for feature in schema.feature} == {1.0}
+
+
+def test_a_foreign_schema_has_no_class_names() -> None:
+    with pytest.raises(ValueError, match="no string_domain 'class_names'"):
+        class_names(schema_pb2.Schema())
+
+
+def test_statistics_count_labels_and_leave_images_and_ids_alone(make_data) -> None:
+    features = features_of(make_data(LABELS, class_names=CLASSES).statistics, "train")
+    for name in ("image", "id"):
+        assert features[name].WhichOneof("stats") == "bytes_stats"
+        assert features[name].bytes_stats.common_stats.num_non_missing == 4
+    assert features["image"].bytes_stats.max_num_bytes == 6
+    counts = features["label"].string_stats.rank_histogram.buckets
+    assert {bucket.label: bucket.sample_count for bucket in counts} == {"0": 1, "1": 2, "2": 1}
+    assert (features["height"].num_stats.min, features["height"].num_stats.max) == (8, 10)

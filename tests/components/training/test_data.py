@@ -1,0 +1,111 @@
+import pathlib
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from components.training.data import epoch_counter, ordered_batches, training_batches
+
+COUNT = 50
+SHAPE = (2, 2, 1)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory, write_examples: Callable[..., str]) -> list[str]:
+    """Two files; the pixels and the label of example i are all i."""
+    directory = tmp_path_factory.mktemp("examples")
+    numbers = np.arange(COUNT)
+    pixels = np.broadcast_to(numbers[:, None], (COUNT, 4))
+    return [
+        write_examples(
+            directory / f"{part}.gz",
+            pixels=pixels[rows],
+            labels=numbers[rows],
+            ids=[f"{i}" for i in numbers[rows]],
+        )
+        for part, rows in (("a", slice(0, 30)), ("b", slice(30, COUNT)))
+    ]
+
+
+def write_predictions(path: pathlib.Path, ids: list[int]) -> str:
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for i in ids:
+            example = tf.train.Example()
+            example.features.feature["id"].bytes_list.value.append(f"{i}".encode())
+            example.features.feature["logits"].float_list.value.extend([i, -i])
+            writer.write(example.SerializeToString())
+    return str(path)
+
+
+def batches_of(files: list[str], **changes: Any) -> tf.data.Dataset:
+    arguments = {
+        "num_examples": COUNT,
+        "image_shape": SHAPE,
+        "batch_size": 8,
+        "seed": 1,
+        "epoch": epoch_counter(),
+    }
+    return training_batches(files, **(arguments | changes))
+
+
+def labels_of(batches: Iterable[Any]) -> list[int]:
+    return [int(label) for _, targets in batches for label in targets["label"]]
+
+
+def test_every_epoch_holds_every_example_once_in_another_order(files: list[str]) -> None:
+    epoch = epoch_counter()
+    batches = batches_of(files, epoch=epoch)
+
+    first = labels_of(batches)
+    epoch.assign(1)
+    second = labels_of(batches)
+
+    assert sorted(first) == sorted(second) == list(range(COUNT))
+    assert first != second
+
+
+def test_the_order_depends_on_the_seed_alone(files: list[str]) -> None:
+    assert labels_of(batches_of(files)) == labels_of(batches_of(files))
+    assert labels_of(batches_of(files)) != labels_of(batches_of(files, seed=2))
+
+
+def test_predictions_stay_with_their_examples_and_change_no_order(
+    files: list[str], tmp_path: pathlib.Path
+) -> None:
+    prediction_files = [
+        write_predictions(tmp_path / "a", list(range(30))),
+        write_predictions(tmp_path / "b", list(range(30, COUNT))),
+    ]
+    batches = batches_of(files, prediction_files=prediction_files, num_classes=2)
+
+    seen = [(images, targets) for images, targets in batches]
+
+    labels = [int(label) for _, targets in seen for label in targets["label"]]
+    assert labels == labels_of(batches_of(files))
+    for images, targets in seen:
+        np.testing.assert_allclose(images[:, 0, 0, 0] * 255, targets["label"], rtol=1e-5)
+        np.testing.assert_array_equal(targets["teacher_logits"][:, 0], targets["label"])
+
+
+def test_predictions_in_another_order_are_refused(files: list[str], tmp_path: pathlib.Path) -> None:
+    reordered = write_predictions(tmp_path / "all", [1, 0, *range(2, COUNT)])
+    batches = batches_of(files, prediction_files=[reordered], num_classes=2)
+
+    with pytest.raises(tf.errors.InvalidArgumentError, match="belong to other examples"):
+        labels_of(batches)
+
+
+@pytest.mark.parametrize("said", [COUNT - 1, COUNT + 1])
+def test_another_number_of_examples_than_said_is_refused(files: list[str], said: int) -> None:
+    with pytest.raises(tf.errors.FailedPreconditionError, match=str(said)):
+        labels_of(batches_of(files, num_examples=said))
+
+
+def test_ordered_batches_keep_the_order_of_the_files(files: list[str]) -> None:
+    batches = list(ordered_batches(files, image_shape=SHAPE, batch_size=16))
+
+    assert [images.shape[0] for images, _ in batches] == [16, 16, 16, 2]
+    assert labels_of(batches) == list(range(COUNT))
+    assert batches[0][1]["id"].numpy()[:2].tolist() == [b"0", b"1"]

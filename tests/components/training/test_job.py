@@ -1,0 +1,290 @@
+"""Trains real models on scikit-learn's digits: what a run leaves behind and what it guarantees."""
+
+import json
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from sklearn.datasets import load_digits
+
+from components.distiller.objective import KnowledgeDistillation
+from components.errors import InputError
+from components.teacher_predictions.store import fingerprint_teacher, open_predictions, write_predictions
+from components.training.data import epoch_counter, ordered_batches
+from components.training.job import Destination, TrainingData, train_and_export
+from components.training.learner import Learner, Supervised
+from components.training.loop import choose_steps_per_execution, fit
+
+SHAPE = (8, 8, 1)
+TRAINING, VALIDATION = slice(0, 600), slice(600, 900)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory, write_examples: Callable[..., str]) -> dict[str, Any]:
+    digits = load_digits()
+    directory = tmp_path_factory.mktemp("examples")
+
+    def write(name: str, rows: slice) -> str:
+        pixels = (digits.images[rows] * 255 / 16).round()
+        ids = [str(i) for i in range(rows.start, rows.stop)]
+        return write_examples(directory / name, pixels=pixels, labels=digits.target[rows], ids=ids)
+
+    return {
+        "training_files": [write("training.gz", TRAINING)],
+        "num_training_examples": 600,
+        "validation_files": [write("validation.gz", VALIDATION)],
+        "num_validation_examples": 300,
+        "image_shape": SHAPE,
+        "class_names": [f"digit {i}" for i in range(10)],
+    }
+
+
+@pytest.fixture(scope="module")
+def train(
+    tmp_path_factory: pytest.TempPathFactory, data: dict[str, Any], transform_graph: str
+) -> Callable[..., pathlib.Path]:
+    """A function that trains a digits student and returns the directory with its outputs."""
+
+    def run(
+        *,
+        objective: keras.losses.Loss | None = None,
+        prediction_files: list[str] | None = None,
+        **settings: Any,
+    ) -> pathlib.Path:
+        directory = tmp_path_factory.mktemp("training")
+        arguments = {
+            "name": "Scratch",
+            "architecture": "digits_student",
+            "epochs": 4,
+            "batch_size": 32,
+            "learning_rate": 0.01,
+            "seed": 7,
+            "precision": "float32",
+            "strategy": "single",
+        }
+        train_and_export(
+            TrainingData(**data, prediction_files=prediction_files or []),
+            objective=objective or Supervised(),
+            transform_graph=transform_graph,
+            destination=Destination(
+                keras_file=str(directory / "model.keras"),
+                serving_dir=str(directory / "Format-Serving"),
+                run_dir=str(directory / "run"),
+            ),
+            **(arguments | settings),
+        )
+        return directory
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def scratch(train: Callable[..., pathlib.Path]) -> pathlib.Path:
+    return train()
+
+
+@pytest.fixture(scope="module")
+def prediction_files(
+    train: Callable[..., pathlib.Path], data: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> list[str]:
+    directory = tmp_path_factory.mktemp("predictions")
+    teacher_file = str(train(architecture="digits_teacher", epochs=1) / "model.keras")
+    fingerprint = fingerprint_teacher(teacher_file)
+    write_predictions(
+        keras.saving.load_model(teacher_file),
+        teacher_fingerprint=fingerprint,
+        example_files=data["training_files"],
+        image_shape=SHAPE,
+        batch_size=64,
+        directory=str(directory),
+    )
+    return open_predictions(
+        str(directory),
+        teacher_fingerprint=fingerprint,
+        num_examples=600,
+        example_files=data["training_files"],
+    )
+
+
+def weights_of(directory: pathlib.Path) -> list[np.ndarray]:
+    return keras.saving.load_model(directory / "model.keras").get_weights()
+
+
+def validation_accuracy(directory: pathlib.Path) -> float:
+    """Computed with NumPy from the pixels, apart from everything that trained the model."""
+    digits = load_digits()
+    images = (digits.images[VALIDATION] * 255 / 16).round()[..., None] / 255
+    logits = keras.saving.load_model(directory / "model.keras").predict(images, verbose=0)
+    return float((logits.argmax(axis=-1) == digits.target[VALIDATION]).mean())
+
+
+def test_training_again_gives_the_same_weights(
+    train: Callable[..., pathlib.Path], scratch: pathlib.Path
+) -> None:
+    for first, second in zip(weights_of(scratch), weights_of(train()), strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+def test_a_distillation_that_weighs_only_the_labels_is_training_from_scratch(
+    train: Callable[..., pathlib.Path], scratch: pathlib.Path, prediction_files: list[str]
+) -> None:
+    """The comparison is fair: same initial weights, same batches, same order."""
+    objective = KnowledgeDistillation(temperature=4.0, student_loss_weight=1.0)
+
+    distilled = train(objective=objective, prediction_files=prediction_files)
+
+    for first, second in zip(weights_of(scratch), weights_of(distilled), strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+def test_a_distilled_student_comes_closer_to_its_teacher(
+    train: Callable[..., pathlib.Path], scratch: pathlib.Path, prediction_files: list[str]
+) -> None:
+    objective = KnowledgeDistillation(temperature=1.0, student_loss_weight=0.0)
+
+    distilled = train(objective=objective, prediction_files=prediction_files)
+
+    assert distance_to(prediction_files, distilled) < distance_to(prediction_files, scratch)
+
+
+def distance_to(prediction_files: list[str], directory: pathlib.Path) -> float:
+    """The mean KL(teacher ‖ student) over the training examples, in NumPy."""
+    records = [tf.train.Example.FromString(r.numpy()) for r in tf.data.TFRecordDataset(prediction_files)]
+    teacher = np.array([record.features.feature["logits"].float_list.value for record in records])
+    images = (load_digits().images[TRAINING] * 255 / 16).round()[..., None] / 255
+    student = keras.saving.load_model(directory / "model.keras").predict(images, verbose=0)
+    p, q = (np.exp(x) / np.exp(x).sum(axis=-1, keepdims=True) for x in (teacher, student))
+    return float((p * np.log(p / q)).sum(axis=-1).mean())
+
+
+def test_the_history_has_every_epoch_and_the_best_weights_are_kept(
+    train: Callable[..., pathlib.Path],
+) -> None:
+    directory = train(learning_rate=0.1, epochs=6)  # High enough for the accuracy to go up and down.
+
+    history = json.loads((directory / "run" / "history.json").read_text())
+
+    assert [entry["epoch"] for entry in history["epochs"]] == list(range(1, 7))
+    accuracies = [entry["val_accuracy"] for entry in history["epochs"]]
+    assert accuracies[-1] < max(accuracies)
+    assert history["best_epoch"] == 1 + accuracies.index(max(accuracies))
+    assert validation_accuracy(directory) == pytest.approx(max(accuracies), abs=1e-6)
+    assert set(history["epochs"][0]) == {"epoch", "seconds", "loss", "accuracy", "val_loss", "val_accuracy"}
+    assert list((directory / "run" / "logs").rglob("events.out.tfevents.*"))
+
+
+def test_every_signature_predicts_the_same(scratch: pathlib.Path) -> None:
+    pixels = (load_digits().images[600:603] * 255 / 16).round().astype(np.uint8)
+    encoded = [tf.io.encode_png(image[..., None]).numpy() for image in pixels]
+    examples = []
+    for image in encoded:
+        example = tf.train.Example()
+        example.features.feature["image"].bytes_list.value.append(image)
+        examples.append(example.SerializeToString())
+    expected = keras.saving.load_model(scratch / "model.keras").predict(pixels[..., None] / 255, verbose=0)
+
+    served = tf.saved_model.load(str(scratch / "Format-Serving")).signatures
+
+    for outputs in (
+        served["serving_default"](examples=tf.constant(examples)),
+        served["images"](image=tf.constant(encoded)),
+        served["transformed"](image=tf.constant([image.tobytes() for image in pixels])),
+    ):
+        np.testing.assert_allclose(outputs["logits"], expected, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(np.sum(outputs["probabilities"], axis=-1), 1, rtol=1e-5)
+        assert [name.decode() for name in outputs["class"].numpy()] == [
+            f"digit {i}" for i in expected.argmax(axis=-1)
+        ]
+
+
+def test_the_served_student_carries_no_teacher(
+    train: Callable[..., pathlib.Path], prediction_files: list[str]
+) -> None:
+    objective = KnowledgeDistillation(temperature=4.0, student_loss_weight=0.5)
+
+    directory = train(objective=objective, prediction_files=prediction_files, epochs=1)
+
+    variables = tf.train.list_variables(str(directory / "Format-Serving" / "variables" / "variables"))
+    stored = sum(int(np.prod(shape)) for name, shape in variables if "VARIABLE_VALUE" in name)
+    assert stored == 16 * 65 + 10 * 17
+    classes = json.loads((directory / "Format-Serving" / "assets.extra" / "classes.json").read_text())
+    assert classes == [f"digit {i}" for i in range(10)]
+
+
+def test_a_loss_that_is_no_number_stops_the_training_and_names_the_step(
+    data: dict[str, Any], tmp_path: pathlib.Path
+) -> None:
+    """The images of the 5th of 19 batches hold a NaN, in every epoch."""
+    spoilt = ordered_batches(data["training_files"], image_shape=SHAPE, batch_size=32, num_examples=600)
+    spoilt = spoilt.enumerate().map(lambda i, batch: (tf.where(i == 4, np.nan, 1.0) * batch[0], batch[1]))
+    model = keras.Sequential([keras.Input(SHAPE), keras.layers.Flatten(), keras.layers.Dense(10)])
+
+    with pytest.raises(InputError, match="The loss of Teacher became nan in epoch 1, step 5;"):
+        fit(
+            Learner(model=model, objective=Supervised()),
+            training_data=spoilt,
+            validation_data=spoilt,
+            epoch=epoch_counter(),
+            name="Teacher",
+            epochs=2,
+            learning_rate=0.001,
+            steps_per_execution=8,
+            run_dir=tmp_path,
+        )
+
+
+def test_regularisation_losses_count(data: dict[str, Any], tmp_path: pathlib.Path) -> None:
+    batches = ordered_batches(data["training_files"], image_shape=SHAPE, batch_size=600, num_examples=600)
+    kernel = keras.initializers.Constant(0.1)
+    model = keras.Sequential(
+        [
+            keras.Input(SHAPE),
+            keras.layers.Flatten(),
+            keras.layers.Dense(10, kernel_initializer=kernel, kernel_regularizer=keras.regularizers.L2(0.5)),
+        ]
+    )
+
+    fit(
+        Learner(model=model, objective=Supervised()),
+        training_data=batches,
+        validation_data=batches,
+        epoch=epoch_counter(),
+        name="Teacher",
+        epochs=1,
+        learning_rate=1e-9,
+        steps_per_execution=1,
+        run_dir=tmp_path,
+    )
+
+    # All logits are equal, so the cross-entropy is ln 10; the penalty is 0.5 * 640 * 0.1².
+    history = json.loads((tmp_path / "history.json").read_text())
+    assert history["epochs"][0]["loss"] == pytest.approx(np.log(10) + 3.2, rel=1e-5)
+    assert history["epochs"][0]["val_loss"] == pytest.approx(np.log(10), rel=1e-5)
+
+
+def test_the_mirrored_strategy_trains_as_a_single_device_does(
+    train: Callable[..., pathlib.Path], scratch: pathlib.Path
+) -> None:
+    """Without GPUs it mirrors to the one processor."""
+    for first, second in zip(weights_of(scratch), weights_of(train(strategy="mirrored")), strict=True):
+        np.testing.assert_allclose(first, second, rtol=1e-4, atol=1e-5)
+
+
+def test_mixed_precision_learns_as_well(train: Callable[..., pathlib.Path], scratch: pathlib.Path) -> None:
+    mixed = train(precision="mixed_bfloat16")
+
+    assert validation_accuracy(mixed) > validation_accuracy(scratch) - 0.05
+
+
+@pytest.mark.parametrize(
+    ("image_shape", "batch_size", "steps"),
+    [((8, 8, 1), 32, 64), ((28, 28, 1), 32, 64), ((112, 112, 3), 32, 1), ((64, 64, 3), 32, 5)],
+)
+def test_steps_per_execution_shrink_as_images_grow(
+    image_shape: tuple[int, int, int], batch_size: int, steps: int
+) -> None:
+    assert choose_steps_per_execution(image_shape=image_shape, batch_size=batch_size) == steps

@@ -1,0 +1,275 @@
+import pathlib
+import re
+
+import pydantic
+import pytest
+
+from components.errors import InputError
+from components.models import registry
+from components.settings import DistillationSettings, ModelSettings, SplitFractions
+from pipeline.config import Config, ConfigError, load_config
+
+CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
+
+COMPLETE = """
+name: mnist
+seed: 7
+data:
+  source: tfds
+  dataset: mnist
+  data_dir: null
+  splits: {train: "train[:90%]", validation: "train[90%:]", test: test}
+  max_corrupt_fraction: 0.2
+image: {height: 28, width: 20, channels: 1}
+teacher: {architecture: mnist_teacher, epochs: 20, batch_size: 64, learning_rate: 1e-3}
+student: {architecture: mnist_student, epochs: 5, batch_size: 32, learning_rate: 0.001}
+distillations:
+  - {name: distilled, method: kd, temperature: 4.0, student_loss_weight: 0.1}
+  - {name: hot}
+evaluation: {min_accuracy: 0.9}
+push: {directory: null}
+"""
+
+
+@pytest.fixture
+def path(tmp_path: pathlib.Path) -> pathlib.Path:
+    path = tmp_path / "mnist.yaml"
+    path.write_text(COMPLETE)
+    return path
+
+
+@pytest.fixture
+def refusal(path):
+    """Returns the message with which a change to the complete configuration is refused."""
+
+    def load(*overrides: str) -> str:
+        with pytest.raises(ConfigError) as caught:
+            load_config(path, overrides=overrides)
+        return str(caught.value).removeprefix(f"{path}: ")
+
+    return load
+
+
+def test_every_value_is_read(path):
+    config = load_config(path)
+    assert (config.name, config.seed) == ("mnist", 7)
+    assert config.data.source == "tfds"
+    assert (config.data.dataset, config.data.data_dir) == ("mnist", None)
+    assert (config.data.splits.train, config.data.splits.test) == ("train[:90%]", "test")
+    assert config.data.max_corrupt_fraction == 0.2
+    assert config.image.shape == (28, 20, 1)
+    assert config.teacher == ModelSettings(
+        architecture="mnist_teacher", epochs=20, batch_size=64, learning_rate=0.001
+    )
+    assert [d.name for d in config.distillations] == ["distilled", "hot"]
+    assert config.evaluation.min_accuracy == 0.9
+    assert config.push.directory is None
+
+
+def test_defaults():
+    config = load_config(CONFIGS / "digits.yaml")
+    assert config.seed == 42
+    assert config.data.max_corrupt_fraction == 0.1
+    assert (config.hardware.precision, config.hardware.strategy) == ("float32", "single")
+    distillation = DistillationSettings(name="hot")
+    assert (distillation.method, distillation.temperature, distillation.student_loss_weight) == (
+        "kd",
+        4.0,
+        0.1,
+    )
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_committed_configurations_are_valid_and_named_as_their_file(path):
+    assert load_config(path).name == path.stem
+
+
+def test_configuration_is_frozen_and_survives_json(path):
+    config = load_config(path)
+    with pytest.raises(pydantic.ValidationError):
+        config.seed = 1
+    assert Config.model_validate_json(config.model_dump_json()) == config
+
+
+@pytest.mark.parametrize(
+    ("override", "found"),
+    [
+        ("distillations.1.temperature=3", lambda config: config.distillations[1].temperature == 3.0),
+        ("student.learning_rate=5e-4", lambda config: config.student.learning_rate == 0.0005),
+        ("evaluation={min_accuracy: 0.5}", lambda config: config.evaluation.min_accuracy == 0.5),
+        ("hardware.precision=mixed_bfloat16", lambda config: config.hardware.precision == "mixed_bfloat16"),
+        ("data.data_dir=/a=b", lambda config: config.data.data_dir == "/a=b"),
+        ("distillations=[{name: one}]", lambda config: [d.name for d in config.distillations] == ["one"]),
+    ],
+)
+def test_override_reaches_its_key(override, found, path):
+    assert found(load_config(path, overrides=[override]))
+
+
+def test_later_override_wins(path):
+    assert load_config(path, overrides=["seed=1", "seed=2"]).seed == 2
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("seed", "--set 'seed': expected KEY=VALUE, as in distillations.0.temperature=3"),
+        ("=1", "--set '=1': expected KEY=VALUE, as in distillations.0.temperature=3"),
+        ("seed=[1", "--set seed: '[1' is not a YAML value; quote it"),
+        (
+            "distillations.2.name=x",
+            "--set distillations.2.name: '2' is no index of this list; allowed: 0 to 1",
+        ),
+        ("distillations.x=1", "--set distillations.x: 'x' is no index of this list; allowed: 0 to 1"),
+        ("seed.low=1", "--set seed.low: 'seed' is a single value and has no 'low'"),
+        ("seed.low.er=1", "--set seed.low.er: nothing lies below 'low'"),
+    ],
+)
+def test_override_that_leads_nowhere_is_refused(override, message, refusal):
+    assert refusal(override) == message
+
+
+@pytest.mark.parametrize(
+    ("override", "given", "allowed"),
+    [
+        ("name=a b", "name: got 'a b'", "letters, digits"),
+        ("name=../x", "name: got '../x'", "letters, digits"),
+        ("seed=-1", "seed: got -1", "greater than or equal to 0"),
+        ("seed=1.5", "seed: got 1.5", "valid integer"),
+        ("seed=true", "seed: got True", "valid integer"),
+        ("data.source=s3", "data.source: got 's3'", "tfds, image_folder, digits"),
+        ("data=digits", "data: got 'digits'", "must be a mapping"),
+        ("data.dataset=''", "data.dataset: got ''", "at least 1 character"),
+        ("data.path=x", "data: unknown key 'path'", "source, dataset"),
+        ("data.max_corrupt_fraction=1.1", "data.max_corrupt_fraction: got 1.1", "less than or equal to 1"),
+        ("data.splits={train: a, test: b}", "data.splits.validation: is missing", "add it"),
+        ("image.channels=2", "image.channels: got 2", "1 or 3"),
+        ("image.height=0", "image.height: got 0", "greater than 0"),
+        ("image.width='28'", "image.width: got '28'", "valid integer"),
+        ("teacher.epochs=0", "teacher.epochs: got 0", "greater than 0"),
+        ("teacher.learning_rate=0", "teacher.learning_rate: got 0", "greater than 0"),
+        ("teacher.learning_rate=.inf", "teacher.learning_rate: got inf", "finite number"),
+        ("teacher.architecture=mnist_techer", "teacher.architecture: got", "did you mean 'mnist_teacher'?"),
+        ("student=mnist_student", "student: got 'mnist_student'", "must be a mapping"),
+        ("studnet.epochs=1", "unknown key 'studnet'", "did you mean 'student'?"),
+        ("distillations=[]", "distillations: got []", "at least one distillation"),
+        ("distillations.0.temperature=0", "distillations.0.temperature: got 0", "greater than 0"),
+        ("distillations.0.temperature=.nan", "distillations.0.temperature: got nan", ""),
+        (
+            "distillations.0.student_loss_weight=1.1",
+            "distillations.0.student_loss_weight: got 1.1",
+            "less than or equal to 1",
+        ),
+        (
+            "distillations.0.student_loss_weight=-0.1",
+            "distillations.0.student_loss_weight: got -0.1",
+            "greater than or equal to 0",
+        ),
+        ("distillations.0.method=magic", "distillations.0.method: got 'magic'", "'kd'"),
+        ("distillations.0.name=Teacher", "distillations.0.name: got 'Teacher'", "choose another"),
+        ("distillations.0.name=1st", "distillations.0.name: got '1st'", "start with a letter"),
+        ("distillations.0.name=HOT", "distillations: 'HOT', 'hot'", "must differ"),
+        ("distillations.0.alpha=0.1", "distillations.0: unknown key 'alpha'", "student_loss_weight"),
+        ("hardware.precision=float16", "hardware.precision: got 'float16'", "'mixed_bfloat16'"),
+        ("evaluation.min_accuracy=90", "evaluation.min_accuracy: got 90", "less than or equal to 1"),
+        ("push.directory=3", "push.directory: got 3", "valid string"),
+    ],
+)
+def test_impossible_value_is_refused_in_one_line(override, given, allowed, refusal):
+    message = refusal(override)
+    assert message.startswith(given)
+    assert allowed in message
+    assert "\n" not in message
+
+
+def test_each_fault_has_a_line_of_its_own(path):
+    with pytest.raises(ConfigError) as caught:
+        load_config(path, overrides=["teacher.epochs=0", "seed=x"])
+    assert str(caught.value).splitlines() == [
+        f"{path}: seed: got 'x'; must be a valid integer",
+        f"{path}: teacher.epochs: got 0; must be greater than 0",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "holds no configuration"),
+        (b"- a list", "holds no configuration"),
+        (b"name: [open", "is not valid YAML at line 1, column 12"),
+        (b"seed: 1\nname: x\nseed: 2", "line 3: the key 'seed' is given twice"),
+        (b"name: \xff\xfe", "cannot be read as a text file"),
+        (b"name: mnist", "data: is missing; add it"),
+        (b"? [a, b]\n: 1", "unhashable key"),
+        (b"{}", "name: is missing; add it"),
+        (b"1: 2", "unknown key 1"),
+    ],
+)
+def test_file_that_is_no_configuration_is_refused(content, message, path):
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        load_config(path)
+
+
+def test_missing_file_and_directory_are_refused(tmp_path):
+    with pytest.raises(ConfigError, match=r"missing\.yaml: no such file"):
+        load_config(tmp_path / "missing.yaml")
+    with pytest.raises(ConfigError, match="cannot be read as a text file"):
+        load_config(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "fractions", [{"train": 0.5}, {"train": 1.0, "validation": 0.2, "test": -0.2}, {"train": float("nan")}]
+)
+def test_split_fractions_add_up_to_one(fractions):
+    with pytest.raises(pydantic.ValidationError):
+        SplitFractions(**fractions)
+    assert SplitFractions(train=0.5, validation=0.3, test=0.2).validation == 0.3
+
+
+@pytest.fixture
+def module(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
+    """A module of the user's own, which importing would break."""
+    path = tmp_path / "own_models.py"
+    path.write_text(
+        "from somewhere import imported, other as renamed\n"
+        "def small(image_shape, num_classes): ...\n"
+        "tiny = small\n"
+        "raise RuntimeError('imported')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    return path
+
+
+@pytest.mark.parametrize("name", ["small", "tiny", "imported", "renamed"])
+def test_architecture_of_the_user_is_known_without_importing_it(name, module):
+    assert registry.find_problem(f"own_models:{name}") is None
+    assert registry.source_file(f"own_models:{name}") == module
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("mnist_techer", "did you mean 'mnist_teacher'?"),
+        ("own_models:large", "names 'large', which module 'own_models' does not define"),
+        ("own_models:other", "names 'other', which module 'own_models' does not define"),
+        ("nowhere:small", "names module 'nowhere', which is not on the Python path"),
+        ("nowhere.models:small", "names module 'nowhere.models', which is not on the Python path"),
+        (":small", "names module '', which is not on the Python path"),
+        ("own_models:", "does not define"),
+    ],
+)
+def test_unknown_architecture_is_refused(name, problem, module):
+    assert problem in registry.find_problem(name)
+    with pytest.raises(InputError, match=re.escape(problem)):
+        registry.load(name)
+
+
+def test_every_registered_architecture_is_defined_where_it_says():
+    for name, import_path in registry.ARCHITECTURES.items():
+        assert registry.find_problem(import_path) is None
+        assert registry.source_file(name).name == f"{import_path.partition(':')[0].rpartition('.')[2]}.py"
+
+
+def test_import_path_is_loaded():
+    assert registry.load("components.errors:InputError") is InputError

@@ -1,0 +1,98 @@
+import pathlib
+
+import pytest
+
+from pipeline.config import Config, load_config
+from pipeline.graph import create_pipeline
+from pipeline.nodes import node_ids
+
+CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
+
+TRAINING_INPUTS = {"Transform", "SchemaGen", "StatisticsGen"}
+EDGES = {
+    "ExampleGen": set(),
+    "StatisticsGen": {"ExampleGen"},
+    "SchemaGen": {"StatisticsGen", "ExampleGen"},
+    "ExampleValidator": {"StatisticsGen", "SchemaGen"},
+    "Transform": {"ExampleGen", "SchemaGen", "ExampleValidator"},
+    "Teacher": TRAINING_INPUTS,
+    "Scratch": TRAINING_INPUTS,
+    "TeacherPredictions": {"Transform", "Teacher"},
+    "Distiller-warm": TRAINING_INPUTS | {"Teacher", "TeacherPredictions"},
+    "Distiller-very-hot": TRAINING_INPUTS | {"Teacher", "TeacherPredictions"},
+    "Evaluator": {"Transform", "SchemaGen", "Teacher", "Scratch", "Distiller-warm", "Distiller-very-hot"},
+    "Pusher": {"Evaluator"},
+}
+
+
+@pytest.fixture(scope="module")
+def config() -> Config:
+    two = "distillations=[{name: warm, temperature: 2}, {name: very_hot, temperature: 20}]"
+    return load_config(CONFIGS / "digits.yaml", overrides=[two])
+
+
+def test_the_graph_has_the_nodes_and_edges_of_the_design(config: Config) -> None:
+    pipeline = create_pipeline(config, root="/root", push_directory="/pushed")
+
+    edges = {node.id: {upstream.id for upstream in node.upstream_nodes} for node in pipeline.components}
+
+    assert edges == EDGES
+
+
+def test_node_ids_names_every_node_in_an_order_that_can_run(config: Config) -> None:
+    ids = node_ids(config)
+
+    assert sorted(ids) == sorted(EDGES)
+    for position, node in enumerate(ids):
+        assert EDGES[node] <= set(ids[:position])
+
+
+@pytest.mark.parametrize(
+    ("override", "changed"),
+    [
+        ("distillations.0.temperature=3", {"Distiller-warm"}),
+        ("student.epochs=7", {"Scratch", "Distiller-warm", "Distiller-very-hot"}),
+        ("teacher.epochs=7", {"Teacher"}),
+        ("seed=7", {"Teacher", "Scratch", "Distiller-warm", "Distiller-very-hot"}),
+        ("evaluation.min_accuracy=0.5", {"Evaluator"}),
+        (
+            "image.height=9",
+            set(EDGES) & {"Transform", "Teacher", "Scratch", "TeacherPredictions"}
+            | {"Distiller-warm", "Distiller-very-hot"},
+        ),
+        ("data.max_corrupt_fraction=0.5", {"ExampleGen"}),
+    ],
+)
+def test_a_setting_changes_the_parameters_of_the_nodes_that_use_it_alone(
+    config: Config, override: str, changed: set[str]
+) -> None:
+    """What a node is told is what its cache goes by."""
+    two = "distillations=[{name: warm, temperature: 2}, {name: very_hot, temperature: 20}]"
+    other = load_config(CONFIGS / "digits.yaml", overrides=[two, override])
+
+    before, after = (
+        {node.id: node.exec_properties for node in graph.components}
+        for graph in (create_pipeline(c, root="/root", push_directory="/pushed") for c in (config, other))
+    )
+
+    assert {node for node in before if before[node] != after[node]} == changed
+
+
+def test_fingerprints_reach_the_nodes_whose_cache_they_guard(config: Config) -> None:
+    fingerprints = {"data": "of-the-data", "teacher": "of-the-teacher", "student": "of-the-student"}
+
+    pipeline = create_pipeline(config, root="/root", push_directory="/pushed", fingerprints=fingerprints)
+
+    found = {
+        (node.id, name)
+        for node in pipeline.components
+        for name, value in fingerprints.items()
+        if value in str(node.exec_properties)
+    }
+    assert found == {
+        ("ExampleGen", "data"),
+        ("Teacher", "teacher"),
+        ("Scratch", "student"),
+        ("Distiller-warm", "student"),
+        ("Distiller-very-hot", "student"),
+    }

@@ -1,0 +1,242 @@
+"""The whole graph, through the command line, as a user runs it.
+
+Runs take a minute or so each, so the tests share them.
+"""
+
+import io
+import json
+import pathlib
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
+
+REPOSITORY = pathlib.Path(__file__).parents[1]
+NODES = [
+    "ExampleGen",
+    "StatisticsGen",
+    "SchemaGen",
+    "ExampleValidator",
+    "Transform",
+    "Teacher",
+    "Scratch",
+    "TeacherPredictions",
+    "Distiller-distilled",
+    "Evaluator",
+    "Pusher",
+]
+QUICK_DIGITS = [
+    "--set",
+    "teacher.epochs=6",
+    "--set",
+    "student.epochs=8",
+    "--set",
+    "evaluation.min_accuracy=0.5",
+]
+
+
+def distill(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pipeline", *map(str, arguments)]
+    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=600, check=False)
+
+
+def run(config: str, workspace: pathlib.Path, *arguments: object) -> tuple[dict[str, Any], str]:
+    """Runs a configuration to its end; returns the summary and what was printed."""
+    result = distill("run", REPOSITORY / "configs" / config, "--workspace", workspace, *arguments)
+    log = workspace / "run.log"
+    assert result.returncode == 0, result.stdout + result.stderr + log.read_text()[-5000:]
+    return json.loads((workspace / "summary.json").read_text()), result.stdout
+
+
+def states(summary: dict[str, Any]) -> dict[str, str]:
+    return {node: entry["state"] for node, entry in summary["nodes"].items()}
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    return tmp_path_factory.mktemp("digits")
+
+
+@pytest.fixture(scope="module")
+def first(workspace: pathlib.Path) -> tuple[dict[str, Any], str]:
+    """The first run on digits."""
+    return run("digits.yaml", workspace, *QUICK_DIGITS)
+
+
+def test_a_run_trains_compares_and_pushes(first: tuple[dict[str, Any], str], workspace: pathlib.Path) -> None:
+    summary, _ = first
+
+    assert states(summary) == dict.fromkeys(NODES, "completed")
+    assert {name: model["role"] for name, model in summary["models"].items()} == {
+        "teacher": "teacher",
+        "scratch": "scratch",
+        "distilled": "distilled",
+    }
+    assert summary["name"] == "digits"
+    assert summary["class_names"] == [str(digit) for digit in range(10)]
+    assert summary["blessed"] is True
+    assert sum(split["examples"] for split in summary["data"].values()) == 1797
+    assert summary["models"]["distilled"]["parameters"] == 16 * 65 + 10 * 17
+    assert summary["models"]["teacher"]["accuracy"] > 0.9
+    assert (workspace / "report.html").read_text().startswith("<!DOCTYPE html>")
+
+
+def test_a_piped_run_prints_plain_lines_about_every_node(first: tuple[dict[str, Any], str]) -> None:
+    _, output = first
+
+    assert "\x1b" not in output
+    for node in NODES:
+        assert node in output
+    assert "report.html" in output
+
+
+def test_the_evaluation_is_that_of_the_served_student_on_the_test_images(
+    first: tuple[dict[str, Any], str], workspace: pathlib.Path
+) -> None:
+    """Reads the raw test split and asks the pushed model, with nothing of TFMA's."""
+    import tensorflow as tf
+
+    summary, _ = first
+    (split,) = workspace.glob("artifacts/ExampleGen/examples/*/Split-test")
+    records = tf.data.TFRecordDataset([str(f) for f in sorted(split.glob("*"))], compression_type="GZIP")
+    examples = [tf.train.Example.FromString(record.numpy()).features.feature for record in records]
+    images = [example["image"].bytes_list.value[0] for example in examples]
+    labels = np.array([example["label"].int64_list.value[0] for example in examples])
+
+    served = tf.saved_model.load(summary["pushed_model"]).signatures["images"](image=tf.constant(images))
+
+    probabilities = np.asarray(served["probabilities"], np.float64)
+    model = summary["models"]["distilled"]
+    assert len(labels) == summary["data"]["test"]["examples"]
+    assert model["accuracy"] == pytest.approx((probabilities.argmax(axis=-1) == labels).mean(), abs=1e-6)
+    log_loss = -np.log(probabilities[np.arange(len(labels)), labels]).mean()
+    assert model["cross_entropy"] == pytest.approx(log_loss, rel=1e-3)
+
+
+def test_predict_names_the_class_of_an_image(
+    first: tuple[dict[str, Any], str], tmp_path: pathlib.Path
+) -> None:
+    summary, _ = first
+    digits = load_digits()
+    buffer = io.BytesIO()
+    Image.fromarray((digits.images[0] * 255 / 16).round().astype(np.uint8)).save(buffer, "PNG")
+    image = tmp_path / "zero.png"
+    image.write_bytes(buffer.getvalue())
+
+    result = distill("predict", summary["pushed_model"], image, "--json")
+
+    assert result.returncode == 0, result.stderr
+    (prediction,) = json.loads(result.stdout)
+    assert prediction["image"] == str(image)
+    assert prediction["class"] == "0"
+    assert prediction["probabilities"]["0"] > 0.5
+    assert sum(prediction["probabilities"].values()) == pytest.approx(1, abs=1e-4)
+
+
+def test_the_same_run_again_comes_from_the_cache(
+    first: tuple[dict[str, Any], str], workspace: pathlib.Path
+) -> None:
+    summary, output = run("digits.yaml", workspace, *QUICK_DIGITS)
+
+    assert states(summary) == dict.fromkeys(NODES, "cached")
+    assert summary["models"] == first[0]["models"]
+    assert summary["pushed_model"] == first[0]["pushed_model"]
+    assert "cached" in output
+
+
+def test_another_temperature_runs_no_teacher_and_an_unblessed_student_is_not_pushed(
+    first: tuple[dict[str, Any], str], workspace: pathlib.Path
+) -> None:
+    pushed_before = sorted((workspace / "pushed").iterdir())
+
+    result = distill(
+        *("run", REPOSITORY / "configs" / "digits.yaml", "--workspace", workspace, *QUICK_DIGITS),
+        *(
+            "--set",
+            "distillations.0.temperature=2",
+            "--set",
+            "evaluation.min_accuracy=1.0",
+            "--require-blessing",
+        ),
+    )
+
+    assert result.returncode == 3, result.stdout + result.stderr
+    summary = json.loads((workspace / "summary.json").read_text())
+    ran = {node for node, state in states(summary).items() if state == "completed"}
+    assert ran == {"Distiller-distilled", "Evaluator", "Pusher"}
+    assert summary["blessed"] is False
+    assert summary["pushed_model"] is None
+    assert sorted((workspace / "pushed").iterdir()) == pushed_before
+
+
+def test_the_beam_runner_gives_the_same_metrics(
+    first: tuple[dict[str, Any], str], tmp_path: pathlib.Path
+) -> None:
+    summary, _ = run("digits.yaml", tmp_path, *QUICK_DIGITS, "--runner", "beam")
+
+    assert states(summary) == dict.fromkeys(NODES, "completed")
+    for name, model in summary["models"].items():
+        assert model["accuracy"] == first[0]["models"][name]["accuracy"]
+        assert model["cross_entropy"] == pytest.approx(first[0]["models"][name]["cross_entropy"], rel=1e-6)
+
+
+def test_mnist_runs_in_several_processes(tfds_data: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    summary, _ = run(
+        *("mnist.yaml", tmp_path, "--set", f"data.data_dir={tfds_data}"),
+        *("--set", "data.splits.train=train[:2000]", "--set", "data.splits.validation=train[2000:2500]"),
+        *("--set", "data.splits.test=test[:500]", "--set", "teacher.epochs=2", "--set", "student.epochs=1"),
+        *("--set", "evaluation.min_accuracy=0.2"),
+        *("--beam-arg=--direct_running_mode=multi_processing", "--beam-arg=--direct_num_workers=2"),
+    )
+
+    assert {split: entry["examples"] for split, entry in summary["data"].items()} == {
+        "train": 2000,
+        "validation": 500,
+        "test": 500,
+    }
+    assert summary["models"]["teacher"]["accuracy"] > 0.7
+    assert summary["models"]["distilled"]["parameters"] == 28_226
+
+
+def test_cats_vs_dogs_runs_on_photographs(tfds_data: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    summary, _ = run(
+        *("cats_vs_dogs_small.yaml", tmp_path, "--set", f"data.data_dir={tfds_data}"),
+        *("--set", "data.splits.train=train[:5%]", "--set", "data.splits.validation=train[5%:7%]"),
+        *("--set", "data.splits.test=train[7%:9%]", "--set", "teacher.epochs=1", "--set", "student.epochs=1"),
+        *("--set", "evaluation.min_accuracy=0.0"),
+    )
+
+    assert summary["class_names"] == ["cat", "dog"]
+    assert {split: entry["examples"] for split, entry in summary["data"].items()} == {
+        "train": 600,
+        "validation": 240,
+        "test": 240,
+    }
+    assert summary["blessed"] is True
+    assert set(summary["models"]["teacher"]["per_class"]) == {"cat", "dog"}
+
+
+def test_an_interrupted_run_leaves_nothing_to_be_trusted(tmp_path: pathlib.Path) -> None:
+    """Kills a run in the middle of a node; the next run must do that node again."""
+    interrupt_during("Teacher", tmp_path)
+
+    summary, _ = run("digits.yaml", tmp_path, *QUICK_DIGITS)
+
+    assert states(summary)["Transform"] == "cached"
+    assert states(summary)["Teacher"] == "completed"
+    assert summary["models"]["teacher"]["accuracy"] > 0.9
+
+
+def interrupt_during(node: str, workspace: pathlib.Path) -> None:
+    long_run = ["--set", "teacher.epochs=100000", "--set", "student.epochs=8"]
+    command = [sys.executable, "-m", "pipeline", "run", "configs/digits.yaml", "--workspace", str(workspace)]
+    process = subprocess.Popen([*command, *long_run], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
+    for line in process.stdout or ():
+        if node in line:
+            break
+    process.send_signal(2)
+    assert process.wait(timeout=60) == 1
