@@ -157,7 +157,7 @@ def test_another_temperature_runs_no_teacher_and_an_unblessed_student_is_not_pus
         *("run", REPOSITORY / "configs" / "digits.yaml", "--workspace", workspace, *QUICK_DIGITS),
         *(
             "--set",
-            "distillations.0.temperature=2",
+            "distillations.0.temperature=5",
             "--set",
             "evaluation.min_accuracy=1.0",
             "--require-blessing",

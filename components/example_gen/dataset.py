@@ -23,7 +23,7 @@ def describe(outcomes: Sequence[Outcome], *, class_names: Sequence[str]) -> dict
       that was left out.
     """
     splits: dict[str, Any] = {}
-    for outcome in sorted(outcomes, key=lambda outcome: outcome.path):
+    for outcome in _ordered(outcomes):
         split = splits.setdefault(outcome.split, {"examples": 0, "skipped": []})
         split["examples"] += outcome.examples
         split["skipped"].extend({"id": name, "reason": reason} for name, reason in outcome.skipped)
@@ -48,20 +48,19 @@ def check(outcomes: Sequence[Outcome], *, splits: Sequence[str], max_corrupt_fra
         counts[outcome.split] += outcome.examples
     for split, count in counts.items():
         if not count:
-            raise InputError(
-                f"The {split} split has no examples{_first_skipped(outcomes, split)}; add images."
-            )
+            skipped = [item for each in _ordered(outcomes) if each.split == split for item in each.skipped]
+            raise InputError(f"The {split} split has no examples{_first(skipped)}; add images.")
     _check_classes(outcomes, splits[0])
 
 
 def _check_corrupt(outcomes: Sequence[Outcome], limit: float) -> None:
-    corrupt = sum(outcome.corrupt for outcome in outcomes)
-    images = corrupt + sum(outcome.examples for outcome in outcomes)
-    if corrupt > limit * images:
+    corrupt = [item for outcome in _ordered(outcomes) for item in outcome.corrupt]
+    images = len(corrupt) + sum(outcome.examples for outcome in outcomes)
+    if len(corrupt) > limit * images:
         raise InputError(
-            f"{corrupt} of the data set's {images} images ({corrupt / images:.1%}) cannot be used, more than "
-            f"data.max_corrupt_fraction allows ({limit:.1%}){_first_skipped(outcomes)}; mend or remove them, "
-            "or raise the limit."
+            f"{len(corrupt)} of the data set's {images} images ({len(corrupt) / images:.1%}) cannot be used, "
+            f"more than data.max_corrupt_fraction allows ({limit:.1%}){_first(corrupt)}; mend or remove "
+            "them, or raise the limit."
         )
 
 
@@ -73,12 +72,14 @@ def _check_classes(outcomes: Sequence[Outcome], split: str) -> None:
         )
 
 
-def _first_skipped(outcomes: Sequence[Outcome], split: str | None = None) -> str:
-    """Names the first few that were left out, of one split or of all."""
-    ordered = sorted(outcomes, key=lambda outcome: outcome.path)
-    skipped = [item for outcome in ordered if split in (None, outcome.split) for item in outcome.skipped]
-    if not skipped:
+def _ordered(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    return sorted(outcomes, key=lambda outcome: outcome.path)
+
+
+def _first(left_out: Sequence[tuple[str, str]]) -> str:
+    """Names the first few that were left out."""
+    if not left_out:
         return ""
-    named = ", ".join(f"{name} ({reason})" for name, reason in skipped[:_NAMED])
-    more = f" and {len(skipped) - _NAMED} more" if len(skipped) > _NAMED else ""
+    named = ", ".join(f"{name} ({reason})" for name, reason in left_out[:_NAMED])
+    more = f" and {len(left_out) - _NAMED} more" if len(left_out) > _NAMED else ""
     return f": {named}{more}"

@@ -32,7 +32,7 @@ class Outcome:
       examples: The number of examples in it.
       labels: The labels that occur in it.
       skipped: What was left out: pairs of id and reason.
-      corrupt: How many of those should have been images.
+      corrupt: Those of them that should have been images.
     """
 
     split: str
@@ -40,7 +40,7 @@ class Outcome:
     examples: int = 0
     labels: list[int] = dataclasses.field(default_factory=list)
     skipped: list[tuple[str, str]] = dataclasses.field(default_factory=list)
-    corrupt: int = 0
+    corrupt: list[tuple[str, str]] = dataclasses.field(default_factory=list)
 
 
 def plan(source: Source, *, split: str, folder: str) -> list[Task]:
@@ -79,7 +79,8 @@ def write_shard(task: Task, *, source: Source) -> Outcome:
         for item in map(_probe, source.read(task.shard)):
             if isinstance(item, Skipped):
                 outcome.skipped.append((item.id, item.reason))
-                outcome.corrupt += item.corrupt
+                if item.corrupt:
+                    outcome.corrupt.append((item.id, item.reason))
             else:
                 writer.write(_serialize(item))
                 outcome.examples += 1
