@@ -16,6 +16,9 @@ from components.models import registry
 SPLITS = ("train", "validation", "test")
 
 PositiveInt = Annotated[int, Field(gt=0)]
+NonNegativeInt = Annotated[int, Field(ge=0)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+NonNegativeFloat = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -120,7 +123,8 @@ class ModelSettings(Settings):
     architecture: str
     epochs: PositiveInt
     batch_size: PositiveInt
-    learning_rate: Annotated[float, Field(gt=0)]
+    learning_rate: PositiveFloat
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
     @field_validator("architecture")
     @classmethod
@@ -155,16 +159,13 @@ class TrainingJob(Settings):
     code_fingerprint: str = ""
 
 
-class DistillationSettings(Settings):
-    """One distilled student: a name, a method, and the method's hyper-parameters.
+class _Distillation(Settings):
+    """What every method has: a name, and the weight of the student's own loss on the labels.
 
-    `student_loss_weight` weighs the student's own loss on the labels: 0 is pure distillation, 1 is
-    supervised training.
+    `student_loss_weight` 0 is pure distillation, 1 is supervised training.
     """
 
     name: str
-    method: Literal["kd"] = "kd"
-    temperature: Annotated[float, Field(gt=0)] = 4.0
     student_loss_weight: Fraction = 0.1
 
     @field_validator("name")
@@ -175,6 +176,54 @@ class DistillationSettings(Settings):
         if name.lower() in ("teacher", "scratch"):
             raise _custom_error("is the name of another model of the comparison; choose another")
         return name
+
+
+class KdSettings(_Distillation):
+    """Knowledge distillation, Hinton et al. 2015, https://arxiv.org/abs/1503.02531.
+
+    `standardise_logits`: Sun et al. 2024, https://arxiv.org/abs/2403.01427.
+    """
+
+    method: Literal["kd"]
+    temperature: PositiveFloat = 4.0
+    standardise_logits: bool = False
+
+
+class DkdSettings(_Distillation):
+    """Decoupled knowledge distillation, Zhao et al. 2022, https://arxiv.org/abs/2203.08679.
+
+    The defaults are the paper's for CIFAR-100, where the student's own loss and the distance to the
+    teacher count alike.
+    """
+
+    method: Literal["dkd"]
+    student_loss_weight: Fraction = 0.5
+    temperature: PositiveFloat = 4.0
+    target_weight: NonNegativeFloat = 1.0
+    non_target_weight: NonNegativeFloat = 8.0
+    warmup_epochs: NonNegativeInt = 20
+    standardise_logits: bool = False
+
+
+class DistSettings(_Distillation):
+    """DIST, which correlates, Huang et al. 2022, https://arxiv.org/abs/2205.10536."""
+
+    method: Literal["dist"]
+    student_loss_weight: Fraction = 0.33
+    temperature: PositiveFloat = 1.0
+    inter_class_weight: NonNegativeFloat = 1.0
+    intra_class_weight: NonNegativeFloat = 1.0
+
+
+class LogitsMseSettings(_Distillation):
+    """Matching of logits, Ba and Caruana 2014, https://arxiv.org/abs/1312.6184."""
+
+    method: Literal["logits_mse"]
+
+
+DistillationSettings = Annotated[
+    KdSettings | DkdSettings | DistSettings | LogitsMseSettings, Field(discriminator="method")
+]
 
 
 class EvaluationSettings(Settings):

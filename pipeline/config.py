@@ -166,18 +166,31 @@ def _index(node: list[Any], part: str, key: str) -> int:
 
 def _describe(detail: ErrorDetails) -> str:
     """Puts one validation error into a line: the key, what was given, what is allowed."""
-    location = detail["loc"]
-    if location[:1] == ("data",) and len(location) > 1:
-        location = location[:1] + location[2:]  # Without the tag of the union, which is no key.
-    key = ".".join(str(part) for part in location)
+    key = ".".join(str(part) for part in _without_tag(detail["loc"]))
     message = detail["msg"].replace("Input should be", "must be")
     if detail["type"] in ("model_type", "model_attributes_type"):
         message = "must be a mapping of keys to values"
     if detail["type"] == "missing":
         return f"{key}: is missing; add it"
     if detail["type"] in ("union_tag_invalid", "union_tag_not_found"):
-        given = detail["input"].get("source") if isinstance(detail["input"], dict) else detail["input"]
-        return f"data.source: got {given!r}; allowed: tfds, image_folder, digits"
+        return _describe_tag(detail, key=key)
     if detail["type"] == "unknown_key" or isinstance(detail["input"], dict):
         return f"{key}: {message}" if key else message
     return f"{key}: got {detail['input']!r}; {message}"
+
+
+def _without_tag(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """Leaves out the tag of a union, such as `tfds`, which is no key."""
+    tagged = {"data": 1, "distillations": 2}.get(str(location[0]) if location else "")
+    if tagged is None or len(location) <= tagged:
+        return location
+    return (*location[:tagged], *location[tagged + 1 :])
+
+
+def _describe_tag(detail: ErrorDetails, *, key: str) -> str:
+    context = detail["ctx"]
+    key = f"{key}.{context['discriminator']}".replace("'", "")
+    if "tag" not in context:
+        return f"{key}: is missing; add it"
+    allowed = context["expected_tags"].replace("'", "")
+    return f"{key}: got {context['tag']!r}; allowed: {allowed}"

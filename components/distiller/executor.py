@@ -2,13 +2,21 @@
 
 from typing import Any
 
+from pydantic import TypeAdapter
 from tfx.components.statistics_gen import stats_artifact_utils
 from tfx.dsl.components.base import base_executor
 from tfx.types import Artifact, artifact_utils
 from tfx.utils import io_utils
 
-from components.distiller.objective import KnowledgeDistillation
-from components.settings import DistillationSettings, TrainingJob
+from components.distiller import objective
+from components.settings import (
+    DistillationSettings,
+    DistSettings,
+    DkdSettings,
+    KdSettings,
+    LogitsMseSettings,
+    TrainingJob,
+)
 from components.teacher_predictions.store import fingerprint_teacher, open_predictions
 from components.trainer.adapter import example_files, keras_file, train
 
@@ -29,13 +37,16 @@ class Executor(base_executor.BaseExecutor):
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         inputs = {key: artifact_utils.get_single_instance(artifacts) for key, artifacts in input_dict.items()}
-        distillation = DistillationSettings.model_validate_json(exec_properties["distillation"])
+        job = TrainingJob.model_validate_json(exec_properties["job"])
+        distillation = TypeAdapter(DistillationSettings).validate_json(exec_properties["distillation"])
         num_examples = _count_examples(inputs["statistics"])
         training_uri = artifact_utils.get_split_uri([inputs["examples"]], "train")
         train(
-            TrainingJob.model_validate_json(exec_properties["job"]),
-            objective=KnowledgeDistillation(
-                temperature=distillation.temperature, student_loss_weight=distillation.student_loss_weight
+            job,
+            objective=objective.Distillation(
+                distance=_distance(distillation),
+                student_loss_weight=distillation.student_loss_weight,
+                label_smoothing=job.model.label_smoothing,
             ),
             training_uri=training_uri,
             validation_uri=artifact_utils.get_split_uri([inputs["examples"]], "validation"),
@@ -51,6 +62,31 @@ class Executor(base_executor.BaseExecutor):
                 example_files=example_files(training_uri),
             ),
         )
+
+
+def _distance(settings: DistillationSettings) -> objective.Distance:
+    """Makes the distance to the teacher that a method minimises."""
+    match settings:
+        case KdSettings():
+            return objective.kd(
+                temperature=settings.temperature, standardise_logits=settings.standardise_logits
+            )
+        case DkdSettings():
+            return objective.dkd(
+                temperature=settings.temperature,
+                target_weight=settings.target_weight,
+                non_target_weight=settings.non_target_weight,
+                warmup_epochs=settings.warmup_epochs,
+                standardise_logits=settings.standardise_logits,
+            )
+        case DistSettings():
+            return objective.dist(
+                temperature=settings.temperature,
+                inter_class_weight=settings.inter_class_weight,
+                intra_class_weight=settings.intra_class_weight,
+            )
+        case LogitsMseSettings():
+            return objective.logits_mse
 
 
 def _count_examples(statistics: Artifact) -> dict[str, int]:

@@ -1,37 +1,113 @@
 """What a distilled student minimises."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
+from keras import ops
 
-from components.training.losses import cross_entropy, distillation_loss
+from components.training.losses import (
+    correlation_loss,
+    cross_entropy,
+    decoupled_distillation_loss,
+    distillation_loss,
+    logits_squared_error,
+)
+
+Targets = dict[str, Any]
+# From targets and the student's logits to a loss per example.
+Distance = Callable[[Targets, Any], Any]
 
 
-class KnowledgeDistillation(keras.losses.Loss):
+class Distillation(keras.losses.Loss):
     """Weighs the student's own loss on the labels against the distance to its teacher.
 
-    The loss of an example is `w * cross_entropy + (1 - w) * distillation_loss`, with
+    The loss of an example is `w * cross_entropy + (1 - w) * distance`, with
     `w = student_loss_weight`: 0 is pure distillation, 1 is supervised training.
 
     Args:
-      temperature: Softens both distributions, above 0.
+      distance: Between teacher and student; see the functions of this module.
       student_loss_weight: Between 0 and 1.
+      label_smoothing: Of the student's own loss, in [0, 1).
     """
 
-    def __init__(self, *, temperature: float, student_loss_weight: float) -> None:
-        super().__init__(name="knowledge_distillation")
-        self._temperature = temperature
+    def __init__(
+        self, *, distance: Distance, student_loss_weight: float, label_smoothing: float = 0.0
+    ) -> None:
+        super().__init__(name="distillation")
+        self._distance = distance
         self._student_loss_weight = student_loss_weight
+        self._label_smoothing = label_smoothing
 
-    def call(self, y_true: dict[str, Any], y_pred: Any) -> Any:
+    def call(self, y_true: Targets, y_pred: Any) -> Any:
         """Returns the loss of each example, `[batch]`.
 
         Args:
-          y_true: `label` `[batch]` and `teacher_logits` `[batch, num_classes]`.
+          y_true: `label` `[batch]`, `teacher_logits` `[batch, num_classes]`, and `epoch`, a scalar.
           y_pred: The student's logits `[batch, num_classes]`.
         """
-        own = cross_entropy(logits=y_pred, labels=y_true["label"])
-        distilled = distillation_loss(
-            student_logits=y_pred, teacher_logits=y_true["teacher_logits"], temperature=self._temperature
+        weight = self._student_loss_weight
+        own = cross_entropy(logits=y_pred, labels=y_true["label"], label_smoothing=self._label_smoothing)
+        return weight * own + (1 - weight) * self._distance(y_true, y_pred)
+
+
+def kd(*, temperature: float, standardise_logits: bool = False) -> Distance:
+    """Makes the distance of knowledge distillation; see `distillation_loss`."""
+
+    def distance(targets: Targets, logits: Any) -> Any:
+        return distillation_loss(
+            student_logits=logits,
+            teacher_logits=targets["teacher_logits"],
+            temperature=temperature,
+            standardise=standardise_logits,
         )
-        return self._student_loss_weight * own + (1 - self._student_loss_weight) * distilled
+
+    return distance
+
+
+def dkd(
+    *,
+    temperature: float,
+    target_weight: float,
+    non_target_weight: float,
+    warmup_epochs: int,
+    standardise_logits: bool = False,
+) -> Distance:
+    """Makes the distance of decoupled distillation; see `decoupled_distillation_loss`.
+
+    It grows in equal steps to its full weight over the first `warmup_epochs`, as in the paper.
+    """
+
+    def distance(targets: Targets, logits: Any) -> Any:
+        loss = decoupled_distillation_loss(
+            student_logits=logits,
+            teacher_logits=targets["teacher_logits"],
+            labels=targets["label"],
+            temperature=temperature,
+            target_weight=target_weight,
+            non_target_weight=non_target_weight,
+            standardise=standardise_logits,
+        )
+        return loss * ops.minimum((targets["epoch"] + 1) / max(warmup_epochs, 1), 1.0)
+
+    return distance
+
+
+def dist(*, temperature: float, inter_class_weight: float, intra_class_weight: float) -> Distance:
+    """Makes the distance of DIST; see `correlation_loss`."""
+
+    def distance(targets: Targets, logits: Any) -> Any:
+        return correlation_loss(
+            student_logits=logits,
+            teacher_logits=targets["teacher_logits"],
+            temperature=temperature,
+            inter_class_weight=inter_class_weight,
+            intra_class_weight=intra_class_weight,
+        )
+
+    return distance
+
+
+def logits_mse(targets: Targets, logits: Any) -> Any:
+    """Is the distance of logit matching; see `logits_squared_error`."""
+    return logits_squared_error(student_logits=logits, teacher_logits=targets["teacher_logits"])

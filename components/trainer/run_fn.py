@@ -11,9 +11,10 @@ from components.training.learner import Supervised
 
 def run_fn(fn_args: FnArgs) -> None:
     """Trains the model of `custom_config["job"]`, a `TrainingJob` as JSON, on the labels."""
+    job = TrainingJob.model_validate_json(fn_args.custom_config["job"])
     train(
-        TrainingJob.model_validate_json(fn_args.custom_config["job"]),
-        objective=Supervised(),
+        job,
+        objective=Supervised(label_smoothing=job.model.label_smoothing),
         training_uri=fn_args.train_files[0],
         validation_uri=fn_args.eval_files[0],
         # TFX sets it if the Trainer is given statistics.

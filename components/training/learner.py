@@ -11,11 +11,19 @@ Targets = dict[str, Any]
 
 
 class Supervised(keras.losses.Loss):
-    """Cross-entropy of the student's logits with the labels, per example."""
+    """Cross-entropy of the student's logits with the labels, per example.
+
+    Args:
+      label_smoothing: Share of the target that is spread evenly over all classes, in [0, 1).
+    """
+
+    def __init__(self, *, label_smoothing: float = 0.0) -> None:
+        super().__init__(name="supervised")
+        self._label_smoothing = label_smoothing
 
     def call(self, y_true: Targets, y_pred: Any) -> Any:
         """Compares `y_true["label"]` `[batch]` with the logits `y_pred` `[batch, num_classes]`."""
-        return cross_entropy(logits=y_pred, labels=y_true["label"])
+        return cross_entropy(logits=y_pred, labels=y_true["label"], label_smoothing=self._label_smoothing)
 
 
 class FiniteSteps(keras.metrics.Metric):
@@ -44,9 +52,10 @@ class Learner(keras.Model):
 
     Args:
       model: Maps images `[batch, height, width, channels]` to logits `[batch, num_classes]`.
-      objective: A loss of targets `{"label": [batch], ...}` and logits. Training minimises its mean
-        plus the model's own regularisation losses. Validation always measures `Supervised`, so that
-        models of different objectives can be compared.
+      objective: A loss of targets and logits. The targets are those of the data, `{"label": [batch],
+        ...}`, and `epoch`, the number of the epoch, from 0. Training minimises its mean plus the
+        model's own regularisation losses. Validation always measures `Supervised`, so that models of
+        different objectives can be compared.
     """
 
     def __init__(self, *, model: keras.Model, objective: keras.losses.Loss) -> None:
@@ -56,6 +65,11 @@ class Learner(keras.Model):
         self._supervised = Supervised()
         self._accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
         self._finite_steps = FiniteSteps()
+        self._epoch = self.add_weight((), initializer="zeros", trainable=False, name="epoch")
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Tells the objective the number of the epoch, from 0."""
+        self._epoch.assign(epoch)
 
     def call(self, images: Any, training: bool = False) -> Any:
         """Returns the model's logits."""
@@ -72,7 +86,7 @@ class Learner(keras.Model):
         """Returns the mean loss of a batch, a scalar."""
         if not training:
             return self._supervised(y, y_pred, sample_weight)
-        loss = self._objective(y, y_pred, sample_weight)
+        loss = self._objective(y | {"epoch": self._epoch}, y_pred, sample_weight)
         for own in self.model.losses:
             loss += self._aggregate_additional_loss(own)
         self._finite_steps.update_state(loss)

@@ -63,7 +63,8 @@ def fit(
         shuffle=False,  # The data comes shuffled.
         verbose=0,
         callbacks=[
-            keras.callbacks.LambdaCallback(on_epoch_begin=lambda number, logs: epoch.assign(number)),
+            keras.callbacks.LambdaCallback(on_epoch_begin=lambda number, _: epoch.assign(number)),
+            keras.callbacks.LambdaCallback(on_epoch_begin=lambda number, _: learner.begin_epoch(number)),
             _StopAtDivergence(name=name),
             ProgressLogger(model_name=name),
             recorder,

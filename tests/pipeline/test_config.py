@@ -6,7 +6,7 @@ import pytest
 
 from components.errors import InputError
 from components.models import registry
-from components.settings import DistillationSettings, ModelSettings, SplitFractions
+from components.settings import KdSettings, ModelSettings, SplitFractions
 from pipeline.config import Config, ConfigError, load_config
 
 CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
@@ -25,7 +25,7 @@ teacher: {architecture: mnist_teacher, epochs: 20, batch_size: 64, learning_rate
 student: {architecture: mnist_student, epochs: 5, batch_size: 32, learning_rate: 0.001}
 distillations:
   - {name: distilled, method: kd, temperature: 4.0, student_loss_weight: 0.1}
-  - {name: hot}
+  - {name: hot, method: kd}
 evaluation: {min_accuracy: 0.9}
 push: {directory: null}
 """
@@ -71,7 +71,7 @@ def test_defaults():
     assert config.seed == 42
     assert config.data.max_corrupt_fraction == 0.1
     assert (config.hardware.precision, config.hardware.strategy) == ("float32", "single")
-    distillation = DistillationSettings(name="hot")
+    distillation = KdSettings(name="hot", method="kd")
     assert (distillation.method, distillation.temperature, distillation.student_loss_weight) == (
         "kd",
         4.0,
@@ -80,8 +80,9 @@ def test_defaults():
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
-def test_committed_configurations_are_valid_and_named_as_their_file(path):
+def test_every_committed_configuration_is_valid_and_opens_with_its_command(path):
     assert load_config(path).name == path.stem
+    assert f"distill run configs/{path.name}" in path.read_text()
 
 
 def test_configuration_is_frozen_and_survives_json(path):
@@ -99,7 +100,10 @@ def test_configuration_is_frozen_and_survives_json(path):
         ("evaluation={min_accuracy: 0.5}", lambda config: config.evaluation.min_accuracy == 0.5),
         ("hardware.precision=mixed_bfloat16", lambda config: config.hardware.precision == "mixed_bfloat16"),
         ("data.data_dir=/a=b", lambda config: config.data.data_dir == "/a=b"),
-        ("distillations=[{name: one}]", lambda config: [d.name for d in config.distillations] == ["one"]),
+        (
+            "distillations=[{name: one, method: kd}]",
+            lambda config: [d.name for d in config.distillations] == ["one"],
+        ),
     ],
 )
 def test_override_reaches_its_key(override, found, path):
@@ -165,7 +169,7 @@ def test_override_that_leads_nowhere_is_refused(override, message, refusal):
             "distillations.0.student_loss_weight: got -0.1",
             "greater than or equal to 0",
         ),
-        ("distillations.0.method=magic", "distillations.0.method: got 'magic'", "'kd'"),
+        ("distillations.0.method=magic", "distillations.0.method: got 'magic'", "allowed: kd, dkd"),
         ("distillations.0.name=Teacher", "distillations.0.name: got 'Teacher'", "choose another"),
         ("distillations.0.name=1st", "distillations.0.name: got '1st'", "start with a letter"),
         ("distillations.0.name=HOT", "distillations: 'HOT', 'hot'", "must differ"),

@@ -27,7 +27,10 @@ EDGES = {
 
 @pytest.fixture(scope="module")
 def config() -> Config:
-    two = "distillations=[{name: warm, temperature: 2}, {name: very_hot, temperature: 20}]"
+    two = (
+        "distillations=[{name: warm, method: kd, temperature: 2},"
+        " {name: very_hot, method: kd, temperature: 20}]"
+    )
     return load_config(CONFIGS / "digits.yaml", overrides=[two])
 
 
@@ -67,7 +70,10 @@ def test_a_setting_changes_the_parameters_of_the_nodes_that_use_it_alone(
     config: Config, override: str, changed: set[str]
 ) -> None:
     """What a node is told is what its cache goes by."""
-    two = "distillations=[{name: warm, temperature: 2}, {name: very_hot, temperature: 20}]"
+    two = (
+        "distillations=[{name: warm, method: kd, temperature: 2},"
+        " {name: very_hot, method: kd, temperature: 20}]"
+    )
     other = load_config(CONFIGS / "digits.yaml", overrides=[two, override])
 
     before, after = (

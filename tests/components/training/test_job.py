@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from sklearn.datasets import load_digits
 
-from components.distiller.objective import KnowledgeDistillation
+from components.distiller.objective import Distillation, kd
 from components.errors import InputError
 from components.teacher_predictions.store import fingerprint_teacher, open_predictions, write_predictions
 from components.training.data import epoch_counter, ordered_batches
@@ -133,7 +133,7 @@ def test_a_distillation_that_weighs_only_the_labels_is_training_from_scratch(
     train: Callable[..., pathlib.Path], scratch: pathlib.Path, prediction_files: list[str]
 ) -> None:
     """The comparison is fair: same initial weights, same batches, same order."""
-    objective = KnowledgeDistillation(temperature=4.0, student_loss_weight=1.0)
+    objective = Distillation(distance=kd(temperature=4.0), student_loss_weight=1.0)
 
     distilled = train(objective=objective, prediction_files=prediction_files)
 
@@ -144,11 +144,25 @@ def test_a_distillation_that_weighs_only_the_labels_is_training_from_scratch(
 def test_a_distilled_student_comes_closer_to_its_teacher(
     train: Callable[..., pathlib.Path], scratch: pathlib.Path, prediction_files: list[str]
 ) -> None:
-    objective = KnowledgeDistillation(temperature=1.0, student_loss_weight=0.0)
+    objective = Distillation(distance=kd(temperature=1.0), student_loss_weight=0.0)
 
     distilled = train(objective=objective, prediction_files=prediction_files)
 
     assert distance_to(prediction_files, distilled) < distance_to(prediction_files, scratch)
+
+
+def test_the_objective_is_told_the_epoch(
+    train: Callable[..., pathlib.Path], prediction_files: list[str]
+) -> None:
+    def of_epoch(targets: dict[str, Any], logits: Any) -> Any:
+        return 0 * logits[:, 0] + targets["epoch"]
+
+    directory = train(
+        objective=Distillation(distance=of_epoch, student_loss_weight=0.0), prediction_files=prediction_files
+    )
+
+    history = json.loads((directory / "run" / "history.json").read_text())
+    assert [entry["loss"] for entry in history["epochs"]] == [0, 1, 2, 3]
 
 
 def distance_to(prediction_files: list[str], directory: pathlib.Path) -> float:
@@ -204,7 +218,7 @@ def test_every_signature_predicts_the_same(scratch: pathlib.Path) -> None:
 def test_the_served_student_carries_no_teacher(
     train: Callable[..., pathlib.Path], prediction_files: list[str]
 ) -> None:
-    objective = KnowledgeDistillation(temperature=4.0, student_loss_weight=0.5)
+    objective = Distillation(distance=kd(temperature=4.0), student_loss_weight=0.5)
 
     directory = train(objective=objective, prediction_files=prediction_files, epochs=1)
 
