@@ -1,4 +1,7 @@
+import pathlib
+
 import keras
+import numpy as np
 import pytest
 
 from components.errors import InputError
@@ -20,6 +23,8 @@ def dense(units: int, activation: str | None = None):
 
 # The labs print their models' sizes: lab 1 at 224x224x3 and 2 classes, lab 2 at 28x28x1 and 10.
 # By hand, for lab 2's student: 8*(9+1) + 8*(72+1) + 64*(7*7*8+1) + 32*(64+1) + 10*(32+1) = 28,226.
+# The residual networks' convolutions by hand, 2 BatchNormalization weights a channel and the last layer;
+# their paper says 0.27 and 0.85 million.
 @pytest.mark.parametrize(
     ("name", "image_shape", "num_classes", "parameters"),
     [
@@ -33,6 +38,8 @@ def dense(units: int, activation: str | None = None):
             896 + 18_496 + 36_928 + 73_856 + 512 * (12 * 12 * 128 + 1) + 2 * 513,
         ),
         ("digits_student", (8, 8, 1), 10, 16 * 65 + 10 * 17),
+        ("resnet20", (32, 32, 3), 10, 432 + 13_824 + 50_688 + 202_752 + 2 * 688 + 650),
+        ("resnet56", (32, 32, 3), 10, 432 + 41_472 + 161_280 + 645_120 + 2 * 2_032 + 650),
     ],
 )
 def test_the_architectures_have_the_sizes_of_the_labs(
@@ -40,7 +47,20 @@ def test_the_architectures_have_the_sizes_of_the_labs(
 ) -> None:
     model = build_model(registry.load(name), name=name, image_shape=image_shape, num_classes=num_classes)
 
-    assert model.count_params() == parameters
+    assert sum(weight.shape.num_elements() for weight in model.trainable_weights) == parameters
+
+
+@pytest.mark.parametrize("name", ["resnet20", "mobilenet_v3_small"])
+def test_an_architecture_survives_its_file(name: str, tmp_path: pathlib.Path) -> None:
+    model = build_model(registry.load(name), name=name, image_shape=(32, 32, 3), num_classes=10)
+    images = np.random.default_rng(0).random((2, 32, 32, 3), dtype=np.float32)
+
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
+
+    np.testing.assert_allclose(
+        loaded.predict(images, verbose=0), model.predict(images, verbose=0), rtol=1e-5, atol=1e-6
+    )
 
 
 def test_a_wrong_number_of_outputs_is_refused() -> None:
