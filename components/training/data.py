@@ -57,6 +57,8 @@ def training_batches(
     buffer_size = min(num_examples, max(SHUFFLE_BYTES // (height * width * channels), 10 * batch_size))
 
     def shuffled_batches(_: tf.Tensor) -> tf.data.Dataset:
+        # Else the process's global seed would take part in the order; with 0 there, TensorFlow fails.
+        tf.compat.v1.get_default_graph().seed = 1
         shuffled = records.shuffle(buffer_size, seed=seed + epoch, reshuffle_each_iteration=False)
         return shuffled.batch(batch_size)
 
