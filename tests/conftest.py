@@ -1,6 +1,7 @@
 """What several test modules share."""
 
 import pathlib
+import signal
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -8,6 +9,11 @@ import pytest
 
 REPOSITORY = pathlib.Path(__file__).parents[1]
 TFDS_DATA = REPOSITORY.parent / "shared" / "data" / "tfds"
+
+
+def pytest_configure() -> None:
+    """Undoes what a shell does to a program in its background, whose children would ignore Ctrl-C too."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
