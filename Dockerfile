@@ -4,20 +4,30 @@
 #   docker build --target gpu --tag REGISTRY/distillation-pipeline:0.1.0-gpu .
 #
 # Some packages are compiled while they are installed, so that is done in an image with compilers, and its result
-# copied into one without.
+# copied into one without. The packages come before the code, which changes more often.
 
-FROM python:3.11-bookworm AS build
+FROM python:3.11-bookworm AS packages
 ARG UV_VERSION=0.13.9
-ENV UV_NO_CACHE=1 UV_LINK_MODE=copy PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+ENV UV_VERSION=$UV_VERSION UV_COMPILE_BYTECODE=1 UV_NO_CACHE=1 PIP_NO_CACHE_DIR=1
 WORKDIR /build
-COPY requirements.lock pyproject.toml setup.py README.md LICENSE ./
+COPY requirements.lock ./
 COPY container ./container
-COPY components ./components
-COPY pipeline ./pipeline
 RUN container/install.sh /opt/venv requirements.lock
 
-FROM build AS build-gpu
+FROM packages AS packages-gpu
 RUN container/install.sh /opt/venv requirements.lock container/cuda.lock
+
+FROM packages AS build
+COPY pyproject.toml setup.py README.md LICENSE ./
+COPY components ./components
+COPY pipeline ./pipeline
+RUN container/install.sh /opt/venv
+
+FROM packages-gpu AS build-gpu
+COPY pyproject.toml setup.py README.md LICENSE ./
+COPY components ./components
+COPY pipeline ./pipeline
+RUN container/install.sh /opt/venv
 
 FROM python:3.11-slim-bookworm AS runtime
 # Kubeflow may choose any user and a read-only file system: nothing is written but in /tmp.
