@@ -1,5 +1,6 @@
 """Follows a run on a server: from what the server says now and then to events."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
@@ -10,6 +11,11 @@ _DRIVER = "-driver"
 _ENDS = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
 # So many looks in a row may fail: a server that is being replaced comes back, and the run goes on without it.
 _SILENCES = 60
+
+# What KFP's launcher and Argo write below the words of a container, and empty lines.
+_NOT_OURS = re.compile(r"[IWEF]\d{4} \d\d:|time=|Error: exit status|\s*$")
+# A log that ends with these was cut off.
+_LOG_RECORD = re.compile(r"\d{4}-\d\d-\d\d ")
 
 _State = Literal["waiting", "running", "completed", "failed"]
 
@@ -44,7 +50,7 @@ def follow(server: Server, run_id: str, *, nodes: Sequence[str], wait: Callable[
             }
             yield from _news(states, tasks=tasks)
             if run.state in _ENDS:
-                yield _last_event(run, tasks=tasks, states=states, page=server.page(f"runs/details/{run_id}"))
+                yield _last_event(server, run, tasks=tasks, states=states)
                 return
         wait()
 
@@ -93,7 +99,7 @@ def _seconds(task: Any) -> float:
 
 
 def _last_event(
-    run: Any, *, tasks: Mapping[str, Any], states: Mapping[str, _State], page: str
+    server: Server, run: Any, *, tasks: Mapping[str, Any], states: Mapping[str, _State]
 ) -> RunFinished | RunFailed:
     if run.state == "SUCCEEDED":
         return RunFinished({})
@@ -103,8 +109,11 @@ def _last_event(
     elif not failed:
         problem = f"the run {run.state.lower()}{_because(run)}"
     else:
-        task = _failed_task(failed[0], tasks=tasks)
-        problem = f"{failed[0]} failed{_because(task) or _because(run)}"
+        reason = _because(_failed_task(failed[0], tasks=tasks)) or _because(run)
+        if not reason and len(failed) == 1:
+            reason = _last_words(server, run)
+        problem = f"{failed[0]} failed{reason}"
+    page = server.page(f"runs/details/{run.run_id}")
     return RunFailed(f"{problem}; see {page}", is_input_error=False)
 
 
@@ -113,3 +122,22 @@ def _because(thing: Any) -> str:
     errors = [thing.error, *(status.error for status in reversed(thing.state_history or ()))]
     messages = [error.message for error in errors if error is not None and error.message]
     return f": {messages[0].strip().splitlines()[0]}" if messages else ""
+
+
+def _last_words(server: Server, run: Any) -> str:
+    """Returns the reason that the only container that failed gives at the end of its log, if it gives one.
+
+    Up to KFP 2.17 at least, the server knows the reason and does not tell it. Nor does it tell which task a
+    pod belongs to, but what failed names its own.
+    """
+    pods = [
+        child.pod_name
+        for task in run.run_details.task_details
+        if task.state == "FAILED"
+        for child in task.child_tasks or ()
+    ]
+    for pod in reversed(pods):
+        lines = [line for line in server.log(run.run_id, pod).splitlines() if not _NOT_OURS.match(line)]
+        if lines and not _LOG_RECORD.match(lines[-1]):
+            return f": {lines[-1].strip().rstrip('.')}"
+    return ""

@@ -70,6 +70,7 @@ class Stub:
         self.recurring_runs: list[dict[str, Any]] = []
         self.requests: list[Request] = []
         self.progress: list[dict[str, Any]] = [{"state": "SUCCEEDED"}]
+        self.logs: dict[str, str] = {}
         self.multi_user = False
         self.token: str | None = None
         self.cookies: str | None = None
@@ -115,6 +116,16 @@ class Stub:
 
     def wait_until_released(self) -> None:
         self._released.wait(60)
+
+    def log(self, request: Request) -> str | None:
+        """Returns the log of a pod, if that is what a request asks for."""
+        match = re.fullmatch(r"/apis/v1alpha1/runs/[^/]+/nodes/(?P<pod>[^/]+)/log", request.path)
+        if match is None:
+            return None
+        self._check_identity(request)
+        if match["pod"] not in self.logs:
+            raise RefusedError(404, f"ResourceNotFoundError: {match['pod']} not found.")
+        return self.logs[match["pod"]]
 
     def answer(self, request: Request) -> dict[str, Any]:
         """Does what a request asks for, with the effects on what is on the server."""
@@ -360,6 +371,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         try:
             if isinstance(fault, int):
                 raise RefusedError(fault, message)
+            log = stub.log(request)
+            if log is not None:
+                return self._send(200, log.encode(), content_type="text/plain")
             status, content = 200, stub.answer(request)
             if fault == "500 after":
                 raise RefusedError(500, message)

@@ -9,11 +9,13 @@ TEXT = "pipelineInfo: {name: digits}\nroot: {dag: {}}\nschemaVersion: 2.1.0\n"
 NODES = ("ExampleGen", "Teacher")
 
 
-def task(name, state, *, seconds=0, error=None, history=()):
+def task(name, state, *, seconds=0, error=None, history=(), pods=()):
     """A task as the server describes it; it leaves out what it does not know."""
     detail = {"display_name": name, "state": state, "start_time": "2026-11-22T05:00:00Z"}
     if seconds:
         detail["end_time"] = f"2026-11-22T05:{seconds // 60:02}:{seconds % 60:02}Z"
+    if pods:
+        detail["child_tasks"] = [{"pod_name": pod} for pod in pods]
     if error:
         detail["error"] = {"code": 2, "message": error}
     if history:
@@ -113,6 +115,53 @@ def test_failure_names_its_node_and_the_reason(stub, events, failed, reason):
         NodeFailed("Teacher", 5.0),
         RunFailed(f"{reason}{stub.url}/#/runs/details/run_id-1", is_input_error=False),
     ]
+
+
+LOG = """\
+I1122 05:00:00.000001      30 launcher_v2.go:90] input ComponentSpec
+2026-11-22 05:00:03,120 INFO absl: Training 'Teacher'.
+{last}
+F1122 05:00:09.000002      30 main.go:52] failed to execute component: exit status 2
+time="2026-11-22T05:00:09.500Z" level=info msg="sub-process exited" argo=true
+Error: exit status 2
+"""
+
+
+def test_reason_that_the_server_does_not_tell_is_taken_from_the_log(stub, events):
+    stub.logs = {"pod-2": LOG.format(last="data.path '/data': no such directory; mount a volume there.")}
+    *_, last = events(
+        run(
+            "FAILED",
+            task("Teacher", "FAILED", pods=["retries-of-some-task"]),
+            task("executor", "FAILED", pods=["pod-1", "pod-2"]),
+            task("ExampleGen", "SUCCEEDED", pods=["pod-0"]),
+        )
+    )
+    page = f"{stub.url}/#/runs/details/run_id-1"
+    assert last.message == (
+        f"Teacher failed: data.path '/data': no such directory; mount a volume there; see {page}"
+    )
+
+
+@pytest.mark.parametrize("log", [LOG.format(last=""), "", "\n"], ids=["killed", "empty", "blank"])
+def test_log_without_last_words_gives_no_reason(stub, events, log):
+    stub.logs = {"pod-1": log}
+    *_, last = events(run("FAILED", task("Teacher", "FAILED", pods=["pod-1"])))
+    assert last.message == f"Teacher failed; see {stub.url}/#/runs/details/run_id-1"
+
+
+def test_log_of_one_of_several_failed_nodes_is_not_taken_for_another_s(stub, events):
+    stub.logs = {"pod-1": LOG.format(last="mine")}
+    *_, last = events(run("FAILED", task("ExampleGen", "FAILED"), task("Teacher", "FAILED", pods=["pod-1"])))
+    assert last.message == f"ExampleGen failed; see {stub.url}/#/runs/details/run_id-1"
+
+
+@pytest.mark.parametrize("fault", [500, "reset", "page"], ids=str)
+def test_log_that_cannot_be_had_is_done_without(stub, events, fault):
+    stub.logs = {"pod-1": LOG.format(last="mine")}
+    stub.fail("GET", "/log", *[fault] * 5)
+    *_, last = events(run("FAILED", task("Teacher", "FAILED", pods=["pod-1"])))
+    assert last.message == f"Teacher failed; see {stub.url}/#/runs/details/run_id-1"
 
 
 @pytest.mark.parametrize(
