@@ -13,8 +13,10 @@ import email.parser
 import email.policy
 import http.server
 import json
+import pathlib
 import re
 import socket
+import ssl
 import struct
 import threading
 import urllib.parse
@@ -62,7 +64,9 @@ class RefusedError(Exception):
 class Stub:
     """The server and what is on it. `fail` plans faults; `requests` are all that it was asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, certificate: tuple[pathlib.Path, pathlib.Path] | None = None) -> None:
+        """Starts the server; with a certificate and its key it speaks TLS."""
+        self._certificate = certificate
         self.pipelines: list[dict[str, Any]] = []
         self.versions: list[dict[str, Any]] = []
         self.experiments: list[dict[str, Any]] = []
@@ -83,11 +87,15 @@ class Stub:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}"
+        return f"http{'s' if self._certificate else ''}://127.0.0.1:{self._port}"
 
     def start(self) -> None:
         self._server = _Server(("127.0.0.1", self._port), _Handler)
         self._server.stub = self
+        if self._certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*self._certificate)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self._port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}).start()
 

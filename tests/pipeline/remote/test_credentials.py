@@ -1,4 +1,13 @@
+import datetime
+import ipaddress
+import pathlib
+
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from kfp_stub import Stub
 
 from components.errors import InputError
@@ -121,3 +130,51 @@ def test_missing_file(tmp_path, option):
 def test_file_without_certificates(read):
     with pytest.raises(InputError, match=r"--ca-file .* holds no certificates in PEM"):
         read(ca_file=b"nothing")
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory) -> tuple[pathlib.Path, pathlib.Path]:
+    """A certificate of 127.0.0.1 that nobody but its own authority trusts, and its key."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "stub")])
+    key = ec.generate_private_key(ec.SECP256R1())
+    now = datetime.datetime.now(datetime.UTC)
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False
+        )
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
+        .sign(key, hashes.SHA256())
+    )
+    directory = tmp_path_factory.mktemp("certificate")
+    (directory / "certificate.pem").write_bytes(signed.public_bytes(Encoding.PEM))
+    (directory / "key.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return directory / "certificate.pem", directory / "key.pem"
+
+
+@pytest.fixture
+def secure_stub(certificate):
+    stub = Stub(certificate=certificate)
+    yield stub
+    stub.stop()
+
+
+def test_server_of_an_authority_of_one_s_own(secure_stub, patience, certificate):
+    credentials = read_credentials(
+        token_file=None, cookies_file=None, ca_file=certificate[0], environment={"DISTILL_KFP_TOKEN": SECRET}
+    )
+    secure_stub.token = SECRET
+    server = connect(secure_stub.url, credentials=credentials, patience=patience)
+    assert upload(server, pipeline="digits", text=TEXT).is_new
+
+
+def test_server_of_an_unknown_authority_is_told_nothing(secure_stub, patience):
+    with pytest.raises(ServerError, match=r"a certificate that is not trusted; .* by --ca-file"):
+        connect(secure_stub.url, credentials=Credentials(token=SECRET), patience=patience)
+    assert secure_stub.requests == []
