@@ -323,6 +323,8 @@ class Server:
             return ServerError(
                 f"{problem} does not let you (403: {said}); ask its administrator for access to the namespace"
             )
+        if status == 404:
+            return ServerError(f"{problem} has no such thing (404: {said}); check the address")
         if status == 409:
             return ConflictError(f"{problem} has something of that name (409: {said})")
         if status in (408, 504):

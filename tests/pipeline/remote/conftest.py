@@ -33,3 +33,10 @@ def patience(pauses: list[float]) -> Patience:
 @pytest.fixture
 def server(stub: Stub, patience: Patience) -> Server:
     return connect(stub.url, credentials=Credentials(), patience=patience)
+
+
+@pytest.fixture
+def hasty(stub: Stub, pauses: list[float]) -> Server:
+    """Waits for no answer longer than two seconds."""
+    patience = Patience(answer=2, pauses=(1, 1), sleep=pauses.append)
+    return connect(stub.url, credentials=Credentials(), patience=patience)

@@ -5,7 +5,7 @@ import pytest
 from components.errors import InputError
 from pipeline.remote.credentials import Credentials
 from pipeline.remote.pipelines import experiment_id, start_run, upload
-from pipeline.remote.server import Patience, ServerError, UnclearError, UnreachableError, check_host, connect
+from pipeline.remote.server import ServerError, UnclearError, UnreachableError, check_host, connect
 
 TEXT = """\
 pipelineInfo: {name: digits}
@@ -120,7 +120,7 @@ def test_failure_that_stays_ends_it(stub, server, pauses, path):
         (400, "refuses (400: no)"),
         (401, "does not know you (401: no); sign in with --token-file or DISTILL_KFP_TOKEN"),
         (403, "does not let you (403: no); ask its administrator"),
-        (404, "refuses (404: no)"),
+        (404, "has no such thing (404: no); check the address"),
     ],
 )
 @pytest.mark.parametrize("path", POSTS)
@@ -153,13 +153,6 @@ def test_conflict_with_what_cannot_be_seen_is_said(stub, server):
         ServerError, match=r"has something of that name \(409: The name digits already exist\)"
     ):
         upload(server, pipeline="digits", text=TEXT)
-
-
-@pytest.fixture
-def hasty(stub, pauses):
-    return connect(
-        stub.url, credentials=Credentials(), patience=Patience(answer=2, pauses=(1, 1), sleep=pauses.append)
-    )
 
 
 def test_run_made_after_the_answer_was_given_up_is_found(stub, hasty):
@@ -208,7 +201,7 @@ def test_page_for_people_makes_nothing(stub, server):
 
 
 def test_other_server_is_not_taken_for_kubeflow(stub, patience):
-    with pytest.raises(ServerError, match=r"cannot reach Kubeflow Pipelines: .*/elsewhere refuses \(404"):
+    with pytest.raises(ServerError, match=r"cannot reach Kubeflow Pipelines: .*/elsewhere has no such thing \(404"):
         connect(f"{stub.url}/elsewhere", credentials=Credentials(), patience=patience)
 
 

@@ -17,7 +17,7 @@ def version(server) -> Version:
 def make(server, version):
     """Makes a schedule, whose fields are given or else always the same."""
 
-    def make_(**fields):
+    def make_(server=server, **fields):
         given = {
             "name": "digits",
             "version": version,
@@ -134,6 +134,22 @@ def test_disabling_is_tried_again(stub, make, fault):
     stub.fail("POST", ":disable", fault)
     make(cron="0 0 4 * * *")
     assert states(stub) == [False, True]
+
+
+def test_schedule_made_after_the_answer_was_given_up_is_found(stub, hasty, make):
+    make()
+    stub.fail("POST", "/recurringruns", "hang after")
+    make(server=hasty, cron="0 0 4 * * *")
+    assert states(stub) == [False, True]
+
+
+def test_server_that_may_be_busy_is_not_asked_to_make_it_again(stub, hasty, make):
+    make()
+    stub.fail("POST", "/recurringruns", "hang")
+    with pytest.raises(UnclearError, match=r"did not answer within 2 s; it may do it yet"):
+        make(server=hasty, cron="0 0 4 * * *")
+    assert len(stub.asked("POST", "/recurringruns")) == 2
+    assert states(stub) == [True]
 
 
 def test_server_that_dies_is_taken_up_again_where_it_stopped(stub, make):
