@@ -315,7 +315,7 @@ class Server:
         )
 
     def _refusal(self, task: str, *, status: int, body: str | None, reason: str) -> ServerError:
-        said = self._hide_secrets(_message_of(body) or reason or "no reason given")
+        said = self._hide_secrets(_message_of(body) or reason or "no reason given")[:_LONGEST_MESSAGE]
         problem = f"cannot {task}: {self.host}"
         if status == 401:
             return ServerError(f"{problem} does not know you (401: {said}); sign in with {_WAYS_IN}")
@@ -369,4 +369,4 @@ def _message_of(body: str | None) -> str:
     except (ValueError, AttributeError):
         text = ""  # A page of a proxy.
     lines = str(text).strip().splitlines()
-    return lines[0][:_LONGEST_MESSAGE].rstrip(".") if lines else ""
+    return lines[0].rstrip(".") if lines else ""

@@ -91,6 +91,14 @@ def test_secret_that_a_server_repeats_is_not_shown(stub, patience, read, status,
     assert refusal.value.__suppress_context__  # A traceback would show what the server said.
 
 
+def test_secret_that_is_cut_off_is_not_shown_in_part(stub, patience, read):
+    credentials = read(environment={"DISTILL_KFP_TOKEN": SECRET})
+    stub.fail("GET", "/healthz", 403, message="x" * 295 + SECRET)
+    with pytest.raises(ServerError, match="x{295}") as refusal:
+        connect(stub.url, credentials=credentials, patience=patience)
+    assert SECRET[:5] not in str(refusal.value)
+
+
 def test_credentials_do_not_show_in_a_traceback():
     assert SECRET not in repr(Credentials(token=SECRET, cookies=SECRET))
 
