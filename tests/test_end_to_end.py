@@ -267,7 +267,7 @@ def test_the_committed_pipeline_gives_the_same_metrics_on_kubeflow(
         found = json.loads(evaluation.read_text())["models"]
         (pushed,) = (mounts / "pushed").iterdir()
         assert (pushed / "saved_model.pb").is_file()
-    assert set(launcher.exit_codes) == set(NODES)
+    assert sorted(launcher.launched) == sorted(NODES)
     for name, model in first[0]["models"].items():
         assert found[name]["accuracy"] == model["accuracy"]
         assert found[name]["cross_entropy"] == pytest.approx(model["cross_entropy"], rel=1e-6)
@@ -278,7 +278,7 @@ class Launcher:
 
     def __init__(self, *, mounts: pathlib.Path) -> None:
         self.bucket = mounts / "minio" / "bucket"
-        self.exit_codes: dict[str, int] = {}
+        self.launched: list[str] = []
         self._mounts = mounts
         self._environment = os.environ | {"HOME": str(mounts)}
         self._user = self._somebody()
@@ -316,7 +316,7 @@ class Launcher:
         }
         assert str(self.bucket) not in output
         output_file.write_text(output.replace("minio://bucket/", f"{self.bucket}/"))
-        self.exit_codes[output_file.parent.name] = result.returncode
+        self.launched.append(output_file.parent.name)
         return result.returncode
 
     def _shaped(self, invocation: dict[str, Any]) -> dict[str, Any]:
