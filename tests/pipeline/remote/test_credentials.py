@@ -94,7 +94,7 @@ def test_secret_that_a_server_repeats_is_not_shown(stub, patience, read, status,
 def test_secret_that_is_cut_off_is_not_shown_in_part(stub, patience, read):
     credentials = read(environment={"DISTILL_KFP_TOKEN": SECRET})
     stub.fail("GET", "/healthz", 403, message="x" * 295 + SECRET)
-    with pytest.raises(ServerError, match="x{295}") as refusal:
+    with pytest.raises(ServerError, match=r"x{295}") as refusal:
         connect(stub.url, credentials=credentials, patience=patience)
     assert SECRET[:5] not in str(refusal.value)
 

@@ -201,7 +201,9 @@ def test_page_for_people_makes_nothing(stub, server):
 
 
 def test_other_server_is_not_taken_for_kubeflow(stub, patience):
-    with pytest.raises(ServerError, match=r"cannot reach Kubeflow Pipelines: .*/elsewhere has no such thing \(404"):
+    with pytest.raises(
+        ServerError, match=r"cannot reach Kubeflow Pipelines: .*/elsewhere has no such thing \(404"
+    ):
         connect(f"{stub.url}/elsewhere", credentials=Credentials(), patience=patience)
 
 
