@@ -26,6 +26,9 @@ lock: $(VENV)/bin/uv  ## Resolve the dependencies of pyproject.toml anew.
 	$(VENV)/bin/uv pip compile pyproject.toml --group dev --python-version 3.11 \
 		--python-platform x86_64-manylinux_2_28 --generate-hashes --no-emit-index-url \
 		--custom-compile-command "make lock" --upgrade --quiet --output-file requirements.lock
+	$(VENV)/bin/uv pip compile container/cuda.in --no-config --constraint requirements.lock --python-version 3.11 \
+		--python-platform x86_64-manylinux_2_28 --generate-hashes --no-emit-index-url \
+		--custom-compile-command "make lock" --quiet --output-file container/cuda.lock
 
 pipeline.yaml: $(INSTALLED)  ## Compile the committed Kubeflow pipeline.
 	$(VENV)/bin/distill compile configs/digits.yaml --output pipeline.yaml

@@ -7,11 +7,14 @@ import sys
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from typer.exceptions import TyperException
 
 from components.errors import InputError
+from pipeline.console import stderr, stdout
 from pipeline.events import Event, RunFailed, RunFinished
+from pipeline.options import ConfigFile, Image, Overrides, PipelineRoot
+from pipeline.remote import commands as remote
+from pipeline.remote.server import ServerError
 from pipeline.silence import silenced
 
 FAILURE = 1
@@ -19,25 +22,12 @@ USAGE_ERROR = 2
 NOT_BLESSED = 3
 
 _INTERRUPTED = "interrupted; run the same command again to go on from the nodes that finished"
-_NO_SCREEN = 1000
 
 app = typer.Typer(
     help="Distil image classifiers: from images to a small student, compared with its teacher.",
     add_completion=False,
     no_args_is_help=True,
 )
-
-_ConfigFile = Annotated[
-    pathlib.Path, typer.Argument(metavar="CONFIG", help="The experiment, such as configs/digits.yaml.")
-]
-_Overrides = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="KEY=VALUE",
-        help="Changes a key of the configuration, as in distillations.0.temperature=3. May be repeated.",
-    ),
-]
 
 
 class Runner(enum.StrEnum):
@@ -56,6 +46,10 @@ def main() -> None:
         code = _complain_of_usage(error)
     except InputError as error:
         code = _complain(str(error), code=USAGE_ERROR)
+    except ServerError as error:
+        code = _complain(str(error), code=FAILURE)
+    except typer.Abort:
+        code = _complain("interrupted", code=FAILURE)
     sys.exit(code)
 
 
@@ -74,15 +68,13 @@ def _complain_of_usage(error: TyperException) -> int:
 
 
 def _complain(message: str, *, code: int) -> int:
-    Console(stderr=True, soft_wrap=True).print(
-        f"distill: {message}", style="red", markup=False, highlight=False
-    )
+    stderr().print(f"distill: {message}", style="red", markup=False, highlight=False)
     return code
 
 
 @app.command()
 def run(
-    config: _ConfigFile,
+    config: ConfigFile,
     workspace: Annotated[
         pathlib.Path | None,
         typer.Option(
@@ -90,7 +82,7 @@ def run(
         ),
     ] = None,
     runner: Annotated[Runner, typer.Option(help="Which of TFX's runners walks the graph.")] = Runner.LOCAL,
-    overrides: _Overrides = None,
+    overrides: Overrides = None,
     beam_arg: Annotated[
         list[str] | None,
         typer.Option(
@@ -111,7 +103,7 @@ def run(
 
     experiment = load_config(config, overrides=overrides or ())
     place = Workspace(workspace or pathlib.Path("runs", experiment.name))
-    console = _stdout()
+    console = stdout()
     outcome: Event | None = None
     try:
         with (
@@ -133,9 +125,11 @@ def run(
 
 @app.command("compile")
 def compile_(
-    config: _ConfigFile,
+    config: ConfigFile,
     output: Annotated[pathlib.Path, typer.Option(metavar="FILE", help="The YAML file to write.")],
-    overrides: _Overrides = None,
+    image: Image = None,
+    pipeline_root: PipelineRoot = None,
+    overrides: Overrides = None,
 ) -> None:
     """Writes the pipeline as a file for Kubeflow Pipelines."""
     from pipeline.config import load_config
@@ -148,7 +142,7 @@ def compile_(
     with silenced():
         from pipeline.compile import compile_pipeline
 
-        compile_pipeline(experiment, output=output)
+        compile_pipeline(experiment, output=output, image=image, pipeline_root=pipeline_root)
     typer.echo(f"Wrote {output}.")
 
 
@@ -168,9 +162,11 @@ def predict(
     if as_json:
         typer.echo(prediction.to_json(predictions))
     else:
-        _stdout().print(prediction.to_table(predictions))
+        stdout().print(prediction.to_table(predictions))
 
 
-def _stdout() -> Console:
-    """Returns a console on standard output, wide enough to break nothing where no screen sets a width."""
-    return Console() if sys.stdout.isatty() else Console(width=_NO_SCREEN)
+app.command()(remote.upload)
+app.command()(remote.submit)
+app.command()(remote.schedule)
+app.command("schedules")(remote.list_schedules)
+app.command()(remote.unschedule)

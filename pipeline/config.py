@@ -20,6 +20,8 @@ from components.settings import (
     PushSettings,
     Settings,
 )
+from pipeline.kubeflow.settings import KubeflowSettings
+from pipeline.nodes import node_ids
 
 
 class ConfigError(InputError):
@@ -39,6 +41,7 @@ class Config(Settings):
     hardware: HardwareSettings = HardwareSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     push: PushSettings = PushSettings()
+    kubeflow: KubeflowSettings = KubeflowSettings()
 
     @field_validator("name")
     @classmethod
@@ -63,6 +66,18 @@ class Config(Settings):
                     "value",
                     "distillations: {given} must differ in more than '_', '-' and capitals",
                     {"given": ", ".join(repr(d.name) for d in self.distillations)},
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _known_nodes(self) -> Self:
+        known = node_ids(self)
+        for node in self.kubeflow.nodes:
+            if node not in known:
+                raise PydanticCustomError(
+                    "value",
+                    "kubeflow.nodes: there is no node {given}; allowed: {known}",
+                    {"given": repr(node), "known": ", ".join(known)},
                 )
         return self
 

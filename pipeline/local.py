@@ -13,13 +13,12 @@ from typing import Any, Literal
 from components.errors import InputError
 from components.example_gen import sources
 from components.models import registry
+from pipeline import beam
 from pipeline.background import Task, run_in_background
 from pipeline.config import Config
 from pipeline.events import Event, Report
 
 Runner = Literal["local", "beam"]
-
-_BEAM_ARGS = ("--beam_plugins=tfx", "--direct_running_mode=in_memory")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,7 +138,7 @@ def run_graph(
         metadata_path=str(directory / "metadata.sqlite"),
         push_directory=str(pathlib.Path(config.push.directory or workspace.pushed).absolute()),
         fingerprints=_fingerprints(config),
-        beam_args=(*_BEAM_ARGS, *beam_args),
+        beam_args=(*beam.ARGS, *beam_args),
     )
     nodes = run_pipeline(create_pipeline, runner=runner, report=report)
     return summary.write_summary(config, workspace=workspace.directory, nodes=nodes)
@@ -163,15 +162,13 @@ def run_pipeline(
       NodeError: A node failed.
     """
     from absl import logging
-    from apache_beam.runners.direct import direct_runner
     from tfx.orchestration.beam import beam_dag_runner
     from tfx.orchestration.local import local_dag_runner
 
     from pipeline import observer
 
     logging.set_verbosity(logging.INFO)
-    # Beam's direct runner would download another runner, Prism, unless it takes us for a notebook.
-    direct_runner.SwitchingDirectRunner._is_interactive = True
+    beam.keep_direct_runner()
     runners = {"local": local_dag_runner.LocalDagRunner, "beam": beam_dag_runner.BeamDagRunner}
     pipeline = create_pipeline()
     with observer.observed(report) as watched:

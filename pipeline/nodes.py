@@ -1,6 +1,11 @@
 """The ids of the graph's nodes. Apart from the graph, so that naming them does not import TFX."""
 
-from pipeline.config import Config
+from __future__ import annotations
+
+import typing
+
+if typing.TYPE_CHECKING:  # It imports this module, to check the nodes that it names.
+    from pipeline.config import Config
 
 
 def distiller_id(name: str) -> str:

@@ -39,12 +39,15 @@ _STYLES = {
 
 
 @contextlib.contextmanager
-def shown(console: Console, *, nodes: Sequence[str], quiet: bool = False) -> Iterator[Report]:
+def shown(
+    console: Console, *, nodes: Sequence[str], starting: str = _STARTING, quiet: bool = False
+) -> Iterator[Report]:
     """Shows the events of a run: in a table that lives on a terminal, otherwise as plain lines.
 
     Args:
       console: Where to.
       nodes: The ids of all nodes, in the order in which they run.
+      starting: What to say before the first of them runs.
       quiet: Shows nothing.
 
     Yields:
@@ -53,7 +56,7 @@ def shown(console: Console, *, nodes: Sequence[str], quiet: bool = False) -> Ite
     if quiet:
         yield _ignore
     elif console.is_terminal and not console.is_dumb_terminal:
-        table = NodeTable(nodes)
+        table = NodeTable(nodes, starting=starting)
         with Live(table, console=console, refresh_per_second=_REFRESHES_PER_SECOND):
             try:
                 yield table.note
@@ -63,7 +66,7 @@ def shown(console: Console, *, nodes: Sequence[str], quiet: bool = False) -> Ite
         console.print()
     else:
         lines = PlainLines(console)
-        lines.begin()
+        lines.begin(starting)
         yield lines.note
         console.print()
 
@@ -88,10 +91,10 @@ class _Row:
 class NodeTable:
     """All nodes with their state, elapsed time and training progress; rich draws it as it is now."""
 
-    def __init__(self, nodes: Sequence[str]) -> None:
+    def __init__(self, nodes: Sequence[str], *, starting: str = _STARTING) -> None:
         self._rows = {node: _Row() for node in nodes}
         self._start = time.monotonic()
-        self._status = _STARTING
+        self._status = starting
 
     def note(self, event: Event) -> None:
         """Takes an event in."""
@@ -138,9 +141,9 @@ class PlainLines:
     def __init__(self, console: Console) -> None:
         self._console = console
 
-    def begin(self) -> None:
+    def begin(self, starting: str) -> None:
         """Says what comes before the first node."""
-        self._print(_STARTING)
+        self._print(starting)
 
     def note(self, event: Event) -> None:
         """Takes an event in."""

@@ -5,13 +5,17 @@ Runs take a minute or so each, so the tests share them.
 
 import io
 import json
+import os
 import pathlib
 import subprocess
 import sys
+import tempfile
 from typing import Any
 
 import numpy as np
 import pytest
+from kfp import components, local
+from kfp.local import subprocess_task_handler
 from PIL import Image
 from sklearn.datasets import load_digits
 
@@ -29,6 +33,7 @@ NODES = [
     "Evaluator",
     "Pusher",
 ]
+A_STRANGER = 54321
 QUICK_DIGITS = [
     "--set",
     "teacher.epochs=6",
@@ -240,3 +245,88 @@ def interrupt_during(node: str, workspace: pathlib.Path) -> None:
             break
     process.send_signal(2)
     assert process.wait(timeout=60) == 1
+
+
+def test_the_committed_pipeline_gives_the_same_metrics_on_kubeflow(
+    first: tuple[dict[str, Any], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """KFP's own local orchestrator runs pipeline.yaml, and every node is started as KFP's launcher would."""
+    with tempfile.TemporaryDirectory() as directory:
+        mounts = pathlib.Path(directory)
+        mounts.chmod(0o777)
+        launcher = Launcher(mounts=mounts)
+        monkeypatch.setattr(subprocess_task_handler, "run_local_subprocess", launcher.launch)
+        for check in ("validate_not_container_component", "validate_not_containerized_python_component"):
+            monkeypatch.setattr(subprocess_task_handler.SubprocessTaskHandler, check, lambda *_: None)
+        local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(launcher.bucket))
+        pipeline = components.load_component_from_file(str(REPOSITORY / "pipeline.yaml"))
+
+        pipeline(teacher_epochs=6, student_epochs=8, push_directory=str(mounts / "pushed"))
+
+        (evaluation,) = launcher.bucket.glob("*/Evaluator/evaluation/evaluation.json")
+        found = json.loads(evaluation.read_text())["models"]
+        (pushed,) = (mounts / "pushed").iterdir()
+        assert (pushed / "saved_model.pb").is_file()
+    assert sorted(launcher.launched) == sorted(NODES)
+    for name, model in first[0]["models"].items():
+        assert found[name]["accuracy"] == model["accuracy"]
+        assert found[name]["cross_entropy"] == pytest.approx(model["cross_entropy"], rel=1e-6)
+
+
+class Launcher:
+    """Starts a node as KFP's launcher does on a cluster, whose bucket is a directory here."""
+
+    def __init__(self, *, mounts: pathlib.Path) -> None:
+        self.bucket = mounts / "minio" / "bucket"
+        self.launched: list[str] = []
+        self._mounts = mounts
+        self._environment = os.environ | {"HOME": str(mounts)}
+        self._user = self._somebody()
+
+    def _somebody(self) -> int | None:
+        """A user whom the system does not know, if this test may choose one and Python is open to all."""
+        if os.geteuid() != 0:
+            return None
+        try:
+            subprocess.run([sys.executable, "-c", ""], user=A_STRANGER, check=True)
+        except (PermissionError, subprocess.CalledProcessError):
+            return None
+        return A_STRANGER
+
+    def launch(self, full_command: list[str]) -> int:
+        """Takes the place of KFP's `run_local_subprocess`."""
+        position = full_command.index("--json_serialized_invocation_args") + 1
+        invocation = self._shaped(json.loads(full_command[position]))
+        command = [*full_command, "--mounts", str(self._mounts)]
+        command[position] = json.dumps(invocation)
+        output_file = pathlib.Path(invocation["outputs"]["outputFile"])
+        result = subprocess.run(
+            command,
+            cwd="/",
+            env=self._environment,
+            user=self._user,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert result.returncode == 0, result.stderr[-5000:]
+        output = output_file.read_text()
+        assert set(json.loads(output)["artifacts"]) == set(invocation["outputs"]["artifacts"]) - {
+            "executor-logs"
+        }
+        assert str(self.bucket) not in output
+        output_file.write_text(output.replace("minio://bucket/", f"{self.bucket}/"))
+        self.launched.append(output_file.parent.name)
+        return result.returncode
+
+    def _shaped(self, invocation: dict[str, Any]) -> dict[str, Any]:
+        """Inputs without types, URIs of the object store, and an output for the logs."""
+        for side in ("inputs", "outputs"):
+            for found in invocation[side].get("artifacts", {}).values():
+                for artifact in found["artifacts"]:
+                    artifact["uri"] = artifact["uri"].replace(f"{self.bucket}/", "minio://bucket/")
+                    if side == "inputs":
+                        del artifact["type"]
+        logs = {"type": {"schemaTitle": "system.Artifact"}, "uri": "minio://bucket/executor-logs"}
+        invocation["outputs"].setdefault("artifacts", {})["executor-logs"] = {"artifacts": [logs]}
+        return invocation

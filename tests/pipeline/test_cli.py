@@ -8,7 +8,7 @@ import pytest
 REPOSITORY = pathlib.Path(__file__).parents[2]
 DIGITS = str(REPOSITORY / "configs" / "digits.yaml")
 DISTILL = pathlib.Path(sys.executable).with_name("distill")
-HEAVY = ("tensorflow", "tfx", "keras", "apache_beam", "ml_metadata", "sklearn")
+HEAVY = ("tensorflow", "tfx", "keras", "apache_beam", "ml_metadata", "sklearn", "kfp", "kubernetes")
 
 
 def distill(*arguments: str, directory: pathlib.Path = REPOSITORY) -> subprocess.CompletedProcess[str]:
@@ -17,7 +17,20 @@ def distill(*arguments: str, directory: pathlib.Path = REPOSITORY) -> subprocess
     )
 
 
-@pytest.mark.parametrize("command", [[], ["run"], ["compile"], ["predict"]])
+@pytest.mark.parametrize(
+    "command",
+    [
+        [],
+        ["run"],
+        ["compile"],
+        ["predict"],
+        ["upload"],
+        ["submit"],
+        ["schedule"],
+        ["schedules"],
+        ["unschedule"],
+    ],
+)
 def test_help(command):
     finished = distill(*command, "--help")
     assert (finished.returncode, finished.stderr) == (0, "")
@@ -47,6 +60,8 @@ def test_module_is_the_same_command():
         ["run", DIGITS, "--set", "teacher.epochs=0"],
         ["run", DIGITS, "--workspace", "/proc/workspace"],
         ["predict", "missing", "image.png"],
+        ["submit", DIGITS, "--host", "http://localhost", "--param", "epoch=3"],
+        ["schedule", DIGITS, "--host", "http://localhost", "--cron", "0 3 30 2 *"],
     ],
     ids=" ".join,
 )

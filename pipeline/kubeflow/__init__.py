@@ -1,0 +1,1 @@
+"""What open-source Kubeflow Pipelines needs beside what TFX gives it."""

@@ -1,0 +1,273 @@
+"""What a node's container runs: between KFP's launcher and TFX's executors.
+
+KFP's launcher downloads the inputs of a node, starts this program, and uploads the outputs. What it hands
+over differs from what TFX expects:
+
+- input artifacts carry no type: the types are taken from the inputs specification, which the compiler passes;
+- an output `executor-logs` is added, which is no artifact of TFX's;
+- artifacts have the URIs of the object store, whereas their files lie where the launcher mounts it;
+- no directory is made for an output;
+- the parameters of a run are inputs of their own; see `pipeline.kubeflow.parameters`.
+"""
+
+import argparse
+import json
+import logging
+import os
+import pathlib
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pydantic
+
+from components.errors import InputError
+from components.files import read_json, write_json
+from pipeline.kubeflow.parameters import assign, check_push_directory
+
+FAILURE = 1
+INPUT_ERROR = 2
+
+_TERMINATION_LOG = pathlib.Path("/dev/termination-log")
+_LONGEST_MESSAGE = 4096  # Kubernetes keeps no more of it.
+_MOUNTS = {"gs://": "gcs", "s3://": "s3", "minio://": "minio"}
+_LOGS = "executor-logs"
+_NATIVE = "system."
+
+_logger = logging.getLogger(__name__)
+
+
+def main() -> None:
+    """Runs a node and leaves at once: 0 success, 1 failure, 2 an error of the user's."""
+    code = run(sys.argv[1:])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # TensorFlow's threads can hang at a regular exit.
+
+
+def run(arguments: Sequence[str], *, termination_log: pathlib.Path = _TERMINATION_LOG) -> int:
+    """Runs a node as KFP's launcher asks for it.
+
+    Args:
+      arguments: The command line, as the compiler writes it and the launcher fills it in.
+      termination_log: The file from which Kubernetes takes a container's last words, if it is there.
+
+    Returns:
+      The exit code.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    options, beam_args = _parser().parse_known_args(arguments)
+    try:
+        _run_node(options, beam_args)
+    except Exception as error:
+        code, message = _describe(error)
+        if code == FAILURE:
+            _logger.exception("The node failed.")
+        print(message, file=sys.stderr, flush=True)
+        _leave_message(message, path=termination_log)
+        return code
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python3 -m pipeline.kubeflow.entrypoint", allow_abbrev=False)
+    parser.add_argument("--executor_class_path", required=True, help="Which executor runs.")
+    parser.add_argument(
+        "--json_serialized_invocation_args", type=json.loads, required=True, help="KFP's ExecutorInput."
+    )
+    parser.add_argument(
+        "--json_serialized_inputs_spec_args",
+        type=json.loads,
+        required=True,
+        help="KFP's ComponentInputsSpec, as compiled.",
+    )
+    parser.add_argument(
+        "--run_parameter",
+        action="append",
+        default=[],
+        metavar="PATH=NAME",
+        help="Puts the parameter NAME of the run at PATH in the exec properties. May be repeated.",
+    )
+    parser.add_argument(
+        "--mounts",
+        default="/",
+        help="Below which directory the launcher mounts object stores: / in a container.",
+    )
+    return parser
+
+
+def _run_node(options: argparse.Namespace, beam_args: list[str]) -> None:
+    """Runs the executor by TFX's own entry point, between two translations."""
+    invocation = translate(
+        options.json_serialized_invocation_args,
+        inputs=options.json_serialized_inputs_spec_args,
+        run_parameters=options.run_parameter,
+        mounts=options.mounts,
+    )
+    _make_directories(invocation["outputs"])
+
+    from tfx.orchestration.kubeflow.v2 import compiler_utils
+    from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
+
+    from components import artifacts
+    from pipeline import beam
+
+    beam.keep_direct_runner()
+    compiler_utils.TITLE_TO_CLASS_PATH.update(_own_artifacts(vars(artifacts).values()))
+    kubeflow_v2_run_executor._run_executor(
+        argparse.Namespace(
+            executor_class_path=options.executor_class_path,
+            json_serialized_invocation_args=json.dumps(invocation),
+            json_serialized_inputs_spec_args=json.dumps(options.json_serialized_inputs_spec_args),
+        ),
+        beam_args,
+    )
+    output_file = pathlib.Path(invocation["outputs"]["outputFile"])
+    write_json(output_file, restore_uris(read_json(output_file), mounts=options.mounts))
+
+
+def translate(
+    invocation: dict[str, Any], *, inputs: dict[str, Any], run_parameters: Iterable[str], mounts: str
+) -> dict[str, Any]:
+    """Turns what KFP's launcher hands over into what TFX's entry point takes.
+
+    Args:
+      invocation: KFP's ExecutorInput.
+      inputs: The ComponentInputsSpec of the node, as TFX compiled it.
+      run_parameters: `PATH=NAME` for each parameter of the run that the node takes.
+      mounts: Below which directory the object stores are mounted.
+
+    Returns:
+      A new ExecutorInput: typed inputs, without `executor-logs`, with local URIs and the parameters of the
+      run in their places.
+
+    Raises:
+      InputError: A parameter of the run cannot be used.
+    """
+    given, outputs = invocation.get("inputs", {}), invocation["outputs"]
+    types = {key: artifact["artifactType"] for key, artifact in inputs.get("artifacts", {}).items()}
+    return {
+        "inputs": {
+            "artifacts": _translate_artifacts(given.get("artifacts", {}), types=types, mounts=mounts),
+            "parameterValues": _exec_properties(given.get("parameterValues", {}), run_parameters),
+        },
+        "outputs": outputs
+        | {"artifacts": _translate_artifacts(outputs.get("artifacts", {}), types={}, mounts=mounts)},
+    }
+
+
+def local_path(uri: str, *, mounts: str) -> str:
+    """Returns where the launcher puts what has this URI; any other URI is returned as it is.
+
+    Args:
+      uri: Such as `s3://bucket/key`.
+      mounts: Below which directory the object stores are mounted.
+    """
+    for scheme, directory in _MOUNTS.items():
+        if uri.startswith(scheme):
+            return str(pathlib.Path(mounts, directory, uri.removeprefix(scheme)))
+    return uri
+
+
+def store_uri(path: str, *, mounts: str) -> str:
+    """Returns the URI of what the launcher uploads from this path; the inverse of `local_path`.
+
+    Args:
+      path: Such as `/s3/bucket/key`.
+      mounts: Below which directory the object stores are mounted.
+    """
+    for scheme, directory in _MOUNTS.items():
+        mount = f"{pathlib.Path(mounts, directory)}/"
+        if path.startswith(mount):
+            return scheme + path.removeprefix(mount)
+    return path
+
+
+def _translate_artifacts(
+    artifacts: dict[str, Any], *, types: Mapping[str, Any], mounts: str
+) -> dict[str, Any]:
+    """Gives artifacts their types, where there are any, and local URIs."""
+    translated = {}
+    for key, found in artifacts.items():
+        if key != _LOGS:
+            changes = {"type": types[key]} if types else {}
+            translated[key] = {
+                "artifacts": [
+                    artifact | changes | {"uri": local_path(artifact["uri"], mounts=mounts)}
+                    for artifact in found["artifacts"]
+                ]
+            }
+    return translated
+
+
+def _exec_properties(values: dict[str, Any], run_parameters: Iterable[str]) -> dict[str, Any]:
+    assignments = [run_parameter.split("=") for run_parameter in run_parameters]
+    names = {name for _, name in assignments}
+    properties = {key: value for key, value in values.items() if key not in names}
+    for path, name in assignments:
+        properties = assign(properties, path=path, value=values[name])
+    if "push_destination" in properties:
+        check_push_directory(json.loads(properties["push_destination"])["filesystem"]["base_directory"])
+    return properties
+
+
+def _make_directories(outputs: dict[str, Any]) -> None:
+    """Makes what TFX's launcher would make; an artifact of KFP's own kind is a file."""
+    pathlib.Path(outputs["outputFile"]).parent.mkdir(parents=True, exist_ok=True)
+    for found in outputs["artifacts"].values():
+        for artifact in found["artifacts"]:
+            path = pathlib.Path(artifact["uri"])
+            is_file = artifact.get("type", {}).get("schemaTitle", "").startswith(_NATIVE)
+            (path.parent if is_file else path).mkdir(parents=True, exist_ok=True)
+
+
+def _own_artifacts(candidates: Iterable[Any]) -> dict[str, str]:
+    """Tells TFX where the classes of this project's own artifact types are."""
+    from tfx.types import artifact
+
+    return {
+        candidate.TYPE_NAME: f"{candidate.__module__}.{candidate.__qualname__}"
+        for candidate in candidates
+        if isinstance(candidate, type) and issubclass(candidate, artifact.Artifact) and candidate.TYPE_NAME
+    }
+
+
+def restore_uris(output: Any, *, mounts: str) -> Any:
+    """Gives back the URIs of the object store, also to artifacts that another one names in its metadata.
+
+    Args:
+      output: KFP's ExecutorOutput, or a part of it.
+      mounts: Below which directory the object stores are mounted.
+
+    Returns:
+      The same, with URIs in the places of local paths.
+    """
+    if isinstance(output, dict):
+        return {key: restore_uris(value, mounts=mounts) for key, value in output.items()}
+    if isinstance(output, list):
+        return [restore_uris(value, mounts=mounts) for value in output]
+    return store_uri(output, mounts=mounts) if isinstance(output, str) else output
+
+
+def _describe(error: Exception) -> tuple[int, str]:
+    """Puts an error into one line, and says whose it is."""
+    if isinstance(error, InputError):
+        return INPUT_ERROR, str(error)
+    if isinstance(error, pydantic.ValidationError):  # All else was checked when the pipeline was compiled.
+        problems = "; ".join(
+            f"{'.'.join(map(str, detail['loc']))}: got {detail['input']!r}; {detail['msg']}"
+            for detail in error.errors()
+        )
+        return INPUT_ERROR, f"A parameter of the run cannot be used: {problems}; correct it and run again."
+    lines = str(error).strip().splitlines() or ["no message"]
+    return FAILURE, f"internal error: {type(error).__name__}: {lines[0]}; the traceback is in the log above"
+
+
+def _leave_message(message: str, *, path: pathlib.Path) -> None:
+    """Leaves the message where Kubernetes looks for it, if that can be written."""
+    if path.is_file() and os.access(path, os.W_OK):
+        path.write_text(message[:_LONGEST_MESSAGE], encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What is done on a Kubeflow Pipelines server: versions, runs and schedules."""

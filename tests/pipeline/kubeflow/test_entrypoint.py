@@ -1,0 +1,203 @@
+import json
+import pathlib
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from pipeline.kubeflow.entrypoint import local_path, restore_uris, run, store_uri, translate
+
+EXAMPLE_GEN = "components.example_gen.executor.Executor"
+PUSHER = "tfx.components.pusher.executor.Executor"
+NO_INPUTS = {"parameters": {"data": {"parameterType": "STRING"}, "fingerprint": {"parameterType": "STRING"}}}
+
+
+@pytest.mark.parametrize(
+    ("uri", "path"),
+    [
+        ("minio://mlpipeline/v2/a", "/minio/mlpipeline/v2/a"),
+        ("s3://bucket/a", "/s3/bucket/a"),
+        ("gs://bucket/a/b", "/gcs/bucket/a/b"),
+        ("/data/a", "/data/a"),
+    ],
+)
+def test_an_artifact_is_looked_for_where_the_launcher_puts_it_and_back(uri: str, path: str) -> None:
+    assert local_path(uri, mounts="/") == path
+    assert store_uri(path, mounts="/") == uri
+
+
+def test_what_the_launcher_hands_over_becomes_what_tfx_takes() -> None:
+    invocation = {
+        "inputs": {
+            "artifacts": {
+                "model": {"artifacts": [{"name": "7", "uri": "minio://b/m", "metadata": {"span": 3.0}}]}
+            },
+            "parameterValues": {"job": '{"model": {"epochs": 30}}', "student_epochs": 6.0},
+        },
+        "outputs": {
+            "artifacts": {
+                "run": {"artifacts": [{"uri": "s3://b/r", "type": {"schemaTitle": "system.Metrics"}}]},
+                "executor-logs": {"artifacts": [{"uri": "minio://b/logs"}]},
+            },
+            "outputFile": "/tmp/kfp_outputs/output_metadata.json",
+        },
+    }
+    model_type = {"instanceSchema": "title: tfx.Model\ntype: object\n"}
+
+    translated = translate(
+        invocation,
+        inputs={"artifacts": {"model": {"artifactType": model_type}}},
+        run_parameters=["job.model.epochs=student_epochs"],
+        mounts="/",
+    )
+
+    assert translated == {
+        "inputs": {
+            "artifacts": {
+                "model": {
+                    "artifacts": [
+                        {"name": "7", "uri": "/minio/b/m", "metadata": {"span": 3.0}, "type": model_type}
+                    ]
+                }
+            },
+            "parameterValues": {"job": '{"model": {"epochs": 6}}'},
+        },
+        "outputs": {
+            "artifacts": {
+                "run": {"artifacts": [{"uri": "/s3/b/r", "type": {"schemaTitle": "system.Metrics"}}]}
+            },
+            "outputFile": "/tmp/kfp_outputs/output_metadata.json",
+        },
+    }
+
+
+def test_uris_come_back_wherever_they_stand() -> None:
+    metadata = {
+        "span": 3.0,
+        "baseline_model": "/minio/b/m",
+        "pushed_destination": "/models/1",
+        "notes": ["/s3/b"],
+    }
+    output = {"artifacts": {"blessing": {"artifacts": [{"uri": "/minio/b/x", "metadata": metadata}]}}}
+
+    restored = restore_uris(output, mounts="/")
+
+    assert restored["artifacts"]["blessing"]["artifacts"] == [
+        {
+            "uri": "minio://b/x",
+            "metadata": metadata | {"baseline_model": "minio://b/m", "notes": ["s3://b"]},
+        }
+    ]
+
+
+def arguments(
+    tmp_path: pathlib.Path, *, executor: str, values: dict[str, Any], inputs: Any, extra: Any = ()
+) -> Any:
+    invocation = {
+        "inputs": {"parameterValues": values},
+        "outputs": {
+            "artifacts": {
+                "examples": {
+                    "artifacts": [
+                        {"uri": "minio://b/examples", "type": {"instanceSchema": "title: tfx.Examples\n"}}
+                    ]
+                }
+            },
+            "outputFile": str(tmp_path / "outputs" / "output_metadata.json"),
+        },
+    }
+    return [
+        *("--executor_class_path", executor, "--json_serialized_invocation_args", json.dumps(invocation)),
+        *("--json_serialized_inputs_spec_args", json.dumps(inputs), "--mounts", str(tmp_path), *extra),
+    ]
+
+
+def test_metadata_of_an_artifact_reaches_kubeflow(tmp_path: pathlib.Path) -> None:
+    command = arguments(
+        tmp_path,
+        executor=EXAMPLE_GEN,
+        values={"data": '{"source": "digits"}', "fingerprint": "2026-11-22"},
+        inputs=NO_INPUTS,
+    )
+
+    assert run(command) == 0
+
+    output = json.loads((tmp_path / "outputs" / "output_metadata.json").read_text())
+    (examples,) = output["artifacts"]["examples"]["artifacts"]
+    assert examples["uri"] == "minio://b/examples"
+    assert json.loads(examples["metadata"]["split_names"]) == ["train", "validation", "test"]
+    assert len(list((tmp_path / "minio/b/examples").glob("Split-*"))) == 3
+
+
+def test_an_error_of_the_user_is_one_line_and_the_last_word(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    termination_log = tmp_path / "termination-log"
+    termination_log.touch()
+    command = arguments(
+        tmp_path,
+        executor=EXAMPLE_GEN,
+        values={"data": json.dumps({"source": "image_folder", "path": "/old"}), "data_location": "/nowhere"},
+        inputs=NO_INPUTS,
+        extra=["--run_parameter", "data.path=data_location"],
+    )
+
+    assert run(command, termination_log=termination_log) == 2
+
+    message = termination_log.read_text()
+    assert "/nowhere" in message
+    assert "\n" not in message
+    assert f"{message}\n" in capsys.readouterr().err
+
+
+def test_a_parameter_of_the_run_that_cannot_be_used_is_named(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "termination-log").touch()
+    command = arguments(
+        tmp_path,
+        executor=EXAMPLE_GEN,
+        values={"data": '{"source": "digits", "max_corrupt_fraction": 0.1}', "fraction": 2.0},
+        inputs=NO_INPUTS,
+        extra=["--run_parameter", "data.max_corrupt_fraction=fraction"],
+    )
+
+    assert run(command, termination_log=tmp_path / "termination-log") == 2
+
+    message = (tmp_path / "termination-log").read_text()
+    assert message.startswith("A parameter of the run cannot be used: digits.max_corrupt_fraction: got 2.0; ")
+
+
+def test_a_fault_of_ours_says_what_it_is(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "termination-log").touch()
+    command = arguments(tmp_path, executor="components.nowhere.Executor", values={}, inputs=NO_INPUTS)
+
+    assert run(command, termination_log=tmp_path / "termination-log") == 1
+
+    message = (tmp_path / "termination-log").read_text()
+    assert message.startswith("internal error: ImportError: Could not import components.nowhere.Executor;")
+
+
+def test_what_is_wrong_with_a_run_is_said_before_tfx_is_imported(tmp_path: pathlib.Path) -> None:
+    destination = {"filesystem": {"base_directory": "/models"}}
+    command = arguments(
+        tmp_path,
+        executor=PUSHER,
+        values={"push_destination": json.dumps(destination), "push_directory": "s3://models"},
+        inputs={},
+        extra=["--run_parameter", "push_destination.filesystem.base_directory=push_directory"],
+    )
+
+    result = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "pipeline.kubeflow.entrypoint", *command],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert result.returncode == 2
+    lines = [line for line in result.stderr.splitlines() if not line.startswith("import time:")]
+    assert len(lines) == 1
+    assert lines[0].startswith(
+        "push.directory 's3://models' is in an object store that a container cannot write to"
+    )
+    assert "tensorflow" not in result.stderr
