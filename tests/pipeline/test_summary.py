@@ -67,7 +67,7 @@ def config():
             "image": {"height": 8, "width": 8, "channels": 1},
             "teacher": model,
             "student": model,
-            "distillations": [{"name": "kd_t4"}],
+            "distillations": [{"name": "kd_t4", "method": "kd"}],
         }
     )
 

@@ -11,7 +11,10 @@ CONFIGS = pathlib.Path(__file__).parents[3] / "configs"
 
 
 def test_every_run_parameter_has_the_configuration_s_value():
-    two = "distillations=[{name: warm, temperature: 2.5}, {name: very-hot, student_loss_weight: 0.25}]"
+    two = (
+        "distillations=[{name: warm, method: kd, temperature: 2.5},"
+        " {name: very-hot, method: kd, student_loss_weight: 0.25}]"
+    )
     overrides = [two, "data.data_dir=/data", "push.directory=/models"]
     config = load_config(CONFIGS / "mnist.yaml", overrides=overrides)
     assert {parameter.name: parameter.default for parameter in run_parameters(config)} == {
@@ -28,7 +31,7 @@ def test_every_run_parameter_has_the_configuration_s_value():
 
 
 def test_students_share_their_epochs_and_nothing_else():
-    two = "distillations=[{name: warm}, {name: very-hot}]"
+    two = "distillations=[{name: warm, method: kd}, {name: very-hot, method: kd}]"
     config = load_config(CONFIGS / "digits.yaml", overrides=[two])
     nodes = {parameter.name: set(parameter.paths) for parameter in run_parameters(config)}
     assert nodes["student_epochs"] == {"Scratch", "Distiller-warm", "Distiller-very-hot"}
