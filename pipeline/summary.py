@@ -45,8 +45,11 @@ def write_summary(
         "nodes": nodes,
         "data": _describe_data(outputs["ExampleGen", "examples"].uri),
     }
-    shown = summary | {"pushed_model": _shorten(summary["pushed_model"], workspace=workspace)}
-    write_text(workspace / REPORT_FILE, render(shown, histories=_read_histories(config, outputs)))
+    shown = summary | {
+        "pushed_model": _shorten(summary["pushed_model"], workspace=workspace),
+        "histories": _read_histories(config, outputs),
+    }
+    write_text(workspace / REPORT_FILE, render(shown))
     write_json(workspace / "summary.json", summary)
     return summary
 

@@ -152,5 +152,5 @@ def _bless(blessing: Artifact, *, is_blessed: bool, model: Artifact, baseline: A
 def _write(evaluation_uri: str, *, evaluation: dict[str, Any], histories: Mapping[str, Any]) -> None:
     """Writes the report, and last the numbers, whose presence says that the rest is complete."""
     folder = pathlib.Path(evaluation_uri)
-    write_text(folder / REPORT_FILE, render(evaluation, histories=histories))
+    write_text(folder / REPORT_FILE, render(evaluation | {"histories": histories}))
     write_json(folder / EVALUATION_FILE, evaluation)
