@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jinja2
@@ -123,15 +123,28 @@ def _facts(summary: Summary) -> Iterator[Fact]:
     gap = summary.get("gap_closed", {}).get(summary["candidate"])
     if gap:
         yield _gap_closed(gap)
-    smaller = wording.ratio(teacher["size_bytes"], candidate["size_bytes"])
-    size = (
-        f"{wording.file_size(candidate['size_bytes'])} instead of {wording.file_size(teacher['size_bytes'])}"
+    yield _cost(
+        own=candidate["size_bytes"],
+        teachers=teacher["size_bytes"],
+        words=("smaller than the teacher", "larger than the teacher"),
+        write=wording.file_size,
     )
-    yield Fact("smaller than the teacher", smaller, size)
     if candidate.get("latency_ms") and teacher.get("latency_ms"):
-        own, its = candidate["latency_ms"]["median"], teacher["latency_ms"]["median"]
-        times = f"{wording.milliseconds(own)} instead of {wording.milliseconds(its)}"
-        yield Fact("faster than the teacher, one image", wording.ratio(its, own), times)
+        yield _cost(
+            own=candidate["latency_ms"]["median"],
+            teachers=teacher["latency_ms"]["median"],
+            words=("faster than the teacher, one image", "slower than the teacher, one image"),
+            write=wording.milliseconds,
+        )
+
+
+def _cost(*, own: float, teachers: float, words: tuple[str, str], write: Callable[[Any], str]) -> Fact:
+    better, worse = words
+    return Fact(
+        better if own <= teachers else worse,
+        wording.ratio(max(own, teachers), min(own, teachers)),
+        f"{write(own)} instead of {write(teachers)}",
+    )
 
 
 def _difference(each: Mapping[str, Any]) -> Fact:

@@ -8,7 +8,7 @@ import pytest
 REPOSITORY = pathlib.Path(__file__).parents[2]
 DIGITS = str(REPOSITORY / "configs" / "digits.yaml")
 DISTILL = pathlib.Path(sys.executable).with_name("distill")
-HEAVY = ("tensorflow", "tfx", "keras", "apache_beam", "ml_metadata", "sklearn")
+HEAVY = ("tensorflow", "tfx", "keras", "apache_beam", "ml_metadata", "sklearn", "matplotlib")
 
 
 def distill(*arguments: str, directory: pathlib.Path = REPOSITORY) -> subprocess.CompletedProcess[str]:
@@ -17,7 +17,7 @@ def distill(*arguments: str, directory: pathlib.Path = REPOSITORY) -> subprocess
     )
 
 
-@pytest.mark.parametrize("command", [[], ["run"], ["compile"], ["predict"]])
+@pytest.mark.parametrize("command", [[], ["run"], ["compile"], ["predict"], ["report"], ["compare"]])
 def test_help(command):
     finished = distill(*command, "--help")
     assert (finished.returncode, finished.stderr) == (0, "")
@@ -44,6 +44,10 @@ def test_module_is_the_same_command():
         ["run", "--help"],
         ["compile", "--help"],
         ["predict", "--help"],
+        ["report", "--help"],
+        ["report", "--workspace", "missing"],
+        ["compare", "--help"],
+        ["compare", "missing"],
         ["run", DIGITS, "--set", "teacher.epochs=0"],
         ["run", DIGITS, "--workspace", "/proc/workspace"],
         ["predict", "missing", "image.png"],
@@ -82,6 +86,9 @@ def test_nothing_heavy_is_imported_to_answer(arguments):
         (["compile", DIGITS, "--output", "configs"], "--output configs"),
         (["predict", "configs"], "Missing argument 'IMAGE'"),
         (["predict", "missing", "image.png"], "missing is no directory"),
+        (["report", "--workspace", "configs"], "configs holds no summary.json"),
+        (["compare"], "Missing argument 'WORKSPACE'; see distill compare --help"),
+        (["compare", "configs"], "configs holds no summary.json"),
     ],
 )
 def test_usage_error_is_one_line_and_exits_with_2(arguments, message):

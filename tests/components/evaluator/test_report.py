@@ -128,7 +128,7 @@ def test_the_tables_show_the_numbers(page):
         *("85,066", "1.20 M", "2.94 ms", "22,500", "0.9280", "0.0800"),
         *("−0.0560 to −0.0160", "0.011", "at most 1.00 MB", "at least 92.00 %", "−2.00 %"),  # noqa: RUF001
         "The gap that kd_t8 closed is undefined: the teacher is not better than scratch.",
-        *("image_size 256-511", "8×8×32", "6,147", "70 × fewer"),  # noqa: RUF001
+        *("image_size 256-511", "8×8×32", "6,147", "has 70 × the parameters of the student"),  # noqa: RUF001
         *("bee/7.jpg", "truncated", "No anomalies were found."),
         *("14.2 s", "student_loss_weight: 0.1", "tensorflow 2.21.0", "artifacts/Evaluator/evaluation/11"),
     ):
@@ -165,6 +165,13 @@ def test_numbers_that_are_not_there_are_no_obstacle(summary):
     text = " ".join(Page(render(summary)).text.split())
     assert "accuracy against scratch undefined" in text
     assert "nan" not in text.lower()
+
+
+def test_a_student_that_is_larger_and_slower_is_called_so(summary):
+    summary["models"]["kd_t2"] |= {"size_bytes": 760_528, "latency_ms": {"median": 3.15, "p95": 4.0}}
+    text = " ".join(Page(render(summary)).text.split())
+    assert "larger than the teacher 761 kB instead of 380 kB 2.0 ×" in text  # noqa: RUF001
+    assert "slower than the teacher, one image 3.15 ms instead of 2.10 ms 1.5 ×" in text  # noqa: RUF001
 
 
 def test_everything_is_escaped(summary, disagreements):
