@@ -24,9 +24,9 @@ from matplotlib.ticker import (
 from matplotlib.typing import RcKeyType
 
 # Matplotlib wants colours; the page wants names, so that they follow its light or dark scheme.
-INK, GRID, PAPER = "#010203", "#010204", "#010205"
+INK, GRID, PAPER, ON_HEAT = "#010203", "#010204", "#010205", "#010206"
 SERIES = tuple(f"#0102{index:02x}" for index in range(16, 24))
-_CSS = {INK: "var(--ink)", GRID: "var(--grid)", PAPER: "var(--paper)"} | {
+_CSS = {INK: "var(--ink)", GRID: "var(--grid)", PAPER: "var(--paper)", ON_HEAT: "var(--on-heat)"} | {
     colour: f"var(--series-{index})" for index, colour in enumerate(SERIES)
 }
 _DASHES = ("-", "--", "-.")
@@ -34,8 +34,9 @@ _FAINT_DASH = ":"
 _MARKERS = ("s", "^", "o", "D", "v", "P", "X", "*")
 _HATCHES = ("", "///", "...", "xxx", "\\\\\\", "+++", "ooo", "***")
 
-# An image keeps its colour in both schemes: one that is seen on white and on black, and bears white letters.
+# The colour of a full cell. The page brightens images in its dark scheme.
 _HEAT = (0.09, 0.44, 0.71)
+_STEPS = (1, 2, 5, 10)
 _MOST_NUMBERED_CLASSES = 12
 _LONGEST_LABEL = 18
 _LONGEST_PAIR = 36
@@ -108,13 +109,13 @@ def line_chart(title: str, *, lines: Sequence[Line], x_label: str, y_label: str,
       in_percent: Whether y is a share in [0, 1].
 
     Returns:
-      An `<svg>` element. Colours are the page's `--ink`, `--grid`, `--paper`, `--series-0` to `--series-7`.
+      An `<svg>` element. Its colours are the page's: `--ink`, `--paper`, `--series-0` and so on.
     """
     with _figure(title, height=3.2) as (figure, axes, svg):
         for line in lines:
             _draw_line(axes, line)
         axes.set(xlabel=x_label, ylabel=y_label)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=_STEPS))
         if in_percent:
             axes.yaxis.set_major_formatter(_percent)
         axes.grid(axis="y")
@@ -158,7 +159,7 @@ def interval_chart(title: str, *, estimates: Sequence[Estimate], x_label: str) -
         axes.set_ylim(len(estimates) - 0.5, -0.5)
         axes.tick_params(axis="y", length=0)
         axes.set_xlabel(x_label)
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=6))
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=_STEPS))
         axes.grid(axis="x")
         axes.spines["left"].set_visible(False)
     return svg.getvalue()
@@ -222,7 +223,7 @@ def bar_chart(
         axes.set_ylim(len(groups) - 0.5, -0.5)
         axes.tick_params(axis="y", length=0)
         axes.xaxis.set_major_formatter(_percent)
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=6))
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=_STEPS))
         axes.grid(axis="x")
         if len(bars) > 1:
             figure.legend(loc="outside upper left", ncols=3)
@@ -230,7 +231,7 @@ def bar_chart(
 
 
 def matrix_chart(title: str, *, matrix: Sequence[Sequence[int]], class_names: Sequence[str]) -> str:
-    """Draws a confusion matrix; the darker a cell, the larger its share of its row.
+    """Draws a confusion matrix; the fuller the colour of a cell, the larger its share of its row.
 
     Args:
       title: Names the chart within its page; not shown.
@@ -241,8 +242,8 @@ def matrix_chart(title: str, *, matrix: Sequence[Sequence[int]], class_names: Se
       An `<svg>` element; see `line_chart`.
     """
     counts = np.asarray(matrix)
-    # The square root lifts the few errors of a good model out of the background.
-    strength = np.sqrt(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1))
+    # The cube root lifts the few errors of a good model out of the background.
+    strength = np.cbrt(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1))
     with _figure(title, height=_NARROW, width=_NARROW) as (_, axes, svg):
         axes.imshow(np.dstack([np.full((*counts.shape, 3), _HEAT), strength]), interpolation="none")
         axes.set(xlabel="prediction", ylabel="label")
@@ -250,7 +251,7 @@ def matrix_chart(title: str, *, matrix: Sequence[Sequence[int]], class_names: Se
         if len(class_names) <= _MOST_NUMBERED_CLASSES:
             for (label, prediction), count in np.ndenumerate(counts):
                 if count:
-                    colour = "white" if strength[label, prediction] > 0.6 else INK
+                    colour = ON_HEAT if strength[label, prediction] > 0.6 else INK
                     axes.text(prediction, label, str(count), ha="center", va="center", color=colour, size=7)
     return svg.getvalue()
 

@@ -1,16 +1,22 @@
 """The report of an evaluation as one HTML page that needs nothing else."""
 
+import base64
 import dataclasses
 import functools
+import io
 import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jinja2
 import yaml
+from PIL import Image
 
 from components.evaluator import figures, wording
 from components.evaluator.columns import Column, cost_columns, quality_columns
+
+# An image of fewer pixels is shown as pixels; a larger one is smoothed.
+_LARGEST_PIXELATED = 64
 
 Summary = Mapping[str, Any]
 
@@ -50,6 +56,7 @@ def render(summary: Summary, *, disagreements: Sequence[Mapping[str, Any]] = ())
         .render(
             summary=summary,
             disagreements=disagreements,
+            smooth=[_is_large(image["image"]) for image in disagreements],
             tables=_tables(summary),
             facts=list(_facts(summary)),
             sections=_sections(summary, disagreements=disagreements, shown=shown),
@@ -166,6 +173,13 @@ def _gap_closed(gap: Mapping[str, Any]) -> Fact:
     interval = gap["confidence_interval"]
     detail = interval and " to ".join(wording.percent(bound, decimals=0) for bound in interval)
     return Fact(what, wording.percent(gap["estimate"], decimals=0), f"interval {detail}" if detail else "")
+
+
+def _is_large(image: str) -> bool:
+    """Returns whether an image, a data URL, has more pixels than can be told apart."""
+    _, _, content = image.partition(",")
+    with Image.open(io.BytesIO(base64.b64decode(content))) as opened:
+        return max(opened.size) > _LARGEST_PIXELATED
 
 
 def _as_yaml(configuration: Mapping[str, Any] | None) -> str:

@@ -8,8 +8,8 @@ _MINUS = "\N{MINUS SIGN}"
 
 
 def percent(share: float, *, decimals: int = 1) -> str:
-    """Writes a share in [0, 1] as a percentage."""
-    return f"{share * 100:.{decimals}f}{_SPACE}%"
+    """Writes a share as a percentage, with a true minus where it is negative."""
+    return f"{share * 100:.{decimals}f}{_SPACE}%".replace("-", _MINUS)
 
 
 def telling_decimals(shares: Iterable[float]) -> int:
@@ -70,7 +70,7 @@ def measured(number: float, *, unit: str) -> str:
     """Writes what a gate measures in the gate's unit."""
     match unit:
         case "share":
-            return percent(number, decimals=2).replace("-", _MINUS)
+            return percent(number, decimals=2)
         case "probability":
             return p_value(number)
         case "bytes":
@@ -79,8 +79,10 @@ def measured(number: float, *, unit: str) -> str:
             return milliseconds(number)
         case "ratio":
             return f"{number:.2f}"
-        case _:
+        case "nats":
             return f"{number:.4f}"
+        case _:
+            return f"{number:.4g}"
 
 
 def p_value(probability: float) -> str:
