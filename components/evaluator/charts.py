@@ -99,7 +99,7 @@ class Estimate:
 
 
 def line_chart(title: str, *, lines: Sequence[Line], x_label: str, y_label: str, in_percent: bool) -> str:
-    """Draws lines over whole numbers, such as accuracy over epochs.
+    """Draws lines over whole numbers, such as accuracy over epochs; a steep beginning may lie outside.
 
     Args:
       title: Names the chart within its page; not shown.
@@ -114,7 +114,7 @@ def line_chart(title: str, *, lines: Sequence[Line], x_label: str, y_label: str,
     with _figure(title, height=3.2) as (figure, axes, svg):
         for line in lines:
             _draw_line(axes, line)
-        axes.set(xlabel=x_label, ylabel=y_label)
+        axes.set(xlabel=x_label, ylabel=y_label, ylim=_settled_range(lines))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=_STEPS))
         if in_percent:
             axes.yaxis.set_major_formatter(_percent)
@@ -137,6 +137,14 @@ def _draw_line(axes: Axes, line: Line) -> None:
         markevery=[x.index(line.mark)] if line.mark in x else [],
         markersize=6,
     )
+
+
+def _settled_range(lines: Sequence[Line]) -> tuple[float, float] | None:
+    """Returns the range of y without the first tenth of each line, beside which the rest may look flat."""
+    settled = [y for line in lines for _, y in line.points[len(line.points) // 10 :] if y is not None]
+    low, high = min(settled, default=0.0), max(settled, default=0.0)
+    margin = 0.05 * (high - low)
+    return (low - margin, high + margin) if margin else None
 
 
 def interval_chart(title: str, *, estimates: Sequence[Estimate], x_label: str) -> str:
@@ -280,15 +288,16 @@ def reliability_chart(title: str, *, bins: Sequence[tuple[float, float, int]], s
     confidences, accuracies, counts = (np.array(column) for column in zip(*bins, strict=True))
     with _figure(title, height=3.0, width=_NARROW) as (_, axes, svg):
         axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle="--")
-        axes.plot(confidences, accuracies, color=_colour(series), linewidth=1.2)
+        axes.vlines(confidences, confidences, accuracies, color=_colour(series), linewidth=1)
         axes.scatter(
             confidences,
             accuracies,
-            s=12 + 120 * counts / counts.sum(),
+            s=10 + 150 * counts / counts.sum(),
             color=_colour(series),
             marker=_marker(series),
+            clip_on=False,
         )
-        axes.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1.03), ylim=(0, 1.03))
+        axes.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
         axes.xaxis.set_major_formatter(_percent)
         axes.yaxis.set_major_formatter(_percent)
         axes.grid(axis="both")

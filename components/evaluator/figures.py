@@ -53,7 +53,8 @@ def _accuracy_curves(summary: Summary, *, names: Sequence[str]) -> Figure:
             in_percent=True,
         ),
         alternative=f"Accuracy of {title} by epoch. {best}",
-        caption=f"{title}: accuracy after each epoch. The marker is at the epoch whose weights were kept.",
+        caption=f"{title}: accuracy after each epoch; a steep beginning may lie below. The marker is at the "
+        "epoch whose weights were kept.",
     )
 
 
@@ -226,7 +227,10 @@ def _confusions(model: Mapping[str, Any], class_names: Sequence[str]) -> str:
     if not found:
         return "Nothing was confused."
     most = sorted(found, key=lambda each: -each[0])[:_MOST_CONFUSIONS_NAMED]
-    words = "; ".join(f"{label} taken for {prediction}, {count} times" for count, label, prediction in most)
+    words = "; ".join(
+        f"{label} taken for {prediction}, {'once' if count == 1 else f'{count} times'}"
+        for count, label, prediction in most
+    )
     return f"Most frequent: {words}."
 
 
