@@ -124,10 +124,11 @@ def test_wide_tables_scroll_by_themselves_and_by_keyboard(browser, pages):
 
 
 def test_it_prints_dark_on_light_even_from_a_dark_screen(browser, pages):
-    browser.visit(pages / "report.html", width=1280)
+    browser.visit(pages / "report.html", width=720)  # That of A4 without its margins.
     features = [{"name": "prefers-color-scheme", "value": "dark"}]
     browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print", "features": features})
     ink, paper = browser.run(f"{LUMINANCE} return ['--ink', '--paper'].map(luminance)")
     assert contrast(ink, paper) > 10
     assert ink < paper
     assert browser.run("return getComputedStyle(document.querySelector('nav')).display") == "none"
+    assert browser.run("return document.documentElement.scrollWidth") <= 720
