@@ -10,10 +10,13 @@ import subprocess
 import sys
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
+
+from components.evaluator.files import SCHEMA_FILE
 
 REPOSITORY = pathlib.Path(__file__).parents[1]
 NODES = [
@@ -83,6 +86,7 @@ def test_a_run_trains_compares_and_pushes(first: tuple[dict[str, Any], str], wor
     assert summary["models"]["distilled"]["parameters"] == 16 * 65 + 10 * 17
     assert summary["models"]["teacher"]["accuracy"] > 0.9
     assert (workspace / "report.html").read_text().startswith("<!DOCTYPE html>")
+    jsonschema.validate(summary, json.loads(SCHEMA_FILE.read_text()))
 
 
 def test_a_piped_run_prints_plain_lines_about_every_node(first: tuple[dict[str, Any], str]) -> None:
@@ -171,6 +175,10 @@ def test_another_temperature_runs_no_teacher_and_an_unblessed_student_is_not_pus
     assert summary["blessed"] is False
     assert summary["pushed_model"] is None
     assert sorted((workspace / "pushed").iterdir()) == pushed_before
+    before = first[0]["models"]["distilled"]
+    assert {name: summary["models"]["incumbent"][name] for name in ("accuracy", "parameters")} == {
+        name: before[name] for name in ("accuracy", "parameters")
+    }
 
 
 def test_the_beam_runner_gives_the_same_metrics(

@@ -12,6 +12,8 @@ EVALUATION_FILE = "evaluation.json"
 DISAGREEMENTS_FILE = "disagreements.json"
 # The id, the label and what each model says of every test image.
 OUTCOMES_FILE = "outcomes.parquet"
+# The verdict, for `tfma.load_validation_result`.
+VALIDATION_FILE = "validations-00000-of-00001.tfrecord"
 REPORT_FILE = "report.html"
 
 SCHEMA_FILE = pathlib.Path(__file__).with_name("summary.schema.json")

@@ -23,12 +23,14 @@ class Difference:
     p_value: float
 
     def p_worse(self, *, higher_is_better: bool = True) -> float:
-        """Returns the p-value if the candidate looks worse than the baseline, else 1."""
+        """Returns the p-value if the candidate looks worse, 1 if it does not; NaN without an estimate."""
+        if np.isnan(self.estimate):
+            return np.nan
         loss = -self.estimate if higher_is_better else self.estimate
         return self.p_value if loss > 0 else 1.0
 
     def p_better(self, *, higher_is_better: bool = True) -> float:
-        """Returns the p-value if the candidate looks better than the baseline, else 1."""
+        """Returns the p-value if the candidate looks better, 1 if it does not; NaN without an estimate."""
         return self.p_worse(higher_is_better=not higher_is_better)
 
 
