@@ -121,6 +121,21 @@ def test_the_evaluation_is_that_of_the_served_student_on_the_test_images(
     assert model["cross_entropy"] == pytest.approx(log_loss, rel=1e-3)
 
 
+def test_the_report_of_a_run_opens_in_a_browser(
+    first: tuple[dict[str, Any], str], workspace: pathlib.Path, browser: Any
+) -> None:
+    page = workspace / "report.html"
+    visit = browser.visit(page, width=390)
+
+    assert (visit.messages, visit.requests, visit.excess_width) == ([], [page.as_uri()], 0)
+    sections = browser.run("return [...document.querySelectorAll('section h2')].map(each => each.id)")
+    assert sections == [
+        *("models", "differences", "gates", "training", "cost", "classes", "confusion", "reliability"),
+        *("disagreements", "architecture", "data", "run"),
+    ]
+    assert browser.run("return [...document.images].every(each => each.naturalWidth === 8)")
+
+
 def test_predict_names_the_class_of_an_image(
     first: tuple[dict[str, Any], str], tmp_path: pathlib.Path
 ) -> None:
