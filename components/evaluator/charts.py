@@ -36,7 +36,7 @@ _HATCHES = ("", "///", "...", "xxx", "\\\\\\", "+++", "ooo", "***")
 
 # The colour of a full cell. The page brightens images in its dark scheme.
 _HEAT = (0.09, 0.44, 0.71)
-_STEPS = (1, 2, 5, 10)
+_STEPS = (1, 2, 2.5, 5, 10)
 _MOST_NUMBERED_CLASSES = 12
 _LONGEST_LABEL = 18
 _LONGEST_PAIR = 36
