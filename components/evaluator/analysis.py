@@ -15,8 +15,9 @@ import tensorflow_model_analysis as tfma
 from PIL import Image
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tensorflow_model_analysis.evaluators import evaluator
-from tensorflow_model_analysis.extractors import extractor, predictions_extractor
+from tensorflow_model_analysis.extractors import extractor, predictions_extractor, slice_key_extractor
 from tensorflow_model_analysis.proto import config_pb2
+from tensorflow_model_analysis.slicer import slicer_lib
 from tensorflow_model_analysis.writers import metrics_plots_and_validations_writer, writer
 from tfx_bsl.public import tfxio
 
@@ -101,7 +102,7 @@ def analyse(
         >> tfma.ExtractEvaluateAndWriteResults(
             eval_config=config,
             eval_shared_model=shared_models,
-            extractors=_extractors(config, shared_models=shared_models, tensors=tensors),
+            extractors=_extractors(config, shared_models=shared_models, tensors=tensors, slices=slices),
             evaluators=[
                 *tfma.default_evaluators(eval_config=config, eval_shared_model=shared_models),
                 observe,
@@ -192,18 +193,31 @@ def _examples_schema(slice_features: Sequence[schema_pb2.Feature]) -> schema_pb2
 
 
 def _extractors(
-    config: config_pb2.EvalConfig, *, shared_models: list[Any], tensors: tfxio.TensorAdapterConfig
+    config: config_pb2.EvalConfig,
+    *,
+    shared_models: list[Any],
+    tensors: tfxio.TensorAdapterConfig,
+    slices: Sequence[str],
 ) -> list[extractor.Extractor]:
-    """TFMA's own, but for two in between: before examples part, what no metric needs is left behind."""
+    """TFMA's own as far as the predictions, and then one that keeps together what TFMA would take apart.
+
+    TFMA makes an element of each example in each of its slices, which costs more than the models do. Here an
+    element is all examples of a batch that are in a slice.
+    """
     extractors = []
     for each in tfma.default_extractors(
         eval_config=config, eval_shared_model=shared_models, tensor_adapter_config=tensors
     ):
         extractors.append(each)
         if each.stage_name == predictions_extractor.PREDICTIONS_EXTRACTOR_STAGE_NAME:
-            extractors.append(extractor.Extractor(_SIZE_STAGE, beam.Map(_add_image_size)))
-            extractors.append(extractor.Extractor("Slim", beam.Map(_slim)))
-    return extractors
+            break
+    names = [spec.name for spec in config.model_specs]
+    by_slice = beam.FlatMap(_by_slice, models=names, slices=list(slices))
+    return [
+        *extractors,
+        extractor.Extractor(_SIZE_STAGE, beam.Map(_add_image_size)),
+        extractor.Extractor(slice_key_extractor.SLICE_KEY_EXTRACTOR_STAGE_NAME, by_slice),
+    ]
 
 
 _SIZE_STAGE = "AddImageSize"
@@ -223,12 +237,32 @@ def image_size(height: int, width: int) -> str:
     return f"{2**exponent}-{2 ** (exponent + 1) - 1}"
 
 
-def _slim(extracts: dict[str, Any]) -> dict[str, Any]:
-    features = {name: value for name, value in extracts[tfma.FEATURES_KEY].items() if name != "image"}
-    predictions = {
-        model: {LOGITS: outputs[LOGITS]} for model, outputs in extracts[tfma.PREDICTIONS_KEY].items()
-    }
-    return extracts | {tfma.FEATURES_KEY: features, tfma.PREDICTIONS_KEY: predictions}
+def _by_slice(extracts: dict[str, Any], *, models: list[str], slices: list[str]) -> Iterator[dict[str, Any]]:
+    """Yields the labels and logits of a batch as a whole, and of its examples in each slice."""
+    features = extracts[tfma.FEATURES_KEY]
+    labels = np.ravel(features[LABEL]).astype(np.int64)
+    logits = np.stack([_logits(extracts, model) for model in models])
+    for key, rows in _rows_by_slice(features, [LABEL, *slices], size=len(labels)):
+        yield {
+            tfma.SLICE_KEY_TYPES_KEY: slicer_lib.slice_keys_to_numpy_array([key]),
+            tfma.LABELS_KEY: labels[rows],
+            tfma.PREDICTIONS_KEY: logits[:, rows],
+        }
+
+
+def _rows_by_slice(
+    features: Mapping[str, Any], names: list[str], *, size: int
+) -> Iterator[tuple[tuple[Any, ...], np.ndarray]]:
+    """Yields the key and the rows of each slice of a batch."""
+    yield (), np.arange(size)
+    for name in names:
+        values = np.array([_scalar(value) for value in features[name]])
+        for value in np.unique(values):
+            yield ((name, value.item()),), np.flatnonzero(values == value)
+
+
+def _logits(extracts: Mapping[str, Any], model: str) -> np.ndarray:
+    return extracts[tfma.PREDICTIONS_KEY][model][LOGITS]
 
 
 class _Observe(beam.PTransform):
@@ -265,7 +299,7 @@ def _outcomes(extracts: dict[str, Any], *, models: list[str], slices: list[str])
         ids=features["id"],
         labels=np.ravel(features[LABEL]).astype(np.int64),
         features={name: [_text(value) for value in features[name]] for name in slices},
-        logits={name: extracts[tfma.PREDICTIONS_KEY][name][LOGITS] for name in models},
+        logits={name: _logits(extracts, name) for name in models},
     )
 
 
@@ -273,11 +307,11 @@ def _disagreements(
     extracts: dict[str, Any], *, models: list[str], teacher: str
 ) -> Iterator[tuple[bytes, int, dict[str, np.ndarray], bytes]]:
     """Yields id, label, logits by model, and pixels, where a model differs from the teacher."""
-    features, predictions = extracts[tfma.FEATURES_KEY], extracts[tfma.PREDICTIONS_KEY]
-    classes = {name: predicted_classes(predictions[name][LOGITS]) for name in models}
+    features = extracts[tfma.FEATURES_KEY]
+    classes = {name: predicted_classes(_logits(extracts, name)) for name in models}
     differs = np.any([classes[name] != classes[teacher] for name in models], axis=0)
     for row in np.flatnonzero(differs):
-        logits = {name: predictions[name][LOGITS][row] for name in models}
+        logits = {name: _logits(extracts, name)[row] for name in models}
         yield features["id"][row], int(np.ravel(features[LABEL])[row]), logits, features["image"][row]
 
 
@@ -357,5 +391,10 @@ def _write_json(content: dict[str, Any], *, path: str) -> None:
 
 def _text(value: Any) -> str:
     """Writes the value of a feature as text."""
+    return str(_scalar(value))
+
+
+def _scalar(value: Any) -> Any:
+    """Returns the value of a feature, as text if it is bytes."""
     scalar = np.ravel(value)[0] if isinstance(value, np.ndarray) else value
-    return scalar.decode(errors="replace") if isinstance(scalar, bytes) else str(scalar)
+    return scalar.decode(errors="replace") if isinstance(scalar, bytes) else scalar

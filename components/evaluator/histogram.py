@@ -2,22 +2,33 @@
 
 import numpy as np
 
+_Parts = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+_FEW = 1 << 16
+
 
 class Histogram:
     """Counts whole numbers, and sums a weight of each; holds only the numbers that occurred."""
 
     def __init__(self) -> None:
-        self._codes: np.ndarray = np.empty(0, np.int64)
-        self._counts: np.ndarray = np.empty(0, np.int64)
-        self._weights: np.ndarray = np.empty(0)
+        nothing: _Parts = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
+        self._parts = [nothing]  # The first is sorted, without repetitions; what comes after waits.
 
     def add(self, codes: np.ndarray, *, weights: np.ndarray | None = None) -> None:
         """Counts each of `codes`, int64 `[n]`; `weights` `[n]` are 0 if not given."""
-        self._take(codes, np.ones_like(codes), np.zeros(len(codes)) if weights is None else weights)
+        self._append((codes, np.ones_like(codes), np.zeros(len(codes)) if weights is None else weights))
 
     def merge(self, other: "Histogram") -> None:
         """Adds the counts and weights of another histogram."""
-        self._take(other._codes, other._counts, other._weights)
+        for part in other._parts:
+            self._append(part)
+
+    def between(self, start: int, end: int) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the numbers in `range(start, end)` that occurred, ascending, and their counts."""
+        self._sort()
+        codes, counts, _ = self._parts[0]
+        first, last = np.searchsorted(codes, [start, end])
+        return codes[first:last], counts[first:last]
 
     def dense(self, index: int, *, shape: tuple[int, int], weighted: bool = False) -> np.ndarray:
         """Returns the counts of the numbers from `index * size` on, in a matrix of that size.
@@ -27,19 +38,27 @@ class Histogram:
           shape: Rows and columns; their product is the size.
           weighted: Whether to return the sums of the weights in place of the counts.
         """
+        self._sort()
+        codes, counts, weights = self._parts[0]
         size = shape[0] * shape[1]
-        start, end = np.searchsorted(self._codes, [index * size, (index + 1) * size])
-        values = self._weights if weighted else self._counts
+        start, end = np.searchsorted(codes, [index * size, (index + 1) * size])
+        values = weights if weighted else counts
         matrix = np.zeros(size, values.dtype)
-        matrix[self._codes[start:end] - index * size] = values[start:end]
+        matrix[codes[start:end] - index * size] = values[start:end]
         return matrix.reshape(shape)
 
-    def _take(self, codes: np.ndarray, counts: np.ndarray, weights: np.ndarray) -> None:
-        everything = np.concatenate([self._codes, codes])
-        self._codes, place = np.unique(everything, return_inverse=True)
-        size = len(self._codes)
-        all_counts, all_weights = (
-            np.bincount(place, np.concatenate(parts), size)
-            for parts in ((self._counts, counts), (self._weights, weights))
+    def _append(self, part: _Parts) -> None:
+        """Lets a part wait until there are as many as are sorted: so each is sorted a few times only."""
+        self._parts.append(part)
+        if sum(len(codes) for codes, _, _ in self._parts[1:]) > max(_FEW, len(self._parts[0][0])):
+            self._sort()
+
+    def _sort(self) -> None:
+        if len(self._parts) == 1:
+            return
+        all_codes, all_counts, all_weights = (
+            np.concatenate(parts) for parts in zip(*self._parts, strict=True)
         )
-        self._counts, self._weights = all_counts.astype(np.int64), all_weights
+        codes, place = np.unique(all_codes, return_inverse=True)
+        counts = np.bincount(place, all_counts, len(codes)).astype(np.int64)
+        self._parts = [(codes, counts, np.bincount(place, all_weights, len(codes)))]

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import apache_beam as beam
 import numpy as np
+from tensorflow_model_analysis import constants
 from tensorflow_model_analysis.metrics import metric_types
 
 from components.evaluator.histogram import Histogram
@@ -34,9 +35,11 @@ NO_CLASS = -1
 CALIBRATION_BINS = 15
 K, MANY_CLASSES = 5, 10
 
-_BUFFER = 512
-# One-vs-rest scores are told apart to 1/256 in log-odds, within a range beyond which softmax is 0 or 1.
-_SCORE_BINS, _SCORE_LIMIT = 16384, 32.0
+Examples = tuple[np.ndarray, np.ndarray]
+
+_BUFFER = 1024
+# One-vs-rest scores are told apart to 1/4096 in log-odds, within a range beyond which softmax is 0 or 1.
+_SCORE_BINS, _SCORE_LIMIT = 1 << 18, 32.0
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:
@@ -83,24 +86,18 @@ def _computations(
     return [
         metric_types.MetricComputation(
             keys=keys,
-            preprocessors=[_LabelAndLogits(models=models)],
+            preprocessors=[_LabelsAndLogits()],
             combiner=_TallyFn(models=models, teacher=teacher),
         )
     ]
 
 
-class _LabelAndLogits(metric_types.Preprocessor):
-    """Reduces an example to its label and the logits of all models, before slices multiply it."""
+class _LabelsAndLogits(metric_types.Preprocessor):
+    """Hands over examples as `components.evaluator.analysis` extracts them, several at a time."""
 
-    def __init__(self, *, models: Sequence[str]) -> None:
-        super().__init__()
-        self._models = models
-
-    def process(self, extracts: dict[str, Any]) -> Iterator[tuple[int, np.ndarray]]:
-        """Yields the label and the logits `[models, num_classes]`."""
-        inputs = metric_types.StandardMetricInputs(extracts)
-        label = int(np.ravel(inputs.get_labels(self._models[0]))[0])
-        yield label, np.stack([inputs.get_predictions(model)[LOGITS] for model in self._models])
+    def process(self, extracts: dict[str, Any]) -> Iterator["Examples"]:
+        """Yields the labels `[examples]` and the logits `[models, examples, num_classes]`."""
+        yield extracts[constants.LABELS_KEY], extracts[constants.PREDICTIONS_KEY]
 
 
 class _TallyFn(beam.CombineFn):
@@ -113,8 +110,8 @@ class _TallyFn(beam.CombineFn):
     def create_accumulator(self) -> "Tally":
         return Tally(teacher=self._models.index(self._teacher))
 
-    def add_input(self, tally: "Tally", example: tuple[int, np.ndarray]) -> "Tally":
-        tally.add(example)
+    def add_input(self, tally: "Tally", examples: "Examples") -> "Tally":
+        tally.add(*examples)
         return tally
 
     def merge_accumulators(self, tallies: Iterable["Tally"]) -> "Tally":
@@ -167,16 +164,18 @@ class Tally:
 
     def __init__(self, *, teacher: int) -> None:
         self._teacher = teacher
-        self._waiting: list[tuple[int, np.ndarray]] = []
+        self._waiting: list[Examples] = []
+        self._num_waiting = 0
         self._sums: Sums | None = None
         self._num_classes = 0
-        # Codes are (model, label, class named), (model, bin, is right), (model, class, is label, bin).
+        # Codes are (model, label, class named), (model, bin, is right), (model, class, bin, is label).
         self._confusion, self._calibration, self._scores = Histogram(), Histogram(), Histogram()
 
-    def add(self, example: tuple[int, np.ndarray]) -> None:
-        """Adds a label and logits `[models, num_classes]`."""
-        self._waiting.append(example)
-        if len(self._waiting) >= _BUFFER:
+    def add(self, labels: np.ndarray, logits: np.ndarray) -> None:
+        """Adds examples: labels `[examples]` and logits `[models, examples, num_classes]`."""
+        self._waiting.append((labels, logits))
+        self._num_waiting += len(labels)
+        if self._num_waiting >= _BUFFER:
             self.flush()
 
     def merge(self, other: "Tally") -> None:
@@ -195,9 +194,9 @@ class Tally:
         """Takes in the examples that wait."""
         if not self._waiting:
             return
-        labels = np.array([label for label, _ in self._waiting])
-        logits = np.stack([logits for _, logits in self._waiting], axis=1)
-        self._waiting = []
+        labels = np.concatenate([labels for labels, _ in self._waiting])
+        logits = np.concatenate([logits for _, logits in self._waiting], axis=1)
+        self._waiting, self._num_waiting = [], 0
         self._num_classes = logits.shape[-1]
         log_probabilities = log_softmax(logits)
         classes = predicted_classes(logits)
@@ -238,7 +237,7 @@ class Tally:
         self._calibration.add(codes, weights=confidences)
         is_label = labels[:, np.newaxis] == np.arange(self._num_classes)
         of_class = models[:, np.newaxis] * self._num_classes + np.arange(self._num_classes)
-        self._scores.add(((of_class * 2 + is_label) * _SCORE_BINS + _score_bins(logs)).ravel())
+        self._scores.add(((of_class * _SCORE_BINS + _score_bins(logs)) * 2 + is_label).ravel())
 
     def results(self) -> list[dict[str, float]]:
         """Returns the metrics of each model; NaN where a metric is undefined or an output was not finite."""
@@ -262,8 +261,9 @@ class Tally:
             if not np.isfinite(self._sums.cross_entropy[model]):
                 continue
             for label in range(self._num_classes):
-                of_class = self._scores.dense(model * self._num_classes + label, shape=(2, _SCORE_BINS))
-                areas[model, label] = area_under_curve(*of_class)
+                start = (model * self._num_classes + label) * _SCORE_BINS * 2
+                codes, counts = self._scores.between(start, start + _SCORE_BINS * 2)
+                areas[model, label] = _area_of_codes(codes, counts)
         return areas
 
     def _result(self, model: int, areas: np.ndarray) -> dict[str, float]:
@@ -330,6 +330,13 @@ def area_under_curve(negatives: np.ndarray, positives: np.ndarray) -> float:
     return _ratio(
         float(np.sum(positives * (below + negatives / 2))), float(negatives.sum() * positives.sum())
     )
+
+
+def _area_of_codes(codes: np.ndarray, counts: np.ndarray) -> float:
+    """Returns the area under the ROC curve from counts of `(bin, is label)`."""
+    _, place = np.unique(codes // 2, return_inverse=True)
+    is_label = codes % 2 == 1
+    return area_under_curve(np.bincount(place, counts * ~is_label), np.bincount(place, counts * is_label))
 
 
 def _score_bins(log_probabilities: np.ndarray) -> np.ndarray:

@@ -141,7 +141,8 @@ def test_metrics_equal_numpy_and_scikit_learn_for_every_model_and_slice(evaluate
                 expected["auc"] = sklearn.roc_auc_score(mine, softmax(logits[name])[:, int(key[1])])
             assert set(found[key]) == set(expected)
             for metric, value in expected.items():
-                tolerance = 1e-4 if metric == "auc" else 2e-6
+                # The models give float32: pairs of scores that all but tie may stand in another order.
+                tolerance = 5e-4 if metric == "auc" else 2e-6
                 assert found[key][metric] == pytest.approx(value, abs=tolerance, nan_ok=True), (key, metric)
 
 
