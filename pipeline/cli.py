@@ -4,6 +4,7 @@ import enum
 import os
 import pathlib
 import sys
+import webbrowser
 from typing import Annotated
 
 import typer
@@ -163,6 +164,41 @@ def predict(
         typer.echo(prediction.to_json(predictions))
     else:
         stdout().print(prediction.to_table(predictions))
+
+
+@app.command()
+def report(
+    workspace: Annotated[
+        pathlib.Path | None,
+        typer.Option(metavar="DIR", help="The run's workspace.", show_default="the latest in ./runs"),
+    ] = None,
+    open_: Annotated[bool, typer.Option("--open", help="Opens the page in a browser.")] = False,
+) -> None:
+    """Writes the report of a finished run anew, without running anything."""
+    from pipeline.report import latest_workspace, write_report
+
+    page = write_report(workspace or latest_workspace(pathlib.Path("runs")))
+    typer.echo(f"Wrote {page}.")
+    if open_ and not webbrowser.open(page.absolute().as_uri()):
+        raise typer.Exit(_complain(f"no browser was found; open {page} yourself", code=FAILURE))
+
+
+@app.command()
+def compare(
+    workspaces: Annotated[
+        list[pathlib.Path], typer.Argument(metavar="WORKSPACE", help="Workspaces of finished runs.")
+    ],
+    output: Annotated[
+        pathlib.Path, typer.Option(metavar="FILE", help="The HTML page to write.")
+    ] = pathlib.Path("comparison.html"),
+) -> None:
+    """Puts several finished runs side by side."""
+    from pipeline.compare import read_runs, to_tables, write_comparison
+
+    runs = read_runs(workspaces)
+    write_comparison(runs, output=output)
+    stdout().print(to_tables(runs))
+    typer.echo(f"Wrote {output}.")
 
 
 app.command()(remote.upload)

@@ -39,8 +39,8 @@ def create_pipeline(
       root: Where the artifacts go.
       push_directory: Where a blessed student goes.
       metadata_path: The SQLite file of ML Metadata; None where the platform brings its own.
-      fingerprints: Of what the cache cannot see by itself: `data`, and the code of `teacher` and
-        `student`.
+      fingerprints: Of what the cache cannot see by itself: `data`, the code of `teacher` and `student`, and
+        the version of the `incumbent`, the student pushed last, or `none`.
       beam_args: Options of Beam's pipelines.
 
     Returns:
@@ -113,6 +113,8 @@ def create_pipeline(
             for name, distiller in distillers.items()
         },
         evaluation=config.evaluation,
+        push_directory=push_directory,
+        incumbent=fingerprints.get("incumbent", ""),
     )
     pusher = Pusher(
         model=evaluator.outputs["model"],

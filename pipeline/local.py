@@ -7,7 +7,7 @@ import fcntl
 import functools
 import hashlib
 import pathlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from components.errors import InputError
@@ -17,6 +17,7 @@ from pipeline import beam
 from pipeline.background import Task, run_in_background
 from pipeline.config import Config
 from pipeline.events import Event, Report
+from pipeline.report import read_summary
 
 Runner = Literal["local", "beam"]
 
@@ -131,17 +132,24 @@ def run_graph(
     from pipeline import graph, summary
 
     directory = workspace.directory.absolute()
+    push_directory = pathlib.Path(config.push.directory or workspace.pushed).absolute()
+    fingerprints = _fingerprints(config)
+    fingerprints["incumbent"] = _choose_incumbent(
+        config, workspace=workspace, push_directory=push_directory, fingerprints=fingerprints
+    )
     create_pipeline = functools.partial(
         graph.create_pipeline,
         config,
         root=str(directory / "artifacts"),
         metadata_path=str(directory / "metadata.sqlite"),
-        push_directory=str(pathlib.Path(config.push.directory or workspace.pushed).absolute()),
-        fingerprints=_fingerprints(config),
+        push_directory=str(push_directory),
+        fingerprints=fingerprints,
         beam_args=(*beam.ARGS, *beam_args),
     )
     nodes = run_pipeline(create_pipeline, runner=runner, report=report)
-    return summary.write_summary(config, workspace=workspace.directory, nodes=nodes)
+    return summary.write_summary(
+        config, workspace=workspace.directory, nodes=nodes, fingerprints=fingerprints
+    )
 
 
 def run_pipeline(
@@ -188,6 +196,36 @@ def _fingerprints(config: Config) -> dict[str, str]:
         "teacher": _sha256(registry.source_file(config.teacher.architecture)),
         "student": _sha256(registry.source_file(config.student.architecture)),
     }
+
+
+def _choose_incumbent(
+    config: Config,
+    *,
+    workspace: Workspace,
+    push_directory: pathlib.Path,
+    fingerprints: Mapping[str, str],
+) -> str:
+    """Returns the version of the student that a new one has to stand up to, or `none`.
+
+    It is the one that was pushed last, unless this very experiment pushed it in the run before: then
+    nothing is new, what it was compared with then still counts, and the evaluation comes from the cache.
+    """
+    from components.evaluator.incumbent import NO_INCUMBENT, newest_version
+
+    newest = newest_version(push_directory)
+    if newest is None:
+        return NO_INCUMBENT
+    try:
+        previous = read_summary(workspace.directory)
+    except InputError:  # The first run here, or one that left nothing to go by.
+        return newest
+    before = previous.get("fingerprints", {})
+    is_repeated = (
+        previous.get("configuration") == config.model_dump(mode="json")
+        and {name: before.get(name) for name in fingerprints} == fingerprints
+        and previous.get("pushed_model") == str(push_directory / newest)
+    )
+    return before.get("incumbent", newest) if is_repeated else newest
 
 
 def _sha256(path: pathlib.Path) -> str:

@@ -1,26 +1,30 @@
 """What a run leaves for its user: `summary.json` and `report.html` in the workspace."""
 
 import pathlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ml_metadata import proto
 from ml_metadata.metadata_store import MetadataStore
+from tensorflow_metadata.proto.v0 import anomalies_pb2, statistics_pb2
 
 from components.errors import InputError
-from components.evaluator.files import EVALUATION_FILE, REPORT_FILE, read_history
-from components.evaluator.report import render
-from components.files import read_json, write_json, write_text
+from components.evaluator.files import EVALUATION_FILE
+from components.example_validator.anomalies import describe
+from components.files import read_json, write_json
 from components.settings import SPLITS
 from pipeline.config import Config
-from pipeline.nodes import distiller_id
-
-SCHEMA_VERSION = 1
+from pipeline.report import SCHEMA_VERSION, SUMMARY_FILE, write_report
 
 Outputs = dict[tuple[str, str], proto.Artifact]
 
 
 def write_summary(
-    config: Config, *, workspace: pathlib.Path, nodes: dict[str, dict[str, Any]]
+    config: Config,
+    *,
+    workspace: pathlib.Path,
+    nodes: Mapping[str, Mapping[str, Any]],
+    fingerprints: Mapping[str, str],
 ) -> dict[str, Any]:
     """Writes `summary.json` and `report.html` for the latest run in a workspace.
 
@@ -28,9 +32,10 @@ def write_summary(
       config: The experiment that ran.
       workspace: Where it ran; holds `metadata.sqlite`.
       nodes: `{id: {"state": "completed" | "cached", "seconds": float}}`.
+      fingerprints: With which the graph was made; see `pipeline.graph.create_pipeline`.
 
     Returns:
-      The content of `summary.json`.
+      The content of `summary.json`; `components/evaluator/summary.schema.json` says what it holds.
 
     Raises:
       InputError: The experiment never ran in this workspace.
@@ -43,11 +48,15 @@ def write_summary(
         **evaluation,
         "pushed_model": _pushed_model(outputs["Pusher", "pushed_model"]),
         "nodes": nodes,
-        "data": _describe_data(outputs["ExampleGen", "examples"].uri),
+        "data": _describe_data(outputs, class_names=evaluation["class_names"]),
+        "anomalies": _describe_anomalies(outputs["ExampleValidator", "anomalies"].uri),
+        "seed": config.seed,
+        "configuration": config.model_dump(mode="json"),
+        "fingerprints": dict(fingerprints),
+        "lineage": _describe_lineage(outputs, workspace=workspace),
     }
-    shown = summary | {"pushed_model": _shorten(summary["pushed_model"], workspace=workspace)}
-    write_text(workspace / REPORT_FILE, render(shown, histories=_read_histories(config, outputs)))
-    write_json(workspace / "summary.json", summary)
+    write_json(workspace / SUMMARY_FILE, summary)
+    write_report(workspace)
     return summary
 
 
@@ -92,27 +101,53 @@ def _pushed_model(artifact: proto.Artifact) -> str | None:
     return artifact.custom_properties["pushed_destination"].string_value
 
 
-def _shorten(path: str | None, *, workspace: pathlib.Path) -> str | None:
-    """Returns a path relative to the workspace if it lies inside."""
-    if path is None or not pathlib.Path(path).is_relative_to(workspace.absolute()):
-        return path
-    return str(pathlib.Path(path).relative_to(workspace.absolute()))
-
-
-def _describe_data(examples_uri: str) -> dict[str, dict[str, Any]]:
-    splits = read_json(pathlib.Path(examples_uri, "dataset.json"))["splits"]
+def _describe_data(outputs: Outputs, *, class_names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    splits = read_json(pathlib.Path(outputs["ExampleGen", "examples"].uri, "dataset.json"))["splits"]
+    statistics = pathlib.Path(outputs["StatisticsGen", "statistics"].uri)
     return {
         split: {
             "examples": splits[split]["examples"],
             "skipped": len(splits[split]["skipped"]),
             "skipped_images": splits[split]["skipped"],
+            "classes": _count_labels(statistics / f"Split-{split}" / "FeatureStats.pb", class_names),
         }
         for split in SPLITS
     }
 
 
-def _read_histories(config: Config, outputs: Outputs) -> dict[str, dict[str, Any]]:
-    """Reads the history of each model, in the order of the evaluation."""
-    node_ids = {"teacher": "Teacher", "scratch": "Scratch"}
-    node_ids |= {distillation.name: distiller_id(distillation.name) for distillation in config.distillations}
-    return {name: read_history(outputs[node, "model_run"].uri) for name, node in node_ids.items()}
+def _count_labels(path: pathlib.Path, class_names: Sequence[str]) -> dict[str, int] | None:
+    """Reads the number of examples of each class; None if the statistics do not count labels."""
+    found = statistics_pb2.DatasetFeatureStatisticsList.FromString(path.read_bytes())
+    for feature in found.datasets[0].features:
+        if list(feature.path.step) == ["label"] and feature.string_stats.rank_histogram.buckets:
+            buckets = feature.string_stats.rank_histogram.buckets
+            counts = {int(bucket.label): round(bucket.sample_count) for bucket in buckets}
+            return {name: counts.get(label, 0) for label, name in enumerate(class_names)}
+    return None
+
+
+def _describe_anomalies(uri: str) -> list[str]:
+    anomalies = {}
+    for split in SPLITS:
+        content = pathlib.Path(uri, f"Split-{split}", "SchemaDiff.pb").read_bytes()
+        anomalies[split] = anomalies_pb2.Anomalies.FromString(content)
+    return describe(anomalies)
+
+
+def _describe_lineage(outputs: Outputs, *, workspace: pathlib.Path) -> list[dict[str, Any]]:
+    """Lists the artifacts of a run in the order in which they were made."""
+    root = workspace.absolute()
+    return [
+        {
+            "node": node,
+            "output": output,
+            "type": artifact.type,
+            "artifact_id": artifact.id,
+            "uri": str(
+                pathlib.Path(artifact.uri).relative_to(root)
+                if pathlib.Path(artifact.uri).is_relative_to(root)
+                else artifact.uri
+            ),
+        }
+        for (node, output), artifact in sorted(outputs.items(), key=lambda item: item[1].id)
+    ]

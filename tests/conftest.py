@@ -1,8 +1,12 @@
 """What several test modules share."""
 
+import dataclasses
+import json
 import pathlib
+import shutil
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -65,3 +69,72 @@ def write_examples() -> Callable[..., str]:
         return str(path)
 
     return write
+
+
+@dataclasses.dataclass(frozen=True)
+class Visit:
+    """What a browser says of a page: its console, its requests, and by how many pixels it is too wide."""
+
+    messages: list[str]
+    requests: list[str]
+    excess_width: int
+
+
+class Browser:
+    """Headless Chromium that shows pages from disk."""
+
+    def __init__(self, driver: Any) -> None:
+        self.driver = driver
+
+    def visit(self, page: pathlib.Path, *, width: int, scheme: str = "light") -> Visit:
+        """Opens a page, `width` pixels wide, in the `light` or the `dark` scheme."""
+        metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": features})
+        for log in ("browser", "performance"):
+            self.driver.get_log(log)  # Forgets what came before.
+        self.driver.get(page.as_uri())
+        excess = self.driver.execute_script(
+            "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
+        messages = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
+        requests = [
+            message["params"]["request"]["url"]
+            for message in messages
+            if message["method"] == "Network.requestWillBeSent"
+        ]
+        return Visit(
+            messages=[entry["message"] for entry in self.driver.get_log("browser")],
+            requests=[url for url in requests if not url.startswith("data:")],
+            excess_width=excess,
+        )
+
+    def run(self, script: str) -> Any:
+        """Returns what a script in the page returns."""
+        return self.driver.execute_script(script)
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A real browser; see CONTRIBUTING.md for how to install it."""
+    from selenium import webdriver
+
+    programs = {name: shutil.which(name) for name in ("chromium", "chromedriver")}
+    missing = [name for name, path in programs.items() if path is None]
+    if missing:
+        pytest.skip(f"needs {' and '.join(missing)}: apt-get install chromium chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(programs["chromium"])
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    for argument in (
+        *("headless", "no-sandbox", "disable-gpu", "no-first-run", "disable-dev-shm-usage"),
+        *("disable-background-networking", "disable-component-update", "disable-sync"),
+        f"user-data-dir={tmp_path_factory.mktemp('chromium')}",
+    ):
+        options.add_argument(f"--{argument}")
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(programs["chromedriver"]))
+    try:
+        yield Browser(driver)
+    finally:
+        driver.quit()

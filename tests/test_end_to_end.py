@@ -12,12 +12,15 @@ import sys
 import tempfile
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pytest
 from kfp import components, local
 from kfp.local import subprocess_task_handler
 from PIL import Image
 from sklearn.datasets import load_digits
+
+from components.evaluator.files import SCHEMA_FILE
 
 REPOSITORY = pathlib.Path(__file__).parents[1]
 NODES = [
@@ -88,6 +91,7 @@ def test_a_run_trains_compares_and_pushes(first: tuple[dict[str, Any], str], wor
     assert summary["models"]["distilled"]["parameters"] == 16 * 65 + 10 * 17
     assert summary["models"]["teacher"]["accuracy"] > 0.9
     assert (workspace / "report.html").read_text().startswith("<!DOCTYPE html>")
+    jsonschema.validate(summary, json.loads(SCHEMA_FILE.read_text()))
 
 
 def test_a_piped_run_prints_plain_lines_about_every_node(first: tuple[dict[str, Any], str]) -> None:
@@ -120,6 +124,21 @@ def test_the_evaluation_is_that_of_the_served_student_on_the_test_images(
     assert model["accuracy"] == pytest.approx((probabilities.argmax(axis=-1) == labels).mean(), abs=1e-6)
     log_loss = -np.log(probabilities[np.arange(len(labels)), labels]).mean()
     assert model["cross_entropy"] == pytest.approx(log_loss, rel=1e-3)
+
+
+def test_the_report_of_a_run_opens_in_a_browser(
+    first: tuple[dict[str, Any], str], workspace: pathlib.Path, browser: Any
+) -> None:
+    page = workspace / "report.html"
+    visit = browser.visit(page, width=390)
+
+    assert (visit.messages, visit.requests, visit.excess_width) == ([], [page.as_uri()], 0)
+    sections = browser.run("return [...document.querySelectorAll('section h2')].map(each => each.id)")
+    assert sections == [
+        *("models", "differences", "gates", "training", "cost", "classes", "confusion", "reliability"),
+        *("disagreements", "architecture", "data", "run"),
+    ]
+    assert browser.run("return [...document.images].every(each => each.naturalWidth === 8)")
 
 
 def test_predict_names_the_class_of_an_image(
@@ -176,6 +195,10 @@ def test_another_temperature_runs_no_teacher_and_an_unblessed_student_is_not_pus
     assert summary["blessed"] is False
     assert summary["pushed_model"] is None
     assert sorted((workspace / "pushed").iterdir()) == pushed_before
+    before = first[0]["models"]["distilled"]
+    assert {name: summary["models"]["incumbent"][name] for name in ("accuracy", "parameters")} == {
+        name: before[name] for name in ("accuracy", "parameters")
+    }
 
 
 def test_the_beam_runner_gives_the_same_metrics(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import BaseChannel, Channel, component_spec, standard_artifacts
 
+from components.evaluator import kubeflow
 from components.evaluator.executor import Executor, model_key, run_key
 from components.settings import EvaluationSettings
 
@@ -25,10 +26,13 @@ class EvaluatorSpec(component_spec.ComponentSpec):
         "evaluation": component_spec.ChannelParameter(type=standard_artifacts.ModelEvaluation),
         "blessing": component_spec.ChannelParameter(type=standard_artifacts.ModelBlessing),
         "model": component_spec.ChannelParameter(type=standard_artifacts.Model),
+        **{key: component_spec.ChannelParameter(type=kind) for key, kind in kubeflow.OUTPUTS.items()},
     }
     PARAMETERS = {
         "evaluation_settings": component_spec.ExecutionParameter(type=str),
         "students": component_spec.ExecutionParameter(type=str),
+        "push_directory": component_spec.ExecutionParameter(type=str),
+        "incumbent": component_spec.ExecutionParameter(type=str),
     }
 
 
@@ -53,6 +57,8 @@ class Evaluator(base_beam_component.BaseBeamComponent):
         scratch_run: BaseChannel,
         students: Mapping[str, tuple[BaseChannel, BaseChannel]],
         evaluation: EvaluationSettings,
+        push_directory: str,
+        incumbent: str = "",
     ) -> None:
         """Wires the node.
 
@@ -65,6 +71,9 @@ class Evaluator(base_beam_component.BaseBeamComponent):
           scratch_run: Its history.
           students: The model and the history of each distilled student, by the distillation's name.
           evaluation: What the candidate must reach.
+          push_directory: Where blessed students go, and so where the last one lies.
+          incumbent: The version there that the candidate is compared with, or `none`; if it is empty, the
+            newest when the node runs.
         """
         models = {model_key(name): model for name, (model, _) in students.items()}
         runs = {run_key(name): run for name, (_, run) in students.items()}
@@ -82,8 +91,11 @@ class Evaluator(base_beam_component.BaseBeamComponent):
                 evaluation=Channel(type=standard_artifacts.ModelEvaluation),
                 blessing=Channel(type=standard_artifacts.ModelBlessing),
                 model=Channel(type=standard_artifacts.Model),
+                **{key: Channel(type=kind) for key, kind in kubeflow.OUTPUTS.items()},
                 evaluation_settings=evaluation.model_dump_json(),
                 students=json.dumps(list(students)),
+                push_directory=push_directory,
+                incumbent=incumbent,
             )
         )
 

@@ -1,23 +1,53 @@
 """Runs the Evaluator node."""
 
+import dataclasses
 import json
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import keras
+import tensorflow as tf
+from absl import logging
 from tensorflow_metadata.proto.v0 import schema_pb2
+from tensorflow_model_analysis.proto import validation_result_pb2
 from tfx.components.evaluator import constants
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import Artifact, artifact_utils
 from tfx.utils import io_utils, path_utils
 
 from components.errors import InputError
-from components.evaluator.analysis import analyse, read_quality
-from components.evaluator.cost import Cost, measure_cost
-from components.evaluator.files import EVALUATION_FILE, REPORT_FILE, read_history
-from components.evaluator.measures import SCRATCH, TEACHER, Measures, summarise
+from components.evaluator import kubeflow
+from components.evaluator.adapter import gates, is_teacher_worse, rivals
+from components.evaluator.analysis import IMAGE_SIZE, LABEL, analyse, read_metrics
+from components.evaluator.cost import (
+    Cost,
+    Layer,
+    count_keras_multiply_adds,
+    count_saved_parameters,
+    describe_layers,
+    directory_size,
+    measure_speed,
+)
+from components.evaluator.files import (
+    EVALUATION_FILE,
+    OUTCOMES_FILE,
+    REPORT_FILE,
+    VALIDATION_FILE,
+    read_disagreements,
+    read_history,
+)
+from components.evaluator.incumbent import (
+    NO_INCUMBENT,
+    check_incumbent,
+    newest_version,
+    read_class_names,
+)
+from components.evaluator.machine import describe_machine, describe_versions
+from components.evaluator.measures import CLASS, INCUMBENT, SCRATCH, TEACHER, Evidence, summarise
+from components.evaluator.outcomes import Outcomes
 from components.evaluator.report import render
-from components.evaluator.verdict import Verdict, choose_candidate, decide
+from components.evaluator.verdict import Gate, choose_candidate, is_blessed, put_into_words
 from components.files import write_json, write_text
 from components.schema_gen.schema import class_names
 from components.settings import EvaluationSettings
@@ -34,6 +64,16 @@ def run_key(name: str) -> str:
     return f"run_{name}"
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Subject:
+    """A model to be measured: its SavedModel, what it costs, and its layers, if they are known."""
+
+    serving_dir: str
+    cost: Cost
+    image_shape: tuple[int, int, int]
+    layers: tuple[Layer, ...] = ()
+
+
 class Executor(base_beam_executor.BaseBeamExecutor):
     """Evaluates all models in one pass over the test split."""
 
@@ -43,10 +83,11 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         output_dict: dict[str, list[Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Writes the `evaluation`, the `blessing`, and the candidate as `model`.
+        """Writes the `evaluation`, the `blessing`, the candidate as `model`, and what Kubeflow's page draws.
 
         Raises:
-          InputError: A model does not fit the classes, or the test split is empty.
+          InputError: A model does not fit the classes, a slice is of no feature of the examples, or the test
+            split is empty.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         inputs = {key: artifact_utils.get_single_instance(artifacts) for key, artifacts in input_dict.items()}
@@ -57,91 +98,204 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         models |= {name: inputs[model_key(name)] for name in students}
         runs = {TEACHER: inputs["teacher_run"], SCRATCH: inputs["scratch_run"]}
         runs |= {name: inputs[run_key(name)] for name in students}
-
-        classes = _read_classes(inputs["schema"].uri)
-        costs = {name: _measure_cost(model.uri, name=name, classes=classes) for name, model in models.items()}
         histories = {name: read_history(run.uri) for name, run in runs.items()}
-        measures = self._measure(
-            inputs["examples"],
-            models=models,
-            costs=costs,
-            num_classes=len(classes),
-            output=outputs["evaluation"].uri,
-        )
-        verdict = _decide(measures, histories={name: histories[name] for name in students}, settings=settings)
-        candidate = models[verdict.candidate]
-        io_utils.copy_dir(candidate.uri, outputs["model"].uri)
-        _bless(outputs["blessing"], is_blessed=verdict.blessed, model=candidate, baseline=models[SCRATCH])
-        evaluation = summarise(measures, verdict=verdict, class_names=classes)
-        _write(outputs["evaluation"].uri, evaluation=evaluation, histories=histories)
+        schema = _read_schema(inputs["schema"].uri)
+        slice_features = _slice_features(settings.slices, schema)
+        classes = class_names(schema)
 
-    def _measure(
-        self,
-        examples: Artifact,
-        *,
-        models: Mapping[str, Artifact],
-        costs: Mapping[str, Cost],
-        num_classes: int,
-        output: str,
-    ) -> dict[str, Measures]:
-        """Runs the one pass over the test split, and nothing else reads that split."""
-        split = artifact_utils.get_split_uri([examples], "test")
+        subjects = {name: _examine(model.uri, name=name, classes=classes) for name, model in models.items()}
+        image_shape = subjects[SCRATCH].image_shape
+        incumbent, warnings = _find_incumbent(exec_properties, classes=classes, image_shape=image_shape)
+        subjects |= incumbent
         with self._make_beam_pipeline() as pipeline:
             analyse(
                 pipeline,
-                examples=io_utils.all_files_pattern(split),
-                models={name: path_utils.serving_model_path(model.uri) for name, model in models.items()},
+                examples=io_utils.all_files_pattern(
+                    artifact_utils.get_split_uri([inputs["examples"]], "test")
+                ),
+                models={name: subject.serving_dir for name, subject in subjects.items()},
+                teacher=TEACHER,
                 baseline=SCRATCH,
-                output=output,
+                class_names=classes,
+                image_shape=image_shape,
+                slices=settings.slices,
+                slice_features=slice_features,
+                output=outputs["evaluation"].uri,
             )
-        measures = {
-            name: Measures(*read_quality(output, model=name, num_classes=num_classes), cost=costs[name])
-            for name in models
+        evidence = _gather(
+            outputs["evaluation"].uri,
+            subjects=subjects,
+            classes=classes,
+            image_shape=image_shape,
+            confidence=1 - settings.significance_level,
+        )
+        candidate = choose_candidate({name: histories[name] for name in students})
+        verdict = gates(evidence, candidate=candidate, settings=settings)
+        io_utils.copy_dir(models[candidate].uri, outputs["model"].uri)
+        _bless(outputs["blessing"], verdict, model=models[candidate], baseline=models[SCRATCH])
+        evaluation = summarise(evidence) | _describe_verdict(evidence, candidate=candidate, verdict=verdict)
+        evaluation |= {
+            "architectures": {
+                key: [dataclasses.asdict(layer) for layer in subjects[name].layers]
+                for key, name in (("teacher", TEACHER), ("student", SCRATCH))
+            },
+            "histories": histories,
+            "warnings": [*warnings, *_warn_of(evidence)],
+            "machine": describe_machine(),
+            "versions": describe_versions(),
         }
-        if not measures[SCRATCH].overall.examples:
-            raise InputError("The test split holds no examples; give it at least one image.")
-        return measures
+        page = render(evaluation, disagreements=read_disagreements(outputs["evaluation"].uri))
+        kubeflow.publish(outputs, summary=evaluation, page=page)
+        _write(outputs["evaluation"].uri, evaluation=evaluation, page=page, verdict=verdict)
 
 
-def _read_classes(schema_uri: str) -> tuple[str, ...]:
-    path = io_utils.get_only_uri_in_dir(schema_uri)
-    return class_names(io_utils.parse_pbtxt_file(path, schema_pb2.Schema()))
+def _read_schema(schema_uri: str) -> schema_pb2.Schema:
+    return io_utils.parse_pbtxt_file(io_utils.get_only_uri_in_dir(schema_uri), schema_pb2.Schema())
 
 
-def _measure_cost(model_uri: str, *, name: str, classes: Sequence[str]) -> Cost:
-    cost = measure_cost(
-        keras_file=pathlib.Path(model_uri, KERAS_FILE),
-        serving_dir=pathlib.Path(path_utils.serving_model_path(model_uri)),
-    )
-    if cost.num_outputs != len(classes):
+def _slice_features(slices: Sequence[str], schema: schema_pb2.Schema) -> list[schema_pb2.Feature]:
+    """Returns the features that the slices are made of, or says which there are."""
+    features = {feature.name: feature for feature in schema.feature}
+    known = [name for name in features if name not in ("image", "id", LABEL)]
+    if {"height", "width"} <= set(known):
+        known.append(IMAGE_SIZE)
+    for name in slices:
+        if name not in known:
+            raise InputError(
+                f"evaluation.slices names {name!r}, which the examples do not have; allowed: "
+                f"{', '.join(known)}."
+            )
+    wanted = {*slices, "height", "width"} if IMAGE_SIZE in slices else set(slices)
+    return [feature for name, feature in features.items() if name in wanted]
+
+
+def _examine(model_uri: str, *, name: str, classes: tuple[str, ...]) -> Subject:
+    """Looks at a model of this run, and refuses one that does not fit the data."""
+    model = keras.saving.load_model(pathlib.Path(model_uri, KERAS_FILE), compile=False)
+    serving_dir = pathlib.Path(path_utils.serving_model_path(model_uri))
+    width = model.output_shape[-1]
+    if width != len(classes):
         raise InputError(
-            f"The model {name!r} has {cost.num_outputs} outputs, but the data has {len(classes)} classes; "
+            f"The model {name!r} has {width} outputs, but the data has {len(classes)} classes; "
             f"its last layer must have {len(classes)} units."
         )
-    return cost
-
-
-def _decide(
-    measures: Mapping[str, Measures], *, histories: Mapping[str, Any], settings: EvaluationSettings
-) -> Verdict:
-    """Chooses the candidate on the validation split, and judges it on the test split."""
-    candidate = choose_candidate(histories)
-    return decide(
-        candidate=candidate,
-        accuracies={name: measures[name].overall.accuracy for name in (TEACHER, SCRATCH, candidate)},
-        cross_entropy=measures[candidate].overall.cross_entropy,
-        test_examples=measures[candidate].overall.examples,
-        min_accuracy=settings.min_accuracy,
+    own_classes = read_class_names(serving_dir)
+    if own_classes != classes:
+        raise InputError(
+            f"The model {name!r} was trained for the classes {', '.join(own_classes)}, but those of the data "
+            f"are {', '.join(classes)}, in this order; train it anew."
+        )
+    cost = Cost(
+        parameters=model.count_params(),
+        size_bytes=directory_size(serving_dir),
+        multiply_adds=count_keras_multiply_adds(model),
+    )
+    return Subject(
+        serving_dir=str(serving_dir),
+        cost=cost,
+        image_shape=model.input_shape[1:],
+        layers=tuple(describe_layers(model)),
     )
 
 
-def _bless(blessing: Artifact, *, is_blessed: bool, model: Artifact, baseline: Artifact) -> None:
+def _find_incumbent(
+    exec_properties: Mapping[str, Any], *, classes: tuple[str, ...], image_shape: tuple[int, int, int]
+) -> tuple[dict[str, Subject], list[str]]:
+    """Returns the last pushed student by its name in the comparison, if it can be compared, and warnings."""
+    directory = pathlib.Path(exec_properties["push_directory"])
+    version = exec_properties["incumbent"] or newest_version(directory) or NO_INCUMBENT
+    if version == NO_INCUMBENT:
+        return {}, []
+    path = directory / version
+    try:
+        check_incumbent(path, class_names=classes, image_shape=image_shape)
+    except InputError as error:
+        warning = f"The student that was pushed last, {version}, is left out of the comparison: {error}."
+        logging.warning("%s", warning)
+        return {}, [warning]
+    cost = Cost(
+        parameters=count_saved_parameters(str(path)), size_bytes=directory_size(path), multiply_adds=None
+    )
+    return {INCUMBENT: Subject(serving_dir=str(path), cost=cost, image_shape=image_shape)}, []
+
+
+def _gather(
+    output: str,
+    *,
+    subjects: Mapping[str, Subject],
+    classes: tuple[str, ...],
+    image_shape: tuple[int, int, int],
+    confidence: float,
+) -> Evidence:
+    """Reads what the pass over the test split has left, and measures how fast the models are."""
+    outcomes = Outcomes.read(pathlib.Path(output, OUTCOMES_FILE))
+    if not len(outcomes):
+        raise InputError("The test split holds no examples; give it at least one image.")
+    height, width, channels = image_shape
+    speeds = measure_speed(
+        {name: subject.serving_dir for name, subject in subjects.items()},
+        image_bytes=height * width * channels,
+    )
+    return Evidence(
+        class_names=classes,
+        metrics={name: _by_class_name(read_metrics(output, model=name), classes) for name in subjects},
+        costs={name: subject.cost for name, subject in subjects.items()},
+        speeds=speeds,
+        outcomes=outcomes,
+        confidence=confidence,
+    )
+
+
+def _by_class_name(
+    metrics: dict[Any, dict[str, float]], classes: Sequence[str]
+) -> dict[Any, dict[str, float]]:
+    """Names the slices of the labels by the classes."""
+    return {
+        (CLASS, classes[int(key[1])]) if key and key[0] == LABEL else key: value
+        for key, value in metrics.items()
+    }
+
+
+def _describe_verdict(evidence: Evidence, *, candidate: str, verdict: Sequence[Gate]) -> dict[str, Any]:
+    return {
+        "candidate": candidate,
+        "blessed": is_blessed(verdict),
+        "verdict": put_into_words(
+            candidate,
+            accuracy=evidence.metric(candidate, "accuracy"),
+            test_examples=len(evidence.outcomes),
+            confidence=evidence.confidence,
+            rivals=rivals(evidence, candidate=candidate),
+            gates=verdict,
+        ),
+        "gates": [dataclasses.asdict(gate) for gate in verdict],
+    }
+
+
+def _warn_of(evidence: Evidence) -> list[str]:
+    """Says what the reader of the numbers should know."""
+    warnings = []
+    if is_teacher_worse(evidence):
+        warnings.append(
+            "The teacher is worse than the student trained from scratch: distilling from it cannot be "
+            "expected to help, and the gap closed is undefined."
+        )
+    absent = [
+        name for label, name in enumerate(evidence.class_names) if label not in set(evidence.outcomes.labels)
+    ]
+    if absent:
+        warnings.append(f"The test split lacks {', '.join(absent)}: nothing is known of how they are told.")
+    return warnings
+
+
+def _bless(blessing: Artifact, verdict: Sequence[Gate], *, model: Artifact, baseline: Artifact) -> None:
     """Marks the blessing as TFX's own Evaluator does, so that TFX's Pusher obeys it."""
-    file_name = constants.BLESSED_FILE_NAME if is_blessed else constants.NOT_BLESSED_FILE_NAME
+    blessed = is_blessed(verdict)
+    file_name = constants.BLESSED_FILE_NAME if blessed else constants.NOT_BLESSED_FILE_NAME
     io_utils.write_string_file(f"{blessing.uri}/{file_name}", "")
     blessing.set_int_custom_property(
         constants.ARTIFACT_PROPERTY_BLESSED_KEY,
-        constants.BLESSED_VALUE if is_blessed else constants.NOT_BLESSED_VALUE,
+        constants.BLESSED_VALUE if blessed else constants.NOT_BLESSED_VALUE,
     )
     blessing.set_string_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_URI_KEY, model.uri)
     blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY, model.id)
@@ -149,8 +303,28 @@ def _bless(blessing: Artifact, *, is_blessed: bool, model: Artifact, baseline: A
     blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_BASELINE_MODEL_ID_KEY, baseline.id)
 
 
-def _write(evaluation_uri: str, *, evaluation: dict[str, Any], histories: Mapping[str, Any]) -> None:
-    """Writes the report, and last the numbers, whose presence says that the rest is complete."""
+def _write(evaluation_uri: str, *, evaluation: dict[str, Any], page: str, verdict: Sequence[Gate]) -> None:
+    """Writes the verdict as TFMA has it, the report, and last the numbers, which say that all is complete."""
     folder = pathlib.Path(evaluation_uri)
-    write_text(folder / REPORT_FILE, render(evaluation, histories=histories))
+    _write_validation(folder / VALIDATION_FILE, verdict)
+    write_text(folder / REPORT_FILE, page)
     write_json(folder / EVALUATION_FILE, evaluation)
+
+
+def _write_validation(path: pathlib.Path, verdict: Sequence[Gate]) -> None:
+    """Writes the gates for `tfma.load_validation_result`."""
+    result = validation_result_pb2.ValidationResult(validation_ok=is_blessed(verdict))
+    for gate in verdict:
+        if gate.held:
+            continue
+        failures = result.metric_validations_per_slice.add()
+        if gate.slice:
+            feature, _, value = gate.slice.partition("=")
+            failures.slice_key.single_slice_keys.add(column=feature, bytes_value=value.encode())
+        failure = failures.failures.add(message=f"{gate.relation} {gate.bound}, measured {gate.measured}")
+        failure.metric_key.name = gate.name
+        failure.metric_key.model_name = gate.model
+        if gate.measured is not None:
+            failure.metric_value.double_value.value = gate.measured
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        writer.write(result.SerializeToString())

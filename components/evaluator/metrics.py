@@ -1,69 +1,356 @@
-"""TFMA metrics of our own."""
+"""TFMA metrics of our own: how good each classifier is, and how close to its teacher."""
 
-from collections.abc import Iterable
+import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Self
 
 import apache_beam as beam
 import numpy as np
+from tensorflow_model_analysis import constants
 from tensorflow_model_analysis.metrics import metric_types
+
+from components.evaluator.histogram import Histogram
 
 LOGITS = "logits"
 
+# The names of the metrics.
+ACCURACY = "accuracy"
+CROSS_ENTROPY = "cross_entropy"
+CALIBRATION_ERROR = "expected_calibration_error"
+MACRO_F1 = "macro_f1"
+AUC = "auc"
+TOP_K = "top_k_accuracy"
+AGREEMENT = "agreement_with_teacher"
+KL = "kl_from_teacher"
+AGREEMENT_RIGHT = "agreement_where_teacher_right"
+AGREEMENT_WRONG = "agreement_where_teacher_wrong"
+EXAMPLE_COUNT = "example_count"
+METRICS = (
+    *(EXAMPLE_COUNT, ACCURACY, CROSS_ENTROPY, CALIBRATION_ERROR, MACRO_F1, AUC, TOP_K),
+    *(AGREEMENT, KL, AGREEMENT_RIGHT, AGREEMENT_WRONG),
+)
 
-def cross_entropy(logits: np.ndarray, *, label: int) -> float:
-    """Returns the cross-entropy of one example, in nats.
+# The class of an example on which a model gives anything but finite numbers.
+NO_CLASS = -1
+CALIBRATION_BINS = 15
+K, MANY_CLASSES = 5, 10
 
-    Args:
-      logits: Logits `[num_classes]`.
-      label: The true class.
+Examples = tuple[np.ndarray, np.ndarray]
 
-    Returns:
-      `-log(softmax(logits)[label])`, which stays finite for every finite logit; NaN if one is not.
-    """
-    with np.errstate(invalid="ignore"):
-        shifted = logits.astype(np.float64) - np.max(logits)
-        return float(np.log(np.sum(np.exp(shifted))) - shifted[label])
+_BUFFER = 1024
+# One-vs-rest scores are told apart to 1/4096 in log-odds, within a range beyond which softmax is 0 or 1.
+_SCORE_BINS, _SCORE_LIMIT = 1 << 18, 32.0
 
 
-class CrossEntropy(metric_types.Metric):
-    """Mean cross-entropy of the labels, from the logits in float64.
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    """Returns log-probabilities in float64, `[..., num_classes]`, finite for all finite logits.
 
     Keras clips probabilities at 1e-7, which hides how wrong a confident mistake is; logits need no clip.
+
+    Args:
+      logits: Logits `[..., num_classes]`; where one is not finite, all results are NaN.
+    """
+    with np.errstate(invalid="ignore"):
+        shifted = logits.astype(np.float64) - np.max(logits, axis=-1, keepdims=True)
+        result = shifted - np.log(np.sum(np.exp(shifted), axis=-1, keepdims=True))
+    result[~np.isfinite(logits).all(axis=-1)] = np.nan
+    return result
+
+
+def predicted_classes(logits: np.ndarray) -> np.ndarray:
+    """Returns the most probable class, `[...]`; `NO_CLASS` where a logit is not finite."""
+    return np.where(np.isfinite(logits).all(axis=-1), np.argmax(logits, axis=-1), NO_CLASS)
+
+
+class Classification(metric_types.Metric):
+    """All of `METRICS`, for every model, from one look at each example.
+
+    TFMA's own metrics would each unpack, sort and bin the same predictions again, example by example. These
+    share one tally, which works on some hundred examples at a time.
+
+    Args:
+      teacher: Name of the model with which the others are compared.
+      name: Of the family; the metrics have names of their own.
     """
 
-    def __init__(self, name: str = "cross_entropy") -> None:
-        super().__init__(_computations, name=name)
+    def __init__(self, teacher: str, name: str = "classification") -> None:
+        super().__init__(_computations, name=name, teacher=teacher)
 
 
-def _computations(name: str, model_names: list[str]) -> metric_types.MetricComputations:
-    """Says what TFMA has to compute: one mean per model."""
-    keys = [metric_types.MetricKey(name=name, model_name=model_name) for model_name in model_names]
+def _computations(
+    teacher: str, model_names: Sequence[str], name: str = ""
+) -> metric_types.MetricComputations:
+    """Says what TFMA has to compute: one tally over all models."""
+    models = tuple(model_names)
+    keys = [metric_types.MetricKey(name=metric, model_name=model) for model in models for metric in METRICS]
     return [
-        metric_types.MetricComputation(keys=[key], preprocessors=None, combiner=_MeanCrossEntropy(key))
-        for key in keys
+        metric_types.MetricComputation(
+            keys=keys,
+            preprocessors=[_LabelsAndLogits()],
+            combiner=_TallyFn(models=models, teacher=teacher),
+        )
     ]
 
 
-class _MeanCrossEntropy(beam.CombineFn):
-    """Sums the cross-entropy and counts the examples."""
+class _LabelsAndLogits(metric_types.Preprocessor):
+    """Hands over examples as `components.evaluator.analysis` extracts them, several at a time."""
 
-    def __init__(self, key: metric_types.MetricKey) -> None:
-        self._key = key
+    def process(self, extracts: dict[str, Any]) -> Iterator["Examples"]:
+        """Yields the labels `[examples]` and the logits `[models, examples, num_classes]`."""
+        yield extracts[constants.LABELS_KEY], extracts[constants.PREDICTIONS_KEY]
 
-    def create_accumulator(self) -> tuple[float, int]:
-        return 0.0, 0
 
-    def add_input(
-        self, accumulator: tuple[float, int], element: metric_types.StandardMetricInputs
-    ) -> tuple[float, int]:
-        total, count = accumulator
-        logits = element.get_predictions(self._key.model_name)[LOGITS]
-        label = int(np.ravel(element.get_labels(self._key.model_name))[0])
-        return total + cross_entropy(logits, label=label), count + 1
+class _TallyFn(beam.CombineFn):
+    """Tallies the examples of a slice."""
 
-    def merge_accumulators(self, accumulators: Iterable[tuple[float, int]]) -> tuple[float, int]:
-        totals, counts = zip(*accumulators, strict=True)
-        return sum(totals), sum(counts)
+    def __init__(self, *, models: Sequence[str], teacher: str) -> None:
+        self._models = models
+        self._teacher = teacher
 
-    def extract_output(self, accumulator: tuple[float, int]) -> dict[metric_types.MetricKey, float]:
-        total, count = accumulator
-        return {self._key: total / count}
+    def create_accumulator(self) -> "Tally":
+        return Tally(teacher=self._models.index(self._teacher))
+
+    def add_input(self, tally: "Tally", examples: "Examples") -> "Tally":
+        tally.add(*examples)
+        return tally
+
+    def merge_accumulators(self, tallies: Iterable["Tally"]) -> "Tally":
+        first, *others = tallies
+        for tally in others:
+            first.merge(tally)
+        return first
+
+    def compact(self, tally: "Tally") -> "Tally":
+        tally.flush()
+        return tally
+
+    def extract_output(self, tally: "Tally") -> dict[metric_types.MetricKey, float]:
+        results = {
+            metric_types.MetricKey(name=metric, model_name=model): value
+            for model, metrics in zip(self._models, tally.results(), strict=True)
+            for metric, value in metrics.items()
+        }
+        for model, areas in zip(self._models, tally.areas(), strict=True):
+            for label in np.flatnonzero(~np.isnan(areas)):
+                sub_key = metric_types.SubKey(class_id=int(label))
+                results[metric_types.MetricKey(name=AUC, model_name=model, sub_key=sub_key)] = areas[label]
+        return results
+
+
+@dataclasses.dataclass
+class Sums:
+    """Sums over examples, each `[models]`."""
+
+    examples: int
+    right: np.ndarray
+    cross_entropy: np.ndarray
+    in_top_k: np.ndarray
+    kl: np.ndarray
+    agreed: np.ndarray
+    agreed_where_right: np.ndarray
+    teacher_right: int
+
+    def __add__(self, other: Self) -> Self:
+        mine, theirs = vars(self), vars(other)
+        return type(self)(**{name: mine[name] + theirs[name] for name in mine})
+
+
+class Tally:
+    """What the metrics need to know of the examples of a slice; it grows with what differs, not with all.
+
+    Args:
+      teacher: Index of the teacher among the models.
+    """
+
+    def __init__(self, *, teacher: int) -> None:
+        self._teacher = teacher
+        self._waiting: list[Examples] = []
+        self._num_waiting = 0
+        self._sums: Sums | None = None
+        self._num_classes = 0
+        # Codes are (model, label, class named), (model, bin, is right), (model, class, bin, is label).
+        self._confusion, self._calibration, self._scores = Histogram(), Histogram(), Histogram()
+
+    def add(self, labels: np.ndarray, logits: np.ndarray) -> None:
+        """Adds examples: labels `[examples]` and logits `[models, examples, num_classes]`."""
+        self._waiting.append((labels, logits))
+        self._num_waiting += len(labels)
+        if self._num_waiting >= _BUFFER:
+            self.flush()
+
+    def merge(self, other: "Tally") -> None:
+        """Adds the examples of another tally of the same models."""
+        for tally in (self, other):
+            tally.flush()
+        if other._sums is None:
+            return
+        self._sums = other._sums if self._sums is None else self._sums + other._sums
+        self._num_classes = other._num_classes
+        self._confusion.merge(other._confusion)
+        self._calibration.merge(other._calibration)
+        self._scores.merge(other._scores)
+
+    def flush(self) -> None:
+        """Takes in the examples that wait."""
+        if not self._waiting:
+            return
+        labels = np.concatenate([labels for labels, _ in self._waiting])
+        logits = np.concatenate([logits for _, logits in self._waiting], axis=1)
+        self._waiting, self._num_waiting = [], 0
+        self._num_classes = logits.shape[-1]
+        log_probabilities = log_softmax(logits)
+        classes = predicted_classes(logits)
+        sums = self._sum(labels, log_probabilities, classes)
+        self._sums = sums if self._sums is None else self._sums + sums
+        self._count(labels, log_probabilities, classes)
+
+    def _sum(self, labels: np.ndarray, log_probabilities: np.ndarray, classes: np.ndarray) -> Sums:
+        """Sums over examples; `classes` is `[models, examples]`, `log_probabilities` has one axis more."""
+        of_label = np.take_along_axis(log_probabilities, labels[np.newaxis, :, np.newaxis], axis=-1)
+        teacher_logs, teacher_classes = log_probabilities[self._teacher], classes[self._teacher]
+        teacher_right = teacher_classes == labels
+        agreed = (classes == teacher_classes) & (classes != NO_CLASS)
+        kl = np.sum(np.exp(teacher_logs) * (teacher_logs - log_probabilities), axis=-1)
+        return Sums(
+            examples=len(labels),
+            right=np.sum(classes == labels, axis=1),
+            cross_entropy=-np.sum(of_label[..., 0], axis=1),
+            in_top_k=np.sum(np.sum(log_probabilities > of_label, axis=-1) < K, axis=1)
+            - np.sum(classes == NO_CLASS, axis=1),
+            kl=np.sum(kl, axis=1),
+            agreed=np.sum(agreed, axis=1),
+            agreed_where_right=np.sum(agreed & teacher_right, axis=1),
+            teacher_right=int(np.sum(teacher_right)),
+        )
+
+    def _count(self, labels: np.ndarray, log_probabilities: np.ndarray, classes: np.ndarray) -> None:
+        models, examples = np.nonzero(classes != NO_CLASS)
+        logs, classes, labels = (
+            log_probabilities[models, examples],
+            classes[models, examples],
+            labels[examples],
+        )
+        self._confusion.add((models * self._num_classes + labels) * self._num_classes + classes)
+        confidences = np.exp(logs.max(axis=-1))
+        bins = calibration_bins(confidences)
+        codes = (models * CALIBRATION_BINS + bins) * 2 + (classes == labels)
+        self._calibration.add(codes, weights=confidences)
+        is_label = labels[:, np.newaxis] == np.arange(self._num_classes)
+        of_class = models[:, np.newaxis] * self._num_classes + np.arange(self._num_classes)
+        self._scores.add(((of_class * _SCORE_BINS + _score_bins(logs)) * 2 + is_label).ravel())
+
+    def results(self) -> list[dict[str, float]]:
+        """Returns the metrics of each model; NaN where a metric is undefined or an output was not finite."""
+        self.flush()
+        if self._sums is None:
+            return []
+        areas = self.areas()
+        return [self._result(model, areas[model]) for model in range(len(self._sums.right))]
+
+    def areas(self) -> np.ndarray:
+        """Returns the area under the ROC curve of each class against the rest, `[models, num_classes]`.
+
+        NaN where a class has no examples or no counter-examples, and of a model with an output that is not
+        finite.
+        """
+        self.flush()
+        if self._sums is None:
+            return np.empty((0, 0))
+        areas = np.full((len(self._sums.right), self._num_classes), np.nan)
+        for model in range(len(areas)):
+            if not np.isfinite(self._sums.cross_entropy[model]):
+                continue
+            for label in range(self._num_classes):
+                start = (model * self._num_classes + label) * _SCORE_BINS * 2
+                codes, counts = self._scores.between(start, start + _SCORE_BINS * 2)
+                areas[model, label] = _area_of_codes(codes, counts)
+        return areas
+
+    def _result(self, model: int, areas: np.ndarray) -> dict[str, float]:
+        sums = self._sums
+        if sums is None:
+            raise ValueError("The tally holds no examples.")
+        is_finite = bool(np.isfinite(sums.cross_entropy[model]))
+        agreed_where_wrong = sums.agreed[model] - sums.agreed_where_right[model]
+        classes = self._num_classes
+        confusion = self._confusion.dense(model, shape=(classes, classes))
+        return {
+            EXAMPLE_COUNT: sums.examples,
+            ACCURACY: sums.right[model] / sums.examples,
+            CROSS_ENTROPY: float(sums.cross_entropy[model]) / sums.examples,
+            CALIBRATION_ERROR: self._calibration_error(model) if is_finite else np.nan,
+            MACRO_F1: macro_f1(confusion) if is_finite else np.nan,
+            AUC: _mean_of_defined(areas),
+            TOP_K: sums.in_top_k[model] / sums.examples if classes > MANY_CLASSES else np.nan,
+            AGREEMENT: sums.agreed[model] / sums.examples,
+            KL: sums.kl[model] / sums.examples,
+            AGREEMENT_RIGHT: _ratio(sums.agreed_where_right[model], sums.teacher_right),
+            AGREEMENT_WRONG: _ratio(agreed_where_wrong, sums.examples - sums.teacher_right),
+        }
+
+    def _calibration_error(self, model: int) -> float:
+        counts = self._calibration.dense(model, shape=(CALIBRATION_BINS, 2))
+        confidence = self._calibration.dense(model, shape=(CALIBRATION_BINS, 2), weighted=True).sum(axis=1)
+        return float(np.abs(confidence - counts[:, 1]).sum() / counts.sum())
+
+
+def calibration_bins(confidences: np.ndarray) -> np.ndarray:
+    """Returns the index of each confidence, in [0, 1], among `CALIBRATION_BINS` equal bins."""
+    return np.minimum((confidences * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
+
+
+def macro_f1(confusion: np.ndarray) -> float:
+    """Averages F1 over the classes that occur among the labels.
+
+    Args:
+      confusion: Examples by label (row) and class named (column).
+    """
+    present = confusion.sum(axis=1) > 0
+    return float(f1_scores(confusion)[present].mean())
+
+
+def f1_scores(confusion: np.ndarray) -> np.ndarray:
+    """Returns the F1 of each class; NaN for one that is neither a label nor named."""
+    both = confusion.sum(axis=0) + confusion.sum(axis=1)
+    with np.errstate(invalid="ignore"):
+        return 2 * np.diag(confusion) / both
+
+
+def area_under_curve(negatives: np.ndarray, positives: np.ndarray) -> float:
+    """Returns the area under the ROC curve.
+
+    Args:
+      negatives: Number of counter-examples in each bin of the score, ascending.
+      positives: Number of examples in each bin.
+
+    Returns:
+      The share of pairs in which the example has the higher score, a tie counting half; NaN without pairs.
+    """
+    below = np.cumsum(negatives) - negatives
+    return _ratio(
+        float(np.sum(positives * (below + negatives / 2))), float(negatives.sum() * positives.sum())
+    )
+
+
+def _area_of_codes(codes: np.ndarray, counts: np.ndarray) -> float:
+    """Returns the area under the ROC curve from counts of `(bin, is label)`."""
+    _, place = np.unique(codes // 2, return_inverse=True)
+    is_label = codes % 2 == 1
+    return area_under_curve(np.bincount(place, counts * ~is_label), np.bincount(place, counts * is_label))
+
+
+def _score_bins(log_probabilities: np.ndarray) -> np.ndarray:
+    """Returns the bin of the log-odds of each class against the rest."""
+    with np.errstate(divide="ignore"):
+        log_odds = log_probabilities - np.log(-np.expm1(np.minimum(log_probabilities, 0)))
+    scaled = (np.clip(log_odds, -_SCORE_LIMIT, _SCORE_LIMIT) / _SCORE_LIMIT + 1) / 2 * _SCORE_BINS
+    return np.minimum(scaled.astype(np.int64), _SCORE_BINS - 1)
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole else np.nan
+
+
+def _mean_of_defined(values: np.ndarray) -> float:
+    defined = values[~np.isnan(values)]
+    return float(defined.mean()) if len(defined) else np.nan

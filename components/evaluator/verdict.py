@@ -2,39 +2,108 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
-from components.evaluator.wording import percent, telling_decimals
+from components.evaluator.wording import measured as in_unit
+from components.evaluator.wording import percent, signed_points, telling_decimals
+
+Unit = Literal["share", "nats", "probability", "bytes", "milliseconds", "ratio", "none"]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Gate:
     """One condition that the candidate has to meet.
 
     Attributes:
-      name: What is measured.
+      name: What is measured, in words.
       model: The model on which it is measured.
-      bound: The least value that holds; None where the measure only has to be a number.
-      measured: The value; None where it is not a number.
+      baseline: The model it is compared with, or None.
+      slice: `FEATURE=VALUE` of the test images that count, or None for all.
+      relation: How what is measured has to stand to the bound.
+      unit: Of both.
+      bound: None where what is measured only has to be finite.
+      measured: None where it is not a finite number; such a gate does not hold.
       held: Whether the condition is met.
+      detail: Further numbers, in a few words.
     """
 
     name: str
     model: str
+    baseline: str | None
+    slice: str | None
+    relation: Literal["at least", "at most", "finite"]
+    unit: Unit
     bound: float | None
     measured: float | None
     held: bool
+    detail: str
 
 
-@dataclasses.dataclass(frozen=True)
-class Verdict:
-    """A decision, in one sentence and in its parts."""
+def at_least(bound: float, measured: float | None, **about: Any) -> Gate:
+    """Makes a gate that holds from the bound on; `about` are the other attributes of `Gate`."""
+    return _gate("at least", bound, measured, **about)
 
-    candidate: str
-    blessed: bool
-    sentence: str
-    gates: tuple[Gate, ...]
+
+def at_most(bound: float, measured: float | None, **about: Any) -> Gate:
+    """Makes a gate that holds up to the bound; `about` are the other attributes of `Gate`."""
+    return _gate("at most", bound, measured, **about)
+
+
+def finite(measured: float, **about: Any) -> Gate:
+    """Makes a gate that holds for every finite number; `about` are the other attributes of `Gate`."""
+    return _gate("finite", None, measured, **about)
+
+
+def _gate(
+    relation: Literal["at least", "at most", "finite"],
+    bound: float | None,
+    measured: float | None,
+    *,
+    name: str,
+    model: str,
+    unit: Unit,
+    baseline: str | None = None,
+    slice_name: str | None = None,
+    detail: str = "",
+) -> Gate:
+    is_finite = measured is not None and math.isfinite(measured)
+    held = is_finite
+    if measured is not None and bound is not None and is_finite:
+        held = measured >= bound if relation == "at least" else measured <= bound
+    return Gate(
+        name=name,
+        model=model,
+        baseline=baseline,
+        slice=slice_name,
+        relation=relation,
+        unit=unit,
+        bound=bound,
+        measured=measured if is_finite else None,
+        held=held,
+        detail=detail,
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Rival:
+    """A model that the candidate is compared with in the verdict.
+
+    Attributes:
+      name: As the sentence calls it.
+      accuracy: In [0, 1].
+      difference: The candidate's accuracy minus this one's.
+      low: Lower end of the difference's confidence interval.
+      high: Upper end.
+      remark: Something plain to say of it; may be empty.
+    """
+
+    name: str
+    accuracy: float
+    difference: float
+    low: float
+    high: float
+    remark: str = ""
 
 
 def choose_candidate(histories: Mapping[str, Mapping[str, Any]]) -> str:
@@ -62,67 +131,65 @@ def best_epoch(history: Mapping[str, Any]) -> Mapping[str, float]:
     return next(epoch for epoch in history["epochs"] if epoch["epoch"] == history["best_epoch"])
 
 
-def decide(
-    *,
+def is_blessed(gates: Sequence[Gate]) -> bool:
+    """Returns whether the candidate may ship: all gates hold."""
+    return all(gate.held for gate in gates)
+
+
+def put_into_words(
     candidate: str,
-    accuracies: Mapping[str, float],
-    cross_entropy: float,
+    *,
+    accuracy: float,
     test_examples: int,
-    min_accuracy: float,
-) -> Verdict:
-    """Decides whether the candidate may ship.
+    confidence: float,
+    rivals: Sequence[Rival],
+    gates: Sequence[Gate],
+) -> str:
+    """Says in one sentence what was decided, why, and on what numbers.
 
     Args:
       candidate: Name of the candidate.
-      accuracies: Accuracy on the test split, in [0, 1], of `teacher`, `scratch` and the candidate.
-      cross_entropy: The candidate's, in nats.
-      test_examples: Number of test examples.
-      min_accuracy: The least accuracy, in [0, 1], that is enough.
+      accuracy: Its accuracy, in [0, 1].
+      test_examples: Number of test images.
+      confidence: Level of the confidence intervals, in (0, 1).
+      rivals: What it is compared with.
+      gates: What it had to meet.
 
     Returns:
-      The verdict. A candidate that gives anything but finite numbers is never blessed.
+      The sentence.
     """
-    accuracy = accuracies[candidate]
-    is_finite = math.isfinite(cross_entropy)
-    gates = (
-        Gate("accuracy", candidate, min_accuracy, accuracy, accuracy >= min_accuracy),
-        Gate("finite cross-entropy", candidate, None, cross_entropy if is_finite else None, is_finite),
+    decimals = telling_decimals([accuracy, *(rival.accuracy for rival in rivals)])
+    failures = [_failure(gate) for gate in gates if not gate.held]
+    blessed = f"not blessed: {', and '.join(failures)}" if failures else "blessed"
+    images = "1 test image" if test_examples == 1 else f"{test_examples:,} test images"
+    reached = f"accuracy {percent(accuracy, decimals=decimals)} on {images}"
+    compared = [_compare(rival, decimals=decimals) for rival in rivals]
+    level = f"in brackets its lead and the {confidence * 100:g}\N{NO-BREAK SPACE}% interval"
+    return "; ".join([f"The student {candidate!r} is {blessed}", reached, *compared]) + f" ({level})."
+
+
+def _compare(rival: Rival, *, decimals: int) -> str:
+    low, high = (
+        signed_points(each, decimals=decimals).rpartition("\N{NO-BREAK SPACE}")[0]
+        for each in (rival.low, rival.high)
     )
-    blessed = all(gate.held for gate in gates)
-    return Verdict(
-        candidate=candidate,
-        blessed=blessed,
-        sentence=_sentence(
-            candidate=candidate,
-            is_blessed=blessed,
-            is_finite=is_finite,
-            accuracies=accuracies,
-            test_examples=test_examples,
-            min_accuracy=min_accuracy,
-        ),
-        gates=gates,
+    remark = f", {rival.remark}" if rival.remark else ""
+    return (
+        f"{rival.name} {percent(rival.accuracy, decimals=decimals)}{remark} "
+        f"[{signed_points(rival.difference, decimals=decimals)}, {low} to {high}]"
     )
 
 
-def _sentence(
-    *,
-    candidate: str,
-    is_blessed: bool,
-    is_finite: bool,
-    accuracies: Mapping[str, float],
-    test_examples: int,
-    min_accuracy: float,
-) -> str:
-    decimals = telling_decimals([*accuracies.values(), min_accuracy])
-    accuracy, scratch, teacher, asked = (
-        percent(share, decimals=decimals)
-        for share in (accuracies[candidate], accuracies["scratch"], accuracies["teacher"], min_accuracy)
-    )
-    sentence = f"The student {candidate!r} is {'' if is_blessed else 'not '}blessed: accuracy {accuracy}"
-    sentence += " on 1 test image" if test_examples == 1 else f" on {test_examples:,} test images"
-    if min_accuracy:
-        but = "" if accuracies[candidate] >= min_accuracy else "but "
-        sentence += f", {but}at least {asked} was asked"
-    if not is_finite:
-        sentence += ", but some of its outputs are not finite numbers"
-    return f"{sentence}; scratch reaches {scratch}, the teacher {teacher}."
+def _failure(gate: Gate) -> str:
+    """Says why a gate does not hold."""
+    where = f" on {gate.slice}" if gate.slice else ""
+    detail = f" ({gate.detail})" if gate.detail else ""
+    if gate.bound is None:
+        return "some of its outputs are not finite numbers"
+    if gate.unit == "probability" and gate.measured is not None:
+        how = "significantly worse" if gate.relation == "at least" else "not significantly better"
+        return f"it is {how} than {gate.baseline}{where}{detail}"
+    against = f" against {gate.baseline}" if gate.baseline else ""
+    found = "undefined" if gate.measured is None else in_unit(gate.measured, unit=gate.unit)
+    asked = in_unit(gate.bound, unit=gate.unit)
+    return f"{gate.name}{against}{where} is {found}, but {gate.relation} {asked} was asked{detail}"

@@ -3,11 +3,13 @@
 from collections.abc import Iterable
 
 _SPACE = "\N{NO-BREAK SPACE}"
+_TIMES = "\N{MULTIPLICATION SIGN}"
+_MINUS = "\N{MINUS SIGN}"
 
 
 def percent(share: float, *, decimals: int = 1) -> str:
-    """Writes a share in [0, 1] as a percentage."""
-    return f"{share * 100:.{decimals}f}{_SPACE}%"
+    """Writes a share as a percentage, with a true minus where it is negative."""
+    return f"{share * 100:.{decimals}f}{_SPACE}%".replace("-", _MINUS)
 
 
 def telling_decimals(shares: Iterable[float]) -> int:
@@ -44,3 +46,68 @@ def duration(seconds: float) -> str:
         return f"{minutes}{_SPACE}min {rest:02d}{_SPACE}s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours}{_SPACE}h {minutes:02d}{_SPACE}min"
+
+
+def signed_points(difference: float, *, decimals: int = 1) -> str:
+    """Writes a difference of two shares as signed percentage points."""
+    return f"{signed(difference * 100, decimals=decimals)}{_SPACE}points"
+
+
+def signed(number: float, *, decimals: int = 4) -> str:
+    """Writes a number with its sign; what rounds to zero has none."""
+    digits = f"{abs(number):.{decimals}f}"
+    if not float(digits):
+        return digits
+    return f"{'+' if number > 0 else _MINUS}{digits}"
+
+
+def difference(number: float, *, metric: str) -> str:
+    """Writes a difference of two models: points where the metric is the accuracy, else a plain number."""
+    return signed(number * 100, decimals=2) if metric == "accuracy" else signed(number)
+
+
+def measured(number: float, *, unit: str) -> str:
+    """Writes what a gate measures in the gate's unit."""
+    match unit:
+        case "share":
+            return percent(number, decimals=2)
+        case "probability":
+            return p_value(number)
+        case "bytes":
+            return file_size(round(number))
+        case "milliseconds":
+            return milliseconds(number)
+        case "ratio":
+            return f"{number:.2f}"
+        case "nats":
+            return f"{number:.4f}"
+        case _:
+            return f"{number:.4g}"
+
+
+def p_value(probability: float) -> str:
+    """Writes a p-value with three decimals, or says that it is smaller than they can tell."""
+    return "< 0.001" if probability < 0.0005 else f"{probability:.3f}"
+
+
+def milliseconds(milliseconds_: float) -> str:
+    """Writes milliseconds with three digits."""
+    return f"{_three_digits(milliseconds_)}{_SPACE}ms"
+
+
+def amount(number: float) -> str:
+    """Writes a count with three digits and a unit: thousands (k), millions (M) or billions (G)."""
+    if number < 999.5:
+        return f"{number:.0f}"
+    number /= 1000
+    for unit in ("k", "M"):
+        if number < 999.5:
+            return f"{_three_digits(number)}{_SPACE}{unit}"
+        number /= 1000
+    return f"{_three_digits(number)}{_SPACE}G"
+
+
+def ratio(larger: float, smaller: float) -> str:
+    """Writes how many times larger one size is than another, such as 40 times."""
+    times = larger / smaller
+    return f"{times:.1f}{_SPACE}{_TIMES}" if times < 9.95 else f"{times:,.0f}{_SPACE}{_TIMES}"

@@ -9,18 +9,14 @@ from components.transform.pixels import pack_images
 
 
 def preprocessing_fn(inputs: dict[str, tf.Tensor], custom_config: dict[str, Any]) -> dict[str, tf.Tensor]:
-    """Packs the image of each example and passes its label and id on.
+    """Packs the image of each example and passes everything else on.
 
     Args:
       inputs: The raw features; each is `[batch]`.
       custom_config: `image`: the `ImageSettings` as JSON.
 
     Returns:
-      `image` (packed pixels), `label` and `id`, each `[batch]`.
+      The features with `image` as packed pixels. The evaluation may slice by any of the others.
     """
     image = ImageSettings.model_validate_json(custom_config["image"])
-    return {
-        "image": pack_images(inputs["image"], image_shape=image.shape),
-        "label": inputs["label"],
-        "id": inputs["id"],
-    }
+    return inputs | {"image": pack_images(inputs["image"], image_shape=image.shape)}

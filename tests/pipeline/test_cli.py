@@ -8,7 +8,17 @@ import pytest
 REPOSITORY = pathlib.Path(__file__).parents[2]
 DIGITS = str(REPOSITORY / "configs" / "digits.yaml")
 DISTILL = pathlib.Path(sys.executable).with_name("distill")
-HEAVY = ("tensorflow", "tfx", "keras", "apache_beam", "ml_metadata", "sklearn", "kfp", "kubernetes")
+HEAVY = (
+    "tensorflow",
+    "tfx",
+    "keras",
+    "apache_beam",
+    "ml_metadata",
+    "sklearn",
+    "matplotlib",
+    "kfp",
+    "kubernetes",
+)
 
 
 def distill(*arguments: str, directory: pathlib.Path = REPOSITORY) -> subprocess.CompletedProcess[str]:
@@ -24,6 +34,8 @@ def distill(*arguments: str, directory: pathlib.Path = REPOSITORY) -> subprocess
         ["run"],
         ["compile"],
         ["predict"],
+        ["report"],
+        ["compare"],
         ["upload"],
         ["submit"],
         ["schedule"],
@@ -57,6 +69,10 @@ def test_module_is_the_same_command():
         ["run", "--help"],
         ["compile", "--help"],
         ["predict", "--help"],
+        ["report", "--help"],
+        ["report", "--workspace", "missing"],
+        ["compare", "--help"],
+        ["compare", "missing"],
         ["run", DIGITS, "--set", "teacher.epochs=0"],
         ["run", DIGITS, "--workspace", "/proc/workspace"],
         ["predict", "missing", "image.png"],
@@ -97,6 +113,9 @@ def test_nothing_heavy_is_imported_to_answer(arguments):
         (["compile", DIGITS, "--output", "configs"], "--output configs"),
         (["predict", "configs"], "Missing argument 'IMAGE'"),
         (["predict", "missing", "image.png"], "missing is no directory"),
+        (["report", "--workspace", "configs"], "configs holds no summary.json"),
+        (["compare"], "Missing argument 'WORKSPACE'; see distill compare --help"),
+        (["compare", "configs"], "configs holds no summary.json"),
     ],
 )
 def test_usage_error_is_one_line_and_exits_with_2(arguments, message):

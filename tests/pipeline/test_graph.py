@@ -86,6 +86,7 @@ def test_a_setting_changes_the_parameters_of_the_nodes_that_use_it_alone(
 
 def test_fingerprints_reach_the_nodes_whose_cache_they_guard(config: Config) -> None:
     fingerprints = {"data": "of-the-data", "teacher": "of-the-teacher", "student": "of-the-student"}
+    fingerprints["incumbent"] = "of-the-incumbent"
 
     pipeline = create_pipeline(config, root="/root", push_directory="/pushed", fingerprints=fingerprints)
 
@@ -101,4 +102,5 @@ def test_fingerprints_reach_the_nodes_whose_cache_they_guard(config: Config) -> 
         ("Scratch", "student"),
         ("Distiller-warm", "student"),
         ("Distiller-very-hot", "student"),
+        ("Evaluator", "incumbent"),
     }

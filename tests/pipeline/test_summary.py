@@ -3,17 +3,24 @@
 import json
 import pathlib
 
+import jsonschema
 import pytest
+from tensorflow_metadata.proto.v0 import anomalies_pb2, statistics_pb2
 from tfx import v1 as tfx
 from tfx.dsl.component.experimental.annotations import OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 
 from components.errors import InputError
+from components.evaluator.files import SCHEMA_FILE
 from pipeline.config import Config
 from pipeline.summary import write_summary
 
-NODES = ("ExampleGen", "Teacher", "Scratch", "Distiller-kd-t4", "Evaluator", "Pusher")
+NODES = ("ExampleGen", "StatisticsGen", "ExampleValidator", "Evaluator", "Pusher")
+FINGERPRINTS = {"data": "d", "teacher": "t", "student": "s", "incumbent": "none"}
+TESTS = pathlib.Path(__file__).parents[1]
+LATER = ("schema_version", "name", "pushed_model", "nodes", "data", "anomalies", "seed", "configuration")
+LATER += ("fingerprints", "lineage")
 
 
 def write(artifact, name, content):
@@ -28,26 +35,41 @@ def ExampleGen(examples: OutputArtifact[standard_artifacts.Examples]):
         "train": {"examples": 8, "skipped": skipped},
         "validation": {"examples": 2, "skipped": []},
     }
-    write(examples, "dataset.json", {"class_names": ["cat", "dog"], "splits": splits})
+    write(examples, "dataset.json", {"class_names": ["ant", "bee", "cat"], "splits": splits})
 
 
 @component
-def Trainer(model_run: OutputArtifact[standard_artifacts.ModelRun], accuracy: Parameter[float]):
-    epochs = [{"epoch": 1, "val_accuracy": accuracy, "val_loss": 0.5}]
-    write(model_run, "history.json", {"best_epoch": 1, "epochs": epochs})
+def StatisticsGen(statistics: OutputArtifact[standard_artifacts.ExampleStatistics]):
+    for split, counts in (("train", [5, 3]), ("validation", [1, 1]), ("test", [4])):
+        found = statistics_pb2.DatasetFeatureStatisticsList()
+        feature = found.datasets.add().features.add()
+        feature.path.step.append("label")
+        for label, count in enumerate(counts):
+            feature.string_stats.rank_histogram.buckets.add(label=str(label), sample_count=count)
+        path = pathlib.Path(statistics.uri, f"Split-{split}", "FeatureStats.pb")
+        path.parent.mkdir()
+        path.write_bytes(found.SerializeToString())
+
+
+@component
+def ExampleValidator(anomalies: OutputArtifact[standard_artifacts.ExampleAnomalies]):
+    for split in ("train", "validation", "test"):
+        found = anomalies_pb2.Anomalies()
+        if split == "test":
+            found.anomaly_info["label"].short_description = "Skewed"
+            found.anomaly_info["label"].description = "No dogs."
+        path = pathlib.Path(anomalies.uri, f"Split-{split}", "SchemaDiff.pb")
+        path.parent.mkdir()
+        path.write_bytes(found.SerializeToString())
 
 
 @component
 def Evaluator(evaluation: OutputArtifact[standard_artifacts.ModelEvaluation], accuracy: Parameter[float]):
-    per_class = {name: {"accuracy": accuracy, "examples": 2} for name in ("cat", "dog")}
-    models = {
-        name: {"role": role, "accuracy": accuracy, "cross_entropy": 0.5, "parameters": 15, "size_bytes": 1000}
-        | {"per_class": per_class}
-        for name, role in (("teacher", "teacher"), ("scratch", "scratch"), ("kd_t4", "distilled"))
-    }
-    content = {"class_names": ["cat", "dog"], "test_examples": 4, "candidate": "kd_t4", "blessed": True}
-    content |= {"verdict": f"Accuracy {accuracy}.", "gates": [], "models": models}
-    write(evaluation, "evaluation.json", content)
+    content = json.loads((TESTS / "example_summary.json").read_text())
+    for key in LATER:
+        del content[key]
+    content["models"]["kd_t2"]["accuracy"] = accuracy
+    write(evaluation, "evaluation.json", content | {"verdict": f"Accuracy {accuracy}."})
 
 
 @component
@@ -79,9 +101,8 @@ def run(tmp_path):
     def run(*, accuracy=0.75, destination="", name="pets"):
         nodes = [
             ExampleGen().with_id("ExampleGen"),
-            Trainer(accuracy=0.9).with_id("Teacher"),
-            Trainer(accuracy=0.8).with_id("Scratch"),
-            Trainer(accuracy=accuracy).with_id("Distiller-kd-t4"),
+            StatisticsGen().with_id("StatisticsGen"),
+            ExampleValidator().with_id("ExampleValidator"),
             Evaluator(accuracy=accuracy).with_id("Evaluator"),
             Pusher(destination=destination).with_id("Pusher"),
         ]
@@ -102,9 +123,8 @@ def run(tmp_path):
 
 
 def summarise(config, workspace):
-    return write_summary(
-        config, workspace=workspace, nodes={node: {"state": "completed", "seconds": 1.5} for node in NODES}
-    )
+    nodes = {node: {"state": "completed", "seconds": 1.5} for node in NODES}
+    return write_summary(config, workspace=workspace, nodes=nodes, fingerprints=FINGERPRINTS)
 
 
 def test_summary_of_the_latest_run_cached_or_not(run, config, tmp_path):
@@ -115,26 +135,41 @@ def test_summary_of_the_latest_run_cached_or_not(run, config, tmp_path):
     run(accuracy=0.5)
     cached = summarise(config, tmp_path)
 
-    assert changed["models"]["kd_t4"]["accuracy"] == 0.75
+    assert changed["models"]["kd_t2"]["accuracy"] == 0.75
     assert changed["pushed_model"] == str(tmp_path / "pushed" / "17")
-    assert cached["models"]["kd_t4"]["accuracy"] == 0.5
+    assert cached["models"]["kd_t2"]["accuracy"] == 0.5
     assert cached["pushed_model"] is None
     assert json.loads((tmp_path / "summary.json").read_text()) == cached
     assert {key: cached[key] for key in ("schema_version", "name", "blessed", "verdict", "candidate")} == {
         "schema_version": 1,
         "name": "pets",
-        "blessed": True,
+        "blessed": False,
         "verdict": "Accuracy 0.5.",
-        "candidate": "kd_t4",
+        "candidate": "kd_t2",
     }
     assert cached["nodes"]["Pusher"] == {"state": "completed", "seconds": 1.5}
     assert list(cached["data"]) == ["train", "validation", "test"]
-    assert cached["data"]["test"] == {"examples": 4, "skipped": 0, "skipped_images": []}
+    assert cached["data"]["test"] == {
+        "examples": 4,
+        "skipped": 0,
+        "skipped_images": [],
+        "classes": {"ant": 4, "bee": 0, "cat": 0},
+    }
     assert cached["data"]["train"] == {
         "examples": 8,
         "skipped": 1,
         "skipped_images": [{"id": "cat/1.jpg", "reason": "truncated"}],
+        "classes": {"ant": 5, "bee": 3, "cat": 0},
     }
+    assert cached["anomalies"] == ["split 'test', feature 'label': Skewed: No dogs"]
+    assert cached["seed"] == 42
+    assert cached["configuration"]["distillations"][0]["name"] == "kd_t4"
+    assert cached["fingerprints"] == FINGERPRINTS
+    assert sorted(each["node"] for each in cached["lineage"]) == sorted(NODES)
+    (examples,) = (each for each in cached["lineage"] if each["output"] == "examples")
+    assert (examples["node"], examples["type"]) == ("ExampleGen", "Examples")
+    assert (tmp_path / examples["uri"] / "dataset.json").exists()
+    jsonschema.validate(cached, json.loads(SCHEMA_FILE.read_text()))
 
 
 def test_the_report_shows_the_run_with_paths_inside_the_workspace(run, config, tmp_path):
@@ -145,8 +180,7 @@ def test_the_report_shows_the_run_with_paths_inside_the_workspace(run, config, t
         "Accuracy 0.75.",
         "cat/1.jpg",
         "truncated",
-        "Distiller-kd-t4",
-        "kd_t4: best 75.0",
+        "ExampleValidator",
         "pushed/17",
     ):
         assert shown in page

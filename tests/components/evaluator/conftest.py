@@ -19,12 +19,12 @@ class Served(tf.Module):
 
     def __init__(self, model: keras.Model) -> None:
         super().__init__()
-        self.model = model
+        self._model = model
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image")])
     def transformed(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
         pixels = tf.io.decode_raw(image, tf.uint8, fixed_length=int(np.prod(IMAGE_SHAPE)))
-        logits = self.model(tf.reshape(tf.cast(pixels, tf.float32) / 255, (-1, *IMAGE_SHAPE)))
+        logits = self._model(tf.reshape(tf.cast(pixels, tf.float32) / 255, (-1, *IMAGE_SHAPE)))
         names = tf.gather(tf.constant([f"class {index}" for index in range(64)]), tf.argmax(logits, axis=-1))
         return {"logits": logits, "probabilities": tf.nn.softmax(logits), "class": names}
 
@@ -33,7 +33,7 @@ class Served(tf.Module):
 def write_model() -> Callable[..., str]:
     """Writes a `model` artifact whose logits are `pixels @ kernel + bias`, with pixels in [0, 1]."""
 
-    def write(folder: pathlib.Path, *, kernel: Any, bias: Any) -> str:
+    def write(folder: pathlib.Path, *, kernel: Any, bias: Any, classes: Sequence[str] = CLASSES) -> str:
         kernel, bias = np.asarray(kernel, np.float32), np.asarray(bias, np.float32)
         model = keras.Sequential(
             [keras.Input(IMAGE_SHAPE), keras.layers.Flatten(), keras.layers.Dense(len(bias))]
@@ -44,6 +44,9 @@ def write_model() -> Callable[..., str]:
         served = Served(model)
         signatures = {"transformed": served.transformed}
         tf.saved_model.save(served, str(folder / "Format-Serving"), signatures=signatures)
+        assets = folder / "Format-Serving" / "assets.extra"
+        assets.mkdir()
+        (assets / "classes.json").write_text(json.dumps(list(classes)))
         return str(folder)
 
     return write

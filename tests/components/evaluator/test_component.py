@@ -6,6 +6,7 @@ from tfx import v1 as tfx
 from tfx.types import standard_artifacts
 
 from components.evaluator.component import Evaluator
+from components.evaluator.kubeflow import OUTPUTS
 from components.settings import EvaluationSettings
 
 
@@ -28,6 +29,7 @@ def nodes():
         **{name: channels[name] for name in ("scratch", "scratch_run")},
         students={name: (channels[name], channels[f"{name}_run"]) for name in ("kd_t4", "kd-t2")},
         evaluation=EvaluationSettings(min_accuracy=0.9),
+        push_directory="/pushed",
     )
     return [*importers.values(), evaluator]
 
@@ -44,6 +46,7 @@ def test_every_student_has_inputs_of_its_own(nodes):
         "evaluation": standard_artifacts.ModelEvaluation,
         "blessing": standard_artifacts.ModelBlessing,
         "model": standard_artifacts.Model,
+        **OUTPUTS,
     }
     assert json.loads(evaluator.exec_properties["students"]) == ["kd_t4", "kd-t2"]
     assert EvaluationSettings.model_validate_json(

@@ -1,7 +1,9 @@
 import json
 import math
 import pathlib
+import shutil
 
+import jsonschema
 import numpy as np
 import pytest
 import tensorflow_model_analysis as tfma
@@ -14,7 +16,9 @@ from tfx.types import standard_artifacts
 from tfx.utils import proto_utils
 
 from components.errors import InputError
-from components.evaluator.executor import Executor
+from components.evaluator import executor, kubeflow
+from components.evaluator.cost import Speed
+from components.evaluator.files import SCHEMA_FILE
 from components.settings import EvaluationSettings
 
 CLASSES = ("ant", "bee", "cat")
@@ -65,8 +69,14 @@ def data(tmp_path, write_examples):
 
 @pytest.fixture
 def schema(tmp_path):
-    """A schema with the names of the classes."""
+    """A schema with the names of the classes and the features."""
     message = schema_pb2.Schema()
+    for name, kind in (("image", schema_pb2.BYTES), ("id", schema_pb2.BYTES), ("label", schema_pb2.INT)):
+        message.feature.add(name=name, type=kind)
+    for name in ("height", "width"):
+        feature = message.feature.add(name=name, type=schema_pb2.INT)
+        feature.presence.min_fraction = 1
+        feature.shape.SetInParent()
     message.string_domain.add(name="class_names", value=CLASSES)
     (tmp_path / "schema").mkdir()
     (tmp_path / "schema" / "schema.pbtxt").write_text(text_format.MessageToString(message))
@@ -74,11 +84,23 @@ def schema(tmp_path):
 
 
 @pytest.fixture
+def quickly(monkeypatch):
+    """Spares all but one test the process that measures the speed."""
+    monkeypatch.setattr(
+        executor,
+        "measure_speed",
+        lambda models, **_: dict.fromkeys(
+            models, Speed(latency_median_ms=1.0, latency_p95_ms=2.0, throughput=1000.0)
+        ),
+    )
+
+
+@pytest.fixture
 def evaluate(tmp_path, data, schema, write_model, write_history):
     """Runs the node on students given as `name: (weights, validation accuracies)`; returns its outputs."""
 
-    def run(*, students, min_accuracy=0.5, teacher=TEACHER):
-        models = {"teacher": (teacher, [0.9]), "scratch": (SCRATCH, [0.4])}
+    def run(*, students, teacher=TEACHER, scratch=SCRATCH, pushed="", **settings):
+        models = {"teacher": (teacher, [0.9]), "scratch": (scratch, [0.4])}
         models |= {f"student_{name}": student for name, student in students.items()}
         inputs = {"examples": [data], "schema": [schema]}
         for number, (key, (weights, accuracies)) in enumerate(models.items(), start=1):
@@ -91,6 +113,7 @@ def evaluate(tmp_path, data, schema, write_model, write_history):
             "evaluation": standard_artifacts.ModelEvaluation,
             "blessing": standard_artifacts.ModelBlessing,
             "model": standard_artifacts.Model,
+            **kubeflow.OUTPUTS,
         }
         outputs = {key: [artifact(kind, tmp_path / "outputs" / key)] for key, kind in types.items()}
         for (output,) in outputs.values():
@@ -98,9 +121,13 @@ def evaluate(tmp_path, data, schema, write_model, write_history):
         context = base_beam_executor.BaseBeamExecutor.Context(
             beam_pipeline_args=["--direct_running_mode=in_memory"], tmp_dir=str(tmp_path / "tmp")
         )
-        settings = EvaluationSettings(min_accuracy=min_accuracy).model_dump_json()
-        properties = {"students": json.dumps(list(students)), "evaluation_settings": settings}
-        Executor(context).Do(inputs, outputs, properties)
+        properties = {
+            "students": json.dumps(list(students)),
+            "evaluation_settings": EvaluationSettings.model_validate(settings).model_dump_json(),
+            "push_directory": str(tmp_path / "pushed"),
+            "incumbent": pushed,
+        }
+        executor.Executor(context).Do(inputs, outputs, properties)
         return {key: output for key, (output,) in outputs.items()}
 
     return run
@@ -138,24 +165,64 @@ def test_measures_of_six_images_worked_by_hand(evaluate, tmp_path):
     assert models["scratch"]["per_class"]["bee"]["accuracy"] == 1
     assert models["kd"]["accuracy"] == 4 / 6
     assert models["kd"]["cross_entropy"] == pytest.approx((4 * LN2 + 2 * math.log(4)) / 6, rel=1e-6)
-    assert models["kd"]["per_class"] == {
-        "ant": {"accuracy": 2 / 3, "examples": 3},
-        "bee": {"accuracy": 2 / 3, "examples": 3},
-        "cat": {"accuracy": None, "examples": 0},
-    }
+    # Named are ant twice, bee three times (twice rightly) and cat once.
+    assert models["kd"]["confusion_matrix"] == [[2, 1, 0], [0, 2, 1], [0, 0, 0]]
+    of_class = models["kd"]["per_class"]
+    assert {name: each["examples"] for name, each in of_class.items()} == {"ant": 3, "bee": 3, "cat": 0}
+    assert [of_class[name]["accuracy"] for name in CLASSES] == [2 / 3, 2 / 3, None]
+    assert [of_class[name]["precision"] for name in CLASSES] == [1, 2 / 3, 0]
+    assert [of_class[name]["f1"] for name in CLASSES] == [0.8, 2 / 3, 0]
+    assert of_class["cat"]["cross_entropy"] is None
+    assert models["kd"]["macro_f1"] == pytest.approx((0.8 + 2 / 3) / 2)
+    # Of the nine pairs of an ant and another, two have an ant with p = 1/2 against 1/4: 6/9 and 3/9 * 1/2.
+    assert of_class["ant"]["auc"] == pytest.approx(6 / 9 + 3 / 9 / 2)
+    # The confidence is 1/2 throughout.
+    assert models["kd"]["expected_calibration_error"] == pytest.approx(4 / 6 - 1 / 2)
+    (bin_,) = (each for each in models["kd"]["reliability"] if each["count"])
+    assert bin_ == pytest.approx(
+        {"low": 7 / 15, "high": 8 / 15, "count": 6, "confidence": 0.5, "accuracy": 4 / 6}, rel=1e-6
+    )
+    # The teacher, always right, gives 4/6, 1/6, 1/6; the student 1/2 to what it names and 1/4 to the others.
+    right = 4 / 6 * math.log(4 / 3) + 2 / 6 * math.log(4 / 6)
+    wrong = 4 / 6 * math.log(16 / 6) + 1 / 6 * math.log(2 / 6) + 1 / 6 * math.log(4 / 6)
+    assert models["kd"]["kl_from_teacher"] == pytest.approx((4 * right + 2 * wrong) / 6, rel=1e-5)
+    assert models["kd"]["agreement_with_teacher"] == 4 / 6
+    assert models["kd"]["agreement_where_teacher_right"] == 4 / 6
+    assert models["kd"]["agreement_where_teacher_wrong"] is None
     assert models["kd"]["parameters"] == 15
+    assert models["kd"]["multiply_adds"] == 12
+    assert models["kd"]["latency_ms"]["median"] > 0
     files = [path for path in (tmp_path / "models/student_kd/Format-Serving").rglob("*") if path.is_file()]
     assert models["kd"]["size_bytes"] == sum(len(path.read_bytes()) for path in files)
     assert evaluation["test_examples"] == 6
     assert evaluation["class_names"] == ["ant", "bee", "cat"]
     assert evaluation["candidate"] == "kd"
+    assert evaluation["architectures"]["student"][-1]["type"] == "Dense"
+    assert evaluation["histories"]["kd"]["best_epoch"] == 1
+    assert evaluation["warnings"] == ["The test split lacks cat: nothing is known of how they are told."]
+    accuracies = {
+        each["baseline"]: each for each in evaluation["differences"] if each["metric"] == "accuracy"
+    }
+    assert accuracies["scratch"]["estimate"] == pytest.approx(1 / 6)
+    # Right where scratch is wrong: two ants; the other way round: one bee.
+    assert accuracies["scratch"]["p_value"] == 1
+    assert accuracies["teacher"]["estimate"] == pytest.approx(-2 / 6)
+    assert accuracies["teacher"]["p_value"] == 0.5
+    assert set(accuracies) == {"scratch", "teacher"}
+    assert evaluation["gap_closed"]["kd"]["estimate"] == pytest.approx(1 / 3)
 
+    whole = json.loads(SCHEMA_FILE.read_text())
+    parts = {"required": list(evaluation), "properties": whole["properties"], "$defs": whole["$defs"]}
+    jsonschema.validate(evaluation, parts | {"additionalProperties": False})
     result = tfma.load_eval_result(outputs["evaluation"].uri, model_name="teacher")
     assert result.get_metrics_for_slice()["accuracy"]["doubleValue"] == 1
+    assert outputs["metrics"].get_float_custom_property("kd_accuracy") == pytest.approx(4 / 6)
     report = pathlib.Path(outputs["evaluation"].uri, "report.html").read_text()
+    assert pathlib.Path(outputs["report"].uri, "report.html").read_text() == report
     assert evaluation["verdict"].replace("'", "&#39;") in report
 
 
+@pytest.mark.usefixtures("quickly")
 def test_a_blessed_candidate_is_pushed_by_tfx(evaluate, tmp_path):
     outputs = evaluate(students={"kd": (STUDENT, [0.7])}, min_accuracy=0.6)
 
@@ -167,8 +234,10 @@ def test_a_blessed_candidate_is_pushed_by_tfx(evaluate, tmp_path):
     assert blessing.get_int_custom_property("current_model_id") == 3
     assert blessing.get_int_custom_property("baseline_model_id") == 2
     assert push(outputs, tmp_path)
+    assert tfma.load_validation_result(outputs["evaluation"].uri).validation_ok
 
 
+@pytest.mark.usefixtures("quickly")
 def test_an_unblessed_candidate_is_not_pushed(evaluate, tmp_path):
     outputs = evaluate(students={"kd": (STUDENT, [0.7])}, min_accuracy=0.7)
 
@@ -179,8 +248,14 @@ def test_an_unblessed_candidate_is_not_pushed(evaluate, tmp_path):
     assert [path.name for path in pathlib.Path(blessing.uri).iterdir()] == ["NOT_BLESSED"]
     assert blessing.get_int_custom_property("blessed") == 0
     assert not push(outputs, tmp_path)
+    validation = tfma.load_validation_result(outputs["evaluation"].uri)
+    assert not validation.validation_ok
+    ((failure,),) = (each.failures for each in validation.metric_validations_per_slice)
+    assert failure.metric_key.name == "accuracy"
+    assert failure.metric_value.double_value.value == pytest.approx(4 / 6)
 
 
+@pytest.mark.usefixtures("quickly")
 def test_validation_chooses_the_candidate_even_where_the_test_split_disagrees(evaluate, tmp_path):
     # On the test split "good" reaches 4/6, and "bad", which always says "cat", nothing.
     always_cat = {"kernel": np.zeros((4, 3)), "bias": [0, 0, LN2]}
@@ -196,6 +271,7 @@ def test_validation_chooses_the_candidate_even_where_the_test_split_disagrees(ev
         assert (copy / name).read_bytes() == (original / name).read_bytes()
 
 
+@pytest.mark.usefixtures("quickly")
 def test_nan_outputs_are_never_blessed(evaluate):
     broken = {"kernel": np.full((4, 3), math.nan), "bias": [0, 0, 0]}
     evaluation = read_evaluation(evaluate(students={"kd": (broken, [0.9])}, min_accuracy=0.0))
@@ -204,6 +280,7 @@ def test_nan_outputs_are_never_blessed(evaluate):
     assert "not finite" in evaluation["verdict"]
 
 
+@pytest.mark.usefixtures("quickly")
 def test_a_model_of_another_number_of_classes_is_refused(evaluate, tmp_path):
     four = {"kernel": np.zeros((4, 4)), "bias": np.zeros(4)}
     with pytest.raises(InputError, match=r"'kd' has 4 outputs, but the data has 3 classes"):
@@ -211,8 +288,107 @@ def test_a_model_of_another_number_of_classes_is_refused(evaluate, tmp_path):
     assert not (tmp_path / "outputs" / "evaluation" / "evaluation.json").exists()
 
 
+@pytest.mark.usefixtures("quickly")
 def test_an_empty_test_split_is_refused(evaluate, data, write_examples):
     for path in pathlib.Path(data.uri, "Split-test").iterdir():
         write_examples(path, pixels=np.zeros((0, 2, 2, 1)), labels=[], ids=[])
     with pytest.raises(InputError, match="test split holds no examples"):
         evaluate(students={"kd": (STUDENT, [0.7])})
+
+
+@pytest.mark.usefixtures("quickly")
+def test_two_copies_of_one_model_are_never_called_better(evaluate):
+    evaluation = read_evaluation(
+        evaluate(students={"kd": (STUDENT, [0.7])}, scratch=STUDENT, against_scratch="better")
+    )
+    assert evaluation["blessed"] is False
+    assert "not significantly better than scratch" in evaluation["verdict"]
+    for each in evaluation["differences"]:
+        if each["baseline"] == "scratch":
+            assert each["estimate"] == 0
+            assert each["p_value"] == 1
+
+
+@pytest.mark.usefixtures("quickly")
+def test_a_student_that_always_says_one_class_is_refused(evaluate):
+    evaluation = read_evaluation(evaluate(students={"kd": (SCRATCH, [0.9])}))
+    assert evaluation["models"]["kd"]["accuracy"] == evaluation["models"]["scratch"]["accuracy"]
+    assert evaluation["blessed"] is False
+    assert [gate["name"] for gate in evaluation["gates"] if not gate["held"]] == ["number of classes named"]
+
+
+@pytest.mark.usefixtures("quickly")
+def test_a_teacher_worse_than_scratch_is_said_plainly(evaluate):
+    outputs = evaluate(
+        students={"kd": (STUDENT, [0.7])}, teacher=SCRATCH, scratch=TEACHER, min_gap_closed=0.1
+    )
+    evaluation = read_evaluation(outputs)
+    assert "the teacher 50.0\N{NO-BREAK SPACE}%, worse than scratch" in evaluation["verdict"]
+    assert evaluation["warnings"][0].startswith("The teacher is worse than the student trained from scratch")
+    assert evaluation["gap_closed"]["kd"] == {
+        "estimate": None,
+        "confidence_interval": None,
+        "reason": "the teacher is worse than the student trained from scratch",
+    }
+    assert evaluation["blessed"] is False
+    assert "gap closed is undefined" in evaluation["verdict"]
+
+
+@pytest.mark.usefixtures("quickly")
+def test_a_model_of_another_order_of_classes_is_refused(evaluate):
+    turned = STUDENT | {"classes": ["cat", "bee", "ant"]}
+    with pytest.raises(InputError, match=r"'kd' was trained for the classes cat, bee, ant, .* ant, bee, cat"):
+        evaluate(students={"kd": (turned, [0.7])})
+
+
+@pytest.mark.usefixtures("quickly")
+def test_a_slice_of_no_feature_is_refused_before_anything_is_measured(evaluate):
+    with pytest.raises(InputError, match=r"'colour', .*allowed: height, width, image_size"):
+        evaluate(students={"kd": (STUDENT, [0.7])}, slices=["colour"])
+
+
+@pytest.mark.usefixtures("quickly")
+@pytest.mark.parametrize("named", ["", "17"], ids=["found when the node runs", "named beforehand"])
+def test_the_last_pushed_student_is_the_incumbent(evaluate, tmp_path, write_model, named):
+    # It names every image rightly: the new student drops by two in six.
+    shutil.copytree(
+        pathlib.Path(write_model(tmp_path / "old", **TEACHER), "Format-Serving"), tmp_path / "pushed/17"
+    )
+    shutil.copytree(tmp_path / "pushed/17", tmp_path / "pushed/9")
+
+    evaluation = read_evaluation(
+        evaluate(students={"kd": (STUDENT, [0.7])}, pushed=named, max_accuracy_drop=0.3)
+    )
+
+    incumbent = evaluation["models"]["incumbent"]
+    assert (incumbent["role"], incumbent["accuracy"], incumbent["parameters"]) == ("incumbent", 1, 15)
+    assert incumbent["multiply_adds"] is None
+    assert evaluation["blessed"] is False
+    (failed,) = (gate for gate in evaluation["gates"] if not gate["held"])
+    assert (failed["name"], failed["baseline"], failed["bound"]) == ("drop in accuracy", "incumbent", 0.3)
+    assert failed["measured"] == pytest.approx(2 / 6)
+
+
+@pytest.mark.usefixtures("quickly")
+def test_an_incumbent_that_does_not_load_is_left_out_with_a_warning(evaluate, tmp_path):
+    (tmp_path / "pushed/17").mkdir(parents=True)
+    (tmp_path / "pushed/17/saved_model.pb").write_bytes(b"no model")
+    evaluation = read_evaluation(evaluate(students={"kd": (STUDENT, [0.7])}))
+    assert set(evaluation["models"]) == {"teacher", "scratch", "kd"}
+    assert "pushed last, 17, is left out of the comparison: it cannot be loaded" in evaluation["warnings"][0]
+
+
+@pytest.mark.usefixtures("quickly")
+def test_an_incumbent_of_other_classes_is_left_out_with_a_warning(evaluate, tmp_path, write_model):
+    old = write_model(tmp_path / "old", **TEACHER, classes=["bee", "ant", "cat"])
+    shutil.copytree(pathlib.Path(old, "Format-Serving"), tmp_path / "pushed/17")
+    evaluation = read_evaluation(evaluate(students={"kd": (STUDENT, [0.7])}))
+    assert "other classes, or in another order: bee, ant, cat" in evaluation["warnings"][0]
+
+
+@pytest.mark.usefixtures("quickly")
+def test_no_incumbent_is_looked_for_where_none_is_wanted(evaluate, tmp_path):
+    (tmp_path / "pushed/17").mkdir(parents=True)
+    evaluation = read_evaluation(evaluate(students={"kd": (STUDENT, [0.7])}, pushed="none"))
+    assert set(evaluation["models"]) == {"teacher", "scratch", "kd"}
+    assert not any("pushed last" in warning for warning in evaluation["warnings"])

@@ -2,7 +2,16 @@ import math
 
 import pytest
 
-from components.evaluator.verdict import best_epoch, choose_candidate, decide
+from components.evaluator.verdict import (
+    Rival,
+    at_least,
+    at_most,
+    best_epoch,
+    choose_candidate,
+    finite,
+    is_blessed,
+    put_into_words,
+)
 
 
 def history(*epochs, best):
@@ -45,65 +54,95 @@ def test_the_candidate_is_the_best_on_validation(histories, expected):
     assert choose_candidate(histories) == expected
 
 
-def judge(accuracy, **changes):
-    arguments = {
-        "candidate": "distilled",
-        "accuracies": {"teacher": 0.983, "scratch": 0.947, "distilled": accuracy},
-        "cross_entropy": 0.25,
-        "test_examples": 360,
-        "min_accuracy": 0.8,
-    }
-    return decide(**(arguments | changes))
+RIVALS = (
+    Rival(name="scratch", accuracy=0.947, difference=0.014, low=0.002, high=0.026),
+    Rival(name="the teacher", accuracy=0.983, difference=-0.022, low=-0.035, high=-0.009),
+)
+SCRATCH_IN_WORDS = "scratch 94.7 % [+1.4 points, +0.2 to +2.6]"
+TEACHER_IN_WORDS = "the teacher 98.3 % [−2.2 points, −3.5 to −0.9]"  # noqa: RUF001
+NOTE = "(in brackets its lead and the 95 % interval)"
 
 
-def words(verdict):
-    return verdict.sentence.replace("\N{NO-BREAK SPACE}", " ")
+def put(*gates, rivals=RIVALS, test_examples=360):
+    sentence = put_into_words(
+        "kd",
+        accuracy=0.961,
+        test_examples=test_examples,
+        confidence=0.95,
+        rivals=rivals,
+        gates=gates,
+    )
+    return sentence.replace("\N{NO-BREAK SPACE}", " ")
 
 
-def test_a_good_student_is_blessed_and_the_sentence_carries_the_numbers():
-    verdict = judge(0.961)
-    assert verdict.blessed
-    assert words(verdict) == (
-        "The student 'distilled' is blessed: accuracy 96.1 % on 360 test images, at least 80.0 % was asked; "
-        "scratch reaches 94.7 %, the teacher 98.3 %."
+def accuracy(bound, **about):
+    return at_least(bound, 0.961, name="accuracy", model="kd", unit="share", **about)
+
+
+def test_a_blessed_student_in_one_sentence_with_the_numbers_that_carry_it():
+    assert put(accuracy(0.9)) == (
+        f"The student 'kd' is blessed; accuracy 96.1 % on 360 test images; {SCRATCH_IN_WORDS}; "
+        f"{TEACHER_IN_WORDS} {NOTE}."
     )
 
 
-def test_the_bound_itself_is_enough():
-    assert judge(0.8).blessed
-
-
-def test_a_poor_student_is_not_blessed_and_the_gate_says_why():
-    verdict = judge(0.75)
-    assert not verdict.blessed
-    assert words(verdict) == (
-        "The student 'distilled' is not blessed: accuracy 75.0 % on 360 test images, but at least 80.0 % was "
-        "asked; scratch reaches 94.7 %, the teacher 98.3 %."
+def test_every_gate_that_does_not_hold_says_why():
+    sentence = put(
+        accuracy(0.97),
+        accuracy(0.9),
+        accuracy(0.99, slice_name="class=bee"),
+        finite(math.nan, name="finite cross-entropy", model="kd", unit="nats"),
+        test_examples=10_000,
     )
-    assert [(gate.name, gate.bound, gate.measured, gate.held) for gate in verdict.gates] == [
-        ("accuracy", 0.8, 0.75, False),
-        ("finite cross-entropy", None, 0.25, True),
-    ]
-
-
-def test_a_student_that_misses_by_little_does_not_seem_to_reach_the_bound():
-    assert "accuracy 79.98 % on 10,000 test images, but at least 80.00 %" in words(
-        judge(0.7998, test_examples=10_000)
+    assert sentence.startswith(
+        "The student 'kd' is not blessed: accuracy is 96.10 %, but at least 97.00 % was asked, and accuracy "
+        "on class=bee is 96.10 %, but at least 99.00 % was asked, and some of its outputs are not finite "
+        "numbers; accuracy 96.1 % on 10,000 test images; "
     )
 
 
-@pytest.mark.parametrize("cross_entropy", [math.nan, math.inf])
-def test_a_student_without_finite_outputs_is_never_blessed(cross_entropy):
-    verdict = judge(0.99, cross_entropy=cross_entropy)
-    assert not verdict.blessed
-    assert verdict.gates[1].measured is None
-    assert "but some of its outputs are not finite numbers" in verdict.sentence
+@pytest.mark.parametrize(
+    ("gate", "words"),
+    [
+        (at_least(0.05, 0.01, name="p", model="kd", unit="probability", baseline="scratch", detail="so"),
+         "it is significantly worse than scratch (so)"),
+        (at_most(0.05, 0.2, name="p", model="kd", unit="probability", baseline="scratch", slice_name="a=b"),
+         "it is not significantly better than scratch on a=b"),
+        (at_most(1000, 2000, name="size", model="kd", unit="bytes"),
+         "size is 2.00 kB, but at most 1.00 kB was asked"),
+        (at_least(0.5, None, name="gap closed", model="kd", unit="ratio", detail="no gap"),
+         "gap closed is undefined, but at least 0.50 was asked (no gap)"),
+    ],
+)  # fmt: skip
+def test_reasons_in_words(gate, words):
+    assert put(gate).startswith(f"The student 'kd' is not blessed: {words}; ")
 
 
-def test_a_bound_of_zero_goes_unmentioned():
-    verdict = judge(0.5, min_accuracy=0.0, test_examples=1)
-    assert verdict.blessed
-    assert words(verdict) == (
-        "The student 'distilled' is blessed: accuracy 50.0 % on 1 test image; scratch reaches 94.7 %, "
-        "the teacher 98.3 %."
+def test_a_remark_stands_beside_the_rival():
+    rival = Rival(
+        name="the teacher", accuracy=0.9, difference=0.061, low=0.05, high=0.07, remark="worse than scratch"
     )
+    assert "the teacher 90.0 %, worse than scratch [+6.1 points" in put(rivals=[rival])
+
+
+def test_one_image_is_one():
+    assert "on 1 test image;" in put(test_examples=1)
+
+
+@pytest.mark.parametrize(
+    ("gate", "held"),
+    [
+        (at_least(0.5, 0.5, name="x", model="kd", unit="share"), True),
+        (at_least(0.5, 0.4999, name="x", model="kd", unit="share"), False),
+        (at_most(0.5, 0.5, name="x", model="kd", unit="share"), True),
+        (at_most(0.5, 0.5001, name="x", model="kd", unit="share"), False),
+        (at_most(0.5, math.nan, name="x", model="kd", unit="share"), False),
+        (at_least(0.5, None, name="x", model="kd", unit="share"), False),
+        (finite(1.0, name="x", model="kd", unit="nats"), True),
+        (finite(math.inf, name="x", model="kd", unit="nats"), False),
+    ],
+)  # fmt: skip
+def test_the_bound_itself_is_enough_and_what_is_no_number_is_not(gate, held):
+    assert gate.held is held
+    assert is_blessed([gate]) is held
+    assert gate.measured is None or math.isfinite(gate.measured)
