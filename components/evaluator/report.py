@@ -163,7 +163,7 @@ def _difference(each: Mapping[str, Any]) -> Fact:
     if interval:
         low, high = (wording.difference(bound, metric="accuracy") for bound in interval)
         detail = f"interval {low} to {high}"
-    return Fact(what, wording.signed_points(each["estimate"], decimals=2), detail)
+    return Fact(what, wording.signed_points(each["estimate"]), detail)
 
 
 def _gap_closed(gap: Mapping[str, Any]) -> Fact:

@@ -169,14 +169,11 @@ def put_into_words(
 
 
 def _compare(rival: Rival, *, decimals: int) -> str:
-    low, high = (
-        signed_points(each, decimals=decimals).rpartition("\N{NO-BREAK SPACE}")[0]
-        for each in (rival.low, rival.high)
-    )
+    low, high = (signed_points(each).rpartition("\N{NO-BREAK SPACE}")[0] for each in (rival.low, rival.high))
     remark = f", {rival.remark}" if rival.remark else ""
     return (
         f"{rival.name} {percent(rival.accuracy, decimals=decimals)}{remark} "
-        f"[{signed_points(rival.difference, decimals=decimals)}, {low} to {high}]"
+        f"[{signed_points(rival.difference)}, {low} to {high}]"
     )
 
 

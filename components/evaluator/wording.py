@@ -48,7 +48,7 @@ def duration(seconds: float) -> str:
     return f"{hours}{_SPACE}h {minutes:02d}{_SPACE}min"
 
 
-def signed_points(difference: float, *, decimals: int = 1) -> str:
+def signed_points(difference: float, *, decimals: int = 2) -> str:
     """Writes a difference of two shares as signed percentage points."""
     return f"{signed(difference * 100, decimals=decimals)}{_SPACE}points"
 

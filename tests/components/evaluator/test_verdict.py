@@ -58,8 +58,8 @@ RIVALS = (
     Rival(name="scratch", accuracy=0.947, difference=0.014, low=0.002, high=0.026),
     Rival(name="the teacher", accuracy=0.983, difference=-0.022, low=-0.035, high=-0.009),
 )
-SCRATCH_IN_WORDS = "scratch 94.7 % [+1.4 points, +0.2 to +2.6]"
-TEACHER_IN_WORDS = "the teacher 98.3 % [−2.2 points, −3.5 to −0.9]"  # noqa: RUF001
+SCRATCH_IN_WORDS = "scratch 94.7 % [+1.40 points, +0.20 to +2.60]"
+TEACHER_IN_WORDS = "the teacher 98.3 % [−2.20 points, −3.50 to −0.90]"  # noqa: RUF001
 NOTE = "(in brackets its lead and the 95 % interval)"
 
 
@@ -122,7 +122,7 @@ def test_a_remark_stands_beside_the_rival():
     rival = Rival(
         name="the teacher", accuracy=0.9, difference=0.061, low=0.05, high=0.07, remark="worse than scratch"
     )
-    assert "the teacher 90.0 %, worse than scratch [+6.1 points" in put(rivals=[rival])
+    assert "the teacher 90.0 %, worse than scratch [+6.10 points" in put(rivals=[rival])
 
 
 def test_one_image_is_one():
