@@ -149,6 +149,7 @@ class TrainingJob(Settings):
     """All that a node that trains one model needs to be told.
 
     `code_fingerprint` takes part in nothing: it tells the cache when the architecture's code changed.
+    `checkpoint_directory` outlives the machine that trains; None is beside the node's outputs.
     """
 
     name: str
@@ -157,6 +158,7 @@ class TrainingJob(Settings):
     hardware: HardwareSettings
     seed: int
     code_fingerprint: str = ""
+    checkpoint_directory: str | None = None
 
 
 class _Distillation(Settings):

@@ -31,6 +31,7 @@ def create_pipeline(
     metadata_path: str | None = None,
     fingerprints: Mapping[str, str] = MappingProxyType({}),
     beam_args: Sequence[str] = (),
+    checkpoint_directory: str | None = None,
 ) -> Pipeline:
     """Wires the graph of an experiment.
 
@@ -42,6 +43,7 @@ def create_pipeline(
       fingerprints: Of what the cache cannot see by itself: `data`, the code of `teacher` and `student`, and
         the version of the `incumbent`, the student pushed last, or `none`.
       beam_args: Options of Beam's pipelines.
+      checkpoint_directory: Where unfinished trainings leave their checkpoints; None is beside their outputs.
 
     Returns:
       The pipeline, for any TFX runner or compiler.
@@ -78,6 +80,7 @@ def create_pipeline(
             hardware=config.hardware,
             seed=config.seed,
             code_fingerprint=fingerprints.get(code, ""),
+            checkpoint_directory=checkpoint_directory,
         )
 
     teacher = supervised_trainer(

@@ -55,6 +55,7 @@ class Executor(base_executor.BaseExecutor):
             transform_graph=inputs["transform_graph"].uri,
             model_uri=artifact_utils.get_single_uri(output_dict["model"]),
             model_run_uri=artifact_utils.get_single_uri(output_dict["model_run"]),
+            identity={"distillation": exec_properties["distillation"]},
             prediction_files=open_predictions(
                 inputs["teacher_predictions"].uri,
                 teacher_fingerprint=fingerprint_teacher(keras_file(inputs["teacher"].uri)),

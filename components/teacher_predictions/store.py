@@ -6,7 +6,6 @@ says whose predictions they are and how many.
 """
 
 import dataclasses
-import hashlib
 import pathlib
 from collections.abc import Sequence
 
@@ -14,7 +13,7 @@ import keras
 import tensorflow as tf
 
 from components.errors import InputError
-from components.files import read_json, write_json
+from components.files import read_json, sha256, write_json
 from components.training.data import ordered_batches
 
 MANIFEST_FILE = "manifest.json"
@@ -37,8 +36,7 @@ class Manifest:
 
 def fingerprint_teacher(keras_file: str) -> str:
     """Returns the SHA-256 of a teacher's `.keras` file, in hexadecimal."""
-    with pathlib.Path(keras_file).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256(keras_file)
 
 
 def write_predictions(

@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from components.models import registry
+from components.training.checkpoints import Checkpoints
 from components.training.data import epoch_counter, ordered_batches, training_batches
 from components.training.export import export_model
 from components.training.learner import Learner
@@ -53,6 +54,7 @@ def train_and_export(
     strategy: Literal["single", "mirrored"],
     transform_graph: str,
     destination: Destination,
+    checkpoints: Checkpoints | None = None,
 ) -> None:
     """Builds a model, trains it, and writes it with its history.
 
@@ -72,6 +74,7 @@ def train_and_export(
       strategy: `mirrored` spreads each batch over all GPUs.
       transform_graph: Directory of the Transform node's graph.
       destination: Where to write.
+      checkpoints: From which to go on after an interruption; removed once all is written. None saves none.
 
     Raises:
       InputError: The architecture does not fit the data, or training diverged.
@@ -114,6 +117,7 @@ def train_and_export(
                 image_shape=data.image_shape, batch_size=batch_size
             ),
             run_dir=pathlib.Path(destination.run_dir),
+            checkpoints=checkpoints,
         )
     export_model(
         model,
@@ -123,3 +127,5 @@ def train_and_export(
         keras_file=destination.keras_file,
         serving_dir=destination.serving_dir,
     )
+    if checkpoints is not None:
+        checkpoints.remove()

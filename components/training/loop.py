@@ -2,14 +2,14 @@
 
 import math
 import pathlib
-import time
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from components.errors import InputError
-from components.files import write_json
+from components.training.checkpoints import Checkpointer, Checkpoints
+from components.training.history import HistoryRecorder
 from components.training.learner import Learner
 from components.training.progress import ProgressLogger
 
@@ -30,11 +30,14 @@ def fit(
     learning_rate: float,
     steps_per_execution: int,
     run_dir: pathlib.Path,
+    checkpoints: Checkpoints | None = None,
+    phase: str = "training",
 ) -> None:
     """Trains a learner with Adam and restores the weights of the epoch that validated best.
 
     The best epoch has the highest validation accuracy; of equals, the earliest. Writes
-    `history.json` and TensorBoard logs below `run_dir`.
+    `history.json` and TensorBoard logs below `run_dir`. With a checkpoint it goes on where that was
+    saved, and ends with the weights of a training that was never interrupted.
 
     Args:
       learner: What to train; its model's weights are changed.
@@ -46,6 +49,8 @@ def fit(
       learning_rate: Adam's.
       steps_per_execution: Steps that run without returning to Python.
       run_dir: Where the history and the logs go.
+      checkpoints: Where to save one at the end of each epoch; None saves none.
+      phase: Tells the checkpoints of several trainings of one node apart.
 
     Raises:
       InputError: The loss became NaN or infinite.
@@ -55,10 +60,15 @@ def fit(
         steps_per_execution=steps_per_execution,
         jit_compile=False,  # On processors, XLA made every model of configs/ slower.
     )
-    recorder = _HistoryRecorder(run_dir / "history.json")
+    recorder = HistoryRecorder(run_dir / "history.json")
+    best = keras.callbacks.EarlyStopping(
+        "val_accuracy", mode="max", patience=epochs, restore_best_weights=True, start_from_epoch=0
+    )
+    checkpointer = Checkpointer(checkpoints, phase=phase, name=name, best=best, recorder=recorder)
     learner.fit(
         training_data,
         validation_data=validation_data,
+        initial_epoch=checkpointer.restore(learner, epochs=epochs),
         epochs=epochs,
         shuffle=False,  # The data comes shuffled.
         verbose=0,
@@ -69,9 +79,8 @@ def fit(
             ProgressLogger(model_name=name),
             recorder,
             keras.callbacks.TensorBoard(str(run_dir / "logs"), write_graph=False),
-            keras.callbacks.EarlyStopping(
-                "val_accuracy", mode="max", patience=epochs, restore_best_weights=True, start_from_epoch=0
-            ),
+            best,
+            checkpointer,
         ],
     )
 
@@ -107,26 +116,3 @@ class _StopAtDivergence(keras.callbacks.Callback):
                 f"The validation loss of {self._name} became {logs['val_loss']} after epoch {epoch + 1}; "
                 "lower its learning_rate, or look for broken images."
             )
-
-
-class _HistoryRecorder(keras.callbacks.Callback):
-    """Keeps `history.json` up to date: one entry an epoch, and the number of the best one."""
-
-    def __init__(self, path: pathlib.Path) -> None:
-        super().__init__()
-        self._path = path
-        self._epochs: list[dict[str, float]] = []
-        self._start = 0.0
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self._start = time.monotonic()
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        entry: dict[str, float] = {"epoch": epoch + 1, "seconds": time.monotonic() - self._start}
-        for key in ("loss", "accuracy", "val_loss", "val_accuracy"):
-            entry[key] = float((logs or {})[key])
-        self._epochs.append(entry)
-        best = max(self._epochs, key=lambda entry: entry["val_accuracy"])
-        history = {"best_epoch": best["epoch"], "epochs": self._epochs}
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(self._path, history)

@@ -104,7 +104,8 @@ class KubeflowSettings(Settings):
     """How the pipeline runs on Kubeflow Pipelines; a run on a laptop ignores it.
 
     A setting of `nodes` goes before one of `training_nodes`, and that before one of `every_node`.
-    `gpu_image` is the image of the nodes that have GPUs; None is `image`.
+    `gpu_image` is the image of the nodes that have GPUs; None is `image`. `checkpoint_directory` is on a
+    volume that the training nodes mount, so that a training goes on in another pod; None starts it over.
     """
 
     image: NonEmpty = "distillation-pipeline:0.1.0"
@@ -112,6 +113,7 @@ class KubeflowSettings(Settings):
     # The bucket that Kubeflow Pipelines installs; each run of a pipeline may name another root.
     pipeline_root: Root = "minio://mlpipeline/v2/artifacts"
     service_account: NonEmpty | None = None
+    checkpoint_directory: MountPath | None = None
     every_node: NodeSettings = NodeSettings()
     training_nodes: NodeSettings = NodeSettings()
     nodes: dict[str, NodeSettings] = {}

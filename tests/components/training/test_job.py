@@ -14,6 +14,7 @@ from sklearn.datasets import load_digits
 from components.distiller.objective import Distillation, kd
 from components.errors import InputError
 from components.teacher_predictions.store import fingerprint_teacher, open_predictions, write_predictions
+from components.training.checkpoints import Checkpoints, State
 from components.training.data import epoch_counter, ordered_batches
 from components.training.job import Destination, TrainingData, train_and_export
 from components.training.learner import Learner, Supervised
@@ -127,6 +128,52 @@ def test_training_again_gives_the_same_weights(
 ) -> None:
     for first, second in zip(weights_of(scratch), weights_of(train()), strict=True):
         np.testing.assert_array_equal(first, second)
+
+
+def test_a_checkpoint_of_another_configuration_is_ignored_and_the_user_told(
+    train: Callable[..., pathlib.Path],
+    scratch: pathlib.Path,
+    tmp_path: pathlib.Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    directory = tmp_path / "Scratch"
+    other = Checkpoints(directory=directory, identity={"job": "a", "code": "b", "libraries": "c"})
+    ones = [np.ones(3)]
+    other.save(State(epochs=3, history=[], variables=ones, best=1.0, best_weights=ones), phase="training")
+
+    with caplog.at_level("INFO", logger="components.training"):
+        directory_of_run = train(
+            checkpoints=Checkpoints(directory=directory, identity={"job": "a", "code": "B", "libraries": "C"})
+        )
+
+    (told,) = [record.told for record in caplog.records if hasattr(record, "told")]
+    assert told == (
+        f"ignores the checkpoint {directory}/training.npz of another configuration (code, libraries changed) "
+        "and starts over"
+    )
+    for first, second in zip(weights_of(scratch), weights_of(directory_of_run), strict=True):
+        np.testing.assert_array_equal(first, second)
+    assert not directory.exists()
+
+
+@pytest.mark.parametrize("damage", ["cut short", "changed"])
+def test_a_checkpoint_that_cannot_be_read_is_none(
+    damage: str, tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    checkpoints = Checkpoints(directory=tmp_path, identity={"job": "a"})
+    values = [np.arange(1000.0)]
+    state = State(epochs=1, history=[], variables=values, best=0.5, best_weights=values)
+    checkpoints.save(state, phase="training")
+    np.testing.assert_array_equal(
+        checkpoints.load(phase="training", name="Teacher").variables, state.variables
+    )
+    (path,) = tmp_path.iterdir()
+    content = bytearray(path.read_bytes())
+    content[5000] ^= 1
+    path.write_bytes(content if damage == "changed" else content[:5000])
+
+    assert checkpoints.load(phase="training", name="Teacher") is None
+    assert caplog.messages[-1] == f"Teacher: cannot read the checkpoint {path} and starts over"
 
 
 def test_a_distillation_that_weighs_only_the_labels_is_training_from_scratch(
