@@ -7,11 +7,8 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import Artifact, artifact_utils
 
 from components.settings import ImageSettings
-from components.teacher_predictions.store import fingerprint_teacher, write_predictions
+from components.teacher_predictions.store import choose_batch_size, fingerprint_teacher, write_predictions
 from components.trainer.adapter import example_files, keras_file
-
-# A forward pass gains nothing from larger batches on processors, and this one fits any GPU.
-_BATCH_SIZE = 128
 
 
 class Executor(base_executor.BaseExecutor):
@@ -26,11 +23,12 @@ class Executor(base_executor.BaseExecutor):
         """Writes the `predictions` of `teacher` for `examples`."""
         self._log_startup(input_dict, output_dict, exec_properties)
         teacher_file = keras_file(artifact_utils.get_single_uri(input_dict["teacher"]))
+        image_shape = ImageSettings.model_validate_json(exec_properties["image"]).shape
         write_predictions(
             keras.saving.load_model(teacher_file, compile=False, safe_mode=True),
             teacher_fingerprint=fingerprint_teacher(teacher_file),
             example_files=example_files(artifact_utils.get_split_uri(input_dict["examples"], "train")),
-            image_shape=ImageSettings.model_validate_json(exec_properties["image"]).shape,
-            batch_size=_BATCH_SIZE,
+            image_shape=image_shape,
+            batch_size=choose_batch_size(image_shape),
             directory=artifact_utils.get_single_uri(output_dict["predictions"]),
         )

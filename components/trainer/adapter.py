@@ -96,8 +96,9 @@ def train(
 
 def _checkpoint_directory(job: TrainingJob, *, model_uri: str) -> pathlib.Path:
     """Returns a place that the next attempt finds: TFX gives each one another directory for its outputs."""
-    beside_outputs = pathlib.Path(model_uri).parents[1] / ".checkpoints"
-    return pathlib.Path(job.checkpoint_directory or beside_outputs, job.name)
+    if job.checkpoint_directory:
+        return pathlib.Path(job.checkpoint_directory, job.name)
+    return pathlib.Path(model_uri).parents[1] / ".checkpoints"
 
 
 def _identity(job: TrainingJob, data: TrainingData) -> dict[str, str]:

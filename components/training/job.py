@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from components.models import registry
 from components.training.checkpoints import Checkpoints
-from components.training.data import epoch_counter, ordered_batches, training_batches
+from components.training.data import damage_explained, epoch_counter, ordered_batches, training_batches
 from components.training.export import export_model
 from components.training.learner import Learner
 from components.training.loop import choose_steps_per_execution, fit
@@ -77,13 +77,17 @@ def train_and_export(
       checkpoints: From which to go on after an interruption; removed once all is written. None saves none.
 
     Raises:
-      InputError: The architecture does not fit the data, or training diverged.
+      InputError: The architecture does not fit the data, training diverged, or a file of the data is
+        damaged.
     """
     keras.backend.clear_session()
     keras.utils.set_random_seed(seed)
     epoch = epoch_counter()
     scope = tf.distribute.MirroredStrategy().scope() if strategy == "mirrored" else contextlib.nullcontext()
-    with scope:
+    damage = damage_explained(
+        example_files=[*data.training_files, *data.validation_files], prediction_files=data.prediction_files
+    )
+    with scope, damage:
         model = build_model(
             registry.load(architecture),
             name=architecture,
