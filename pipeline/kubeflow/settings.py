@@ -1,5 +1,6 @@
 """The `kubeflow` section of the configuration: images, storage, and what each node's container is given."""
 
+import pathlib
 import re
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
@@ -117,6 +118,22 @@ class KubeflowSettings(Settings):
     every_node: NodeSettings = NodeSettings()
     training_nodes: NodeSettings = NodeSettings()
     nodes: dict[str, NodeSettings] = {}
+
+    @model_validator(mode="after")
+    def _checkpoints_outlive_pods(self) -> Self:
+        if self.checkpoint_directory is None:
+            return self
+        directory = pathlib.PurePosixPath(self.checkpoint_directory)
+        for node in ("Teacher", "Scratch", f"{_DISTILLER}NAME", *self.nodes):
+            volumes = self.of_node(node).volumes or ()
+            is_kept = any(directory.is_relative_to(volume.mount_path) for volume in volumes)
+            if is_training_node(node) and node != "TeacherPredictions" and not is_kept:
+                message = (
+                    f"checkpoint_directory {str(directory)!r} is on no volume of {node}, and would end "
+                    "with its pod; mount one there with training_nodes.volumes"
+                )
+                raise PydanticCustomError("value", "{message}", {"message": message})
+        return self
 
     def of_node(self, node: str) -> NodeSettings:
         """Returns what a node's container is given, all levels taken together.
