@@ -19,6 +19,7 @@ from components.settings import (
     ModelSettings,
     PushSettings,
     Settings,
+    TeacherSettings,
 )
 from pipeline.kubeflow.settings import KubeflowSettings
 from pipeline.nodes import node_ids
@@ -35,7 +36,7 @@ class Config(Settings):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 42
     data: DataSettings
     image: ImageSettings
-    teacher: ModelSettings
+    teacher: TeacherSettings
     student: ModelSettings
     distillations: tuple[DistillationSettings, ...]
     hardware: HardwareSettings = HardwareSettings()
@@ -195,11 +196,11 @@ def _describe(detail: ErrorDetails) -> str:
 
 
 def _without_tag(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
-    """Leaves out the tag of a union, such as `tfds`, which is no key."""
-    tagged = {"data": 1, "distillations": 2}.get(str(location[0]) if location else "")
-    if tagged is None or len(location) <= tagged:
-        return location
-    return (*location[:tagged], *location[tagged + 1 :])
+    """Leaves out the tags of unions, such as `tfds`, which are no keys."""
+    tags: tuple[int, ...] = {"data": (1,), "distillations": (2,), "teacher": (1, 3)}.get(
+        str(location[0]) if location else "", ()
+    )
+    return tuple(part for position, part in enumerate(location) if position not in tags)
 
 
 def _describe_tag(detail: ErrorDetails, *, key: str) -> str:

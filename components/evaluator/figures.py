@@ -32,8 +32,11 @@ class Figure:
 
 
 def training_curves(summary: Summary) -> list[Figure]:
-    """Draws scratch against each distilled student, and the teacher alone, in training and in validation."""
-    histories = summary.get("histories", {})
+    """Draws scratch against each distilled student, and the teacher alone, in training and in validation.
+
+    A teacher that was not trained in the run is left out.
+    """
+    histories = {name: each for name, each in summary.get("histories", {}).items() if each["epochs"]}
     students = [name for name in histories if summary["models"][name]["role"] == "distilled"]
     groups = [["scratch", student] for student in students] + [["teacher"]]
     return [_accuracy_curves(summary, names=group) for group in groups if histories.keys() >= set(group)] + [
