@@ -121,12 +121,15 @@ class Lab2Distiller(keras.Model):
         return {"accuracy": self._accuracy.result()}
 
 
-def lab1_batches(examples: tf.data.Dataset, *, pixels: int, shuffled: int = 0) -> tf.data.Dataset:
-    """Makes the lab's batches of 32: decoded by TFDS, resized and scaled anew in each epoch.
+def lab1_batches(
+    examples: tf.data.Dataset, *, pixels: int, batch_size: int = 32, shuffled: int = 0
+) -> tf.data.Dataset:
+    """Makes the lab's batches: decoded by TFDS, resized and scaled anew in each epoch.
 
     Args:
       examples: `(image, label)` as `tfds.load(as_supervised=True)` gives them.
       pixels: Height and width.
+      batch_size: Images in a batch.
       shuffled: Size of the shuffle buffer; 0 leaves the order.
     """
 
@@ -135,4 +138,4 @@ def lab1_batches(examples: tf.data.Dataset, *, pixels: int, shuffled: int = 0) -
 
     if shuffled:
         examples = examples.shuffle(shuffled)
-    return examples.map(format_image).batch(32).prefetch(1)
+    return examples.map(format_image).batch(batch_size).prefetch(1)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import keras
 
 from components.evaluator.machine import describe_machine, describe_versions
-from components.files import read_json, write_json
+from components.files import write_json
 
 RESULTS = pathlib.Path(__file__).parent / "results"
 
@@ -72,14 +72,14 @@ def ratios(ours: list[float], theirs: list[float]) -> list[float]:
     return [mine / other for mine, other in zip(ours, theirs, strict=True)]
 
 
-def report(name: str, rows: list[Row], *, seconds: Seconds, command: str) -> None:
-    """Prints the rows as a Markdown table and writes them to `results/NAME.json`."""
+def report(name: str, rows: list[Row], *, measured: Mapping[str, Any], command: str) -> None:
+    """Prints the rows as a Markdown table and writes them, with what was measured, to `results/NAME.json`."""
     RESULTS.mkdir(exist_ok=True)
     content = {
         "command": command,
         "machine": describe_machine(),
         "versions": describe_versions(),
-        "seconds": seconds,
+        "measured": measured,
         "rows": [
             dataclasses.asdict(row) | {"median": median(row.ratios), "holds": row.holds} for row in rows
         ],
@@ -92,9 +92,3 @@ def report(name: str, rows: list[Row], *, seconds: Seconds, command: str) -> Non
             f"| {row.name} | {median(row.ratios):.2f} | {low:.2f} to {high:.2f} | {row.sense} {row.bound:g} "
             f"| {'yes' if row.holds else 'no'} |"
         )
-
-
-def last_results(name: str) -> dict[str, Any]:
-    """Reads what `report` wrote last, or nothing."""
-    path = RESULTS / f"{name}.json"
-    return read_json(path) if path.exists() else {}
