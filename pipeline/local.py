@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from components.errors import InputError
 from components.example_gen import sources
-from components.models import applications, registry
+from components.models import registry
 from components.settings import BroughtTeacher, FineTunedTeacher, Teacher
 from components.teacher import files
 from pipeline import beam
@@ -207,9 +207,8 @@ def _fingerprint_teacher(teacher: Teacher) -> str:
     match teacher:
         case BroughtTeacher(path=path):
             return files.fingerprint(path)
-        case FineTunedTeacher(weights=path):
-            code = _sha256(pathlib.Path(applications.__file__))
-            return code if path is None else f"{code} {files.fingerprint(path)}"
+        case FineTunedTeacher(weights=str(path)):
+            return f"{_sha256(registry.source_file(teacher.architecture))} {files.fingerprint(path)}"
         case _:
             return _sha256(registry.source_file(teacher.architecture))
 

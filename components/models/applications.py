@@ -31,7 +31,6 @@ NAMES = (
     *("ResNet101", "ResNet101V2", "ResNet152", "ResNet152V2", "ResNet50", "ResNet50V2"),
     *("VGG16", "VGG19", "Xception"),
 )
-_HEAD = "head"
 
 
 def is_application(name: object) -> bool:
@@ -56,8 +55,8 @@ def architecture(
     """Returns the function that builds an architecture; nothing is downloaded.
 
     Its models take images of 1 or 3 channels in [0, 1], and prepare them as the architecture's own
-    `preprocess_input` does. With weights from a file, all layers but the new one run in inference mode even
-    while they are trained, so that BatchNormalization keeps the statistics that it came with; see
+    `preprocess_input` does. With weights from a file, BatchNormalization keeps the weights and statistics
+    that it came with: batches of other data would spoil what the other layers have learnt. See
     https://keras.io/guides/transfer_learning.
 
     Args:
@@ -81,11 +80,11 @@ def _build(
     body = function(include_top=False, weights=None, input_shape=(*size, 3), pooling="avg")
     if weights_file is not None:
         _load_weights(body, name=name, path=weights_file)
+        _freeze_batch_normalization(body)
     images = keras.Input(image_shape)
     coloured = images if channels == 3 else keras.layers.Concatenate(name="grey_to_rgb")([images] * 3)
     prepared = sys.modules[function.__module__].preprocess_input(coloured * 255)
-    features = body(prepared) if weights_file is None else body(prepared, training=False)
-    return keras.Model(images, keras.layers.Dense(num_classes, name=_HEAD)(features), name=name)
+    return keras.Model(images, keras.layers.Dense(num_classes, name="head")(body(prepared)), name=name)
 
 
 def _load_weights(body: keras.Model, *, name: str, path: str) -> None:
@@ -99,12 +98,28 @@ def _load_weights(body: keras.Model, *, name: str, path: str) -> None:
         ) from error
 
 
+def _freeze_batch_normalization(body: keras.Model) -> None:
+    """Makes BatchNormalization keep its weights and statistics.
+
+    Calling the body with `training=False` would not do it: a model that is called with `training=True` hands
+    that on to all its layers.
+    """
+    import keras
+
+    for layer in body.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False
+
+
 @contextlib.contextmanager
 def frozen_body(model: keras.Model) -> Iterator[None]:
     """Makes the layer of logits of a model of `architecture` the only one that is trained, for a while."""
-    body = [layer for layer in model.layers if layer.name != _HEAD]
-    for layer in body:
+    import keras
+
+    bodies = [layer for layer in model.layers if isinstance(layer, keras.Model)]
+    layers = [(layer, layer.trainable) for body in bodies for layer in body.layers]
+    for layer, _ in layers:
         layer.trainable = False
     yield
-    for layer in body:
-        layer.trainable = True
+    for layer, was_trainable in layers:
+        layer.trainable = was_trainable
