@@ -74,7 +74,14 @@ class SplitFractions(Settings):
 
 
 class _Data(Settings):
+    """What every source has.
+
+    Without `labels`, those of the training and the validation split are left out: students are distilled
+    from the teacher alone, and only the test split is labelled.
+    """
+
     max_corrupt_fraction: Fraction = 0.1
+    labels: bool = True
 
 
 class TfdsData(_Data):
@@ -87,7 +94,10 @@ class TfdsData(_Data):
 
 
 class ImageFolderData(_Data):
-    """`path/{train,validation,test}/CLASS/*` or `path/CLASS/*`, the latter split by fractions."""
+    """`path/{train,validation,test}/CLASS/*` or `path/CLASS/*`, the latter split by fractions.
+
+    Without `labels`, the images of train and validation need no class folders.
+    """
 
     source: Literal["image_folder"]
     path: Annotated[str, Field(min_length=1)]

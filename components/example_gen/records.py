@@ -5,6 +5,9 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+# Stands for the label where there is none, as in TFDS.
+NO_LABEL = -1
+
 
 @dataclasses.dataclass(frozen=True)
 class Record:
@@ -13,7 +16,7 @@ class Record:
     Attributes:
       id: Names the image within its data set; unique, and the same in every run.
       image: The encoded image.
-      label: The index of its class in the class names of the source.
+      label: The index of its class in the class names of the source, or `NO_LABEL`.
     """
 
     id: str

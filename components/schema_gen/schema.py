@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
+from components.example_gen.records import NO_LABEL
+
 if TYPE_CHECKING:
     import tensorflow_data_validation as tfdv
 
@@ -47,8 +49,10 @@ def infer_schema(
 
     Returns:
       A schema in which `image`, `id`, `label`, `height` and `width` are required scalars, a label is
-      the index of a class name, and any further feature is as TFDV infers it.
+      the index of a class name, and any further feature is as TFDV infers it. Where no example has a
+      label, `NO_LABEL` stands for one.
     """
+    no_label = set(count_labels(statistics) or ()) == {NO_LABEL}
     schema = _import_tfdv().infer_schema(statistics, infer_feature_shape=True)
     domains = [domain for domain in schema.string_domain if domain.name != "label"]
     del schema.string_domain[:]
@@ -61,9 +65,20 @@ def infer_schema(
             feature.image_domain.SetInParent()
         if feature.name == "label":
             feature.int_domain.CopyFrom(
-                schema_pb2.IntDomain(min=0, max=len(class_names) - 1, is_categorical=True)
+                schema_pb2.IntDomain(
+                    min=NO_LABEL if no_label else 0, max=len(class_names) - 1, is_categorical=True
+                )
             )
     return schema
+
+
+def count_labels(statistics: statistics_pb2.DatasetFeatureStatisticsList) -> dict[int, int] | None:
+    """Reads the number of examples of each label; None if the statistics do not count them."""
+    for feature in statistics.datasets[0].features:
+        buckets = feature.string_stats.rank_histogram.buckets
+        if list(feature.path.step) == ["label"] and buckets:
+            return {int(bucket.label): round(bucket.sample_count) for bucket in buckets}
+    return None
 
 
 def class_names(schema: schema_pb2.Schema) -> tuple[str, ...]:

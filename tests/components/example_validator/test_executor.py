@@ -34,6 +34,16 @@ def test_lets_sound_data_pass(validate) -> None:
     assert anomalies.get_json_value_custom_property("blessed") == {"train": 1, "validation": 1, "test": 1}
 
 
+def test_lets_unlabelled_data_pass(validate) -> None:
+    anomalies = validate({"train": [-1, -1, -1], "validation": [-1], "test": [0, 1, 2]})
+    assert anomalies.get_json_value_custom_property("blessed") == {"train": 1, "validation": 1, "test": 1}
+
+
+def test_stops_where_only_some_training_examples_lack_a_label(validate) -> None:
+    with pytest.raises(InputError, match="Unexpectedly small value: -1"):
+        validate({"train": [-1, 0, 1], "validation": [0], "test": [0, 1, 2]})
+
+
 @pytest.mark.parametrize(
     ("split", "label", "words"),
     [

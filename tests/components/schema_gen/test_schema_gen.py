@@ -33,6 +33,15 @@ def test_the_label_is_an_index_of_the_class_names(schema: schema_pb2.Schema) -> 
     assert [domain.name for domain in schema.string_domain] == ["class_names"]
 
 
+def test_without_labels_their_absence_is_in_the_domain(make_data, make_schema) -> None:
+    artifact = make_schema(make_data(LABELS | {"train": [-1, -1]}, class_names=CLASSES))
+    (path,) = pathlib.Path(artifact.uri).iterdir()
+    schema = text_format.Parse(path.read_text(encoding="utf-8"), schema_pb2.Schema())
+    (label,) = [feature for feature in schema.feature if feature.name == "label"]
+    assert (label.int_domain.min, label.int_domain.max) == (-1, 2)
+    assert class_names(schema) == ("ant", "bee", "cat")
+
+
 def test_every_feature_is_a_required_scalar(schema: schema_pb2.Schema) -> None:
     from tensorflow_transform.tf_metadata import schema_utils
 
