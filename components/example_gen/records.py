@@ -17,11 +17,13 @@ class Record:
       id: Names the image within its data set; unique, and the same in every run.
       image: The encoded image.
       label: The index of its class in the class names of the source, or `NO_LABEL`.
+      weight: How much it counts in training, if the data set says so.
     """
 
     id: str
     image: bytes
     label: int
+    weight: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)

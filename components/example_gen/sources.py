@@ -20,7 +20,7 @@ def open_source(data: DataSettings) -> Source:
 
 def _open_source(data: DataSettings) -> Source:
     if isinstance(data, TfdsData):
-        return TfdsSource(data.dataset, data.data_dir, data.splits.model_dump())
+        return TfdsSource(data.dataset, data.data_dir, data.splits.model_dump(), data.sample_weight)
     if isinstance(data, ImageFolderData):
         return ImageFolderSource(data.path, data.split_fractions.model_dump(), labels=data.labels)
     return DigitsSource(data.split_fractions.model_dump())

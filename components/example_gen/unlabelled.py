@@ -44,5 +44,7 @@ class UnlabelledSource(Source):
         """Reads one shard."""
         split, rest = shard
         for item in self.source.read(rest):
-            is_labelled = split == "test" or isinstance(item, Skipped)
-            yield item if is_labelled else dataclasses.replace(item, label=NO_LABEL)
+            if split != "test" and isinstance(item, Record):
+                yield dataclasses.replace(item, label=NO_LABEL)
+            else:
+                yield item

@@ -44,6 +44,7 @@ def run_parameters(config: Config) -> tuple[RunParameter, ...]:
     Args:
       config: The experiment.
     """
+    scratch = {"Scratch": f"custom_config.{_EPOCHS}"} if config.data.labels else {}
     distillers = [distiller_id(distillation.name) for distillation in config.distillations]
     parameters = [
         *_of_data(config),
@@ -59,7 +60,7 @@ def run_parameters(config: Config) -> tuple[RunParameter, ...]:
             "NUMBER_INTEGER",
             config.student.epochs,
             "How many times every student, distilled or not, sees the training split.",
-            {"Scratch": f"custom_config.{_EPOCHS}"} | dict.fromkeys(distillers, _EPOCHS),
+            scratch | dict.fromkeys(distillers, _EPOCHS),
         ),
         RunParameter(
             "push_directory",
@@ -70,7 +71,7 @@ def run_parameters(config: Config) -> tuple[RunParameter, ...]:
         ),
     ]
     for distillation in config.distillations:
-        parameters += _of_distillation(distillation)
+        parameters += _of_distillation(distillation, labels=config.data.labels)
     return tuple(parameters)
 
 
@@ -124,7 +125,7 @@ def _of_data(config: Config) -> list[RunParameter]:
     return [RunParameter("data_location", "STRING", location or "", where, {"ExampleGen": path}), version]
 
 
-def _of_distillation(distillation: DistillationSettings) -> list[RunParameter]:
+def _of_distillation(distillation: DistillationSettings, *, labels: bool) -> list[RunParameter]:
     prefix = distillation.name.replace("-", "_")
     values = distillation.model_dump()
     return [
@@ -136,7 +137,7 @@ def _of_distillation(distillation: DistillationSettings) -> list[RunParameter]:
             {distiller_id(distillation.name): f"distillation.{key}"},
         )
         for key in _OF_DISTILLATION
-        if key in values
+        if key in values and (labels or key != "student_loss_weight")
     ]
 
 

@@ -2,6 +2,7 @@ import json
 import pathlib
 import shutil
 
+import numpy as np
 import pytest
 
 from components.errors import InputError
@@ -105,3 +106,65 @@ def test_fingerprint_follows_the_prepared_data(copied_mnist: pathlib.Path) -> No
     info = json.loads(path.read_text(encoding="utf-8"))
     path.write_text(json.dumps(info | {"description": "changed"}), encoding="utf-8")
     assert source.fingerprint() != before
+
+
+@pytest.fixture(scope="module")
+def weighted(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A data set of TFDS whose examples have a weight; those of `unlabelled` have no label."""
+    import tensorflow as tf
+    import tensorflow_datasets as tfds
+
+    folder = tmp_path_factory.mktemp("tfds")
+    columns = {"weight": np.array([0.5, 2, 1, 0], np.float32), "size": np.arange(4)}
+    images = np.zeros((4, 3, 3, 1), np.uint8)
+    splits = {
+        name: tf.data.Dataset.from_tensor_slices({"image": images, "label": np.array(labels)} | columns)
+        for name, labels in (("train", [0, 1, 0, 1]), ("test", [1, 1, 0, 0]), ("unlabelled", [-1] * 4))
+    }
+    tfds.dataset_builders.store_as_tfds_dataset(
+        "weighted",
+        version="1.0.0",
+        features=tfds.features.FeaturesDict(
+            {
+                "image": tfds.features.Image(shape=(3, 3, 1)),
+                "label": tfds.features.ClassLabel(names=["ant", "bee"]),
+                "weight": np.float32,
+                "size": np.int64,
+            }
+        ),
+        split_datasets=splits,
+        data_dir=folder,
+        disable_shuffling=True,
+    )
+    return folder
+
+
+WEIGHTED = {"train": "train", "validation": "test[:2]", "test": "test[2:]"}
+
+
+def test_reads_the_weight_of_each_example(weighted: pathlib.Path) -> None:
+    source = TfdsSource("weighted", str(weighted), WEIGHTED, "weight")
+    source.prepare()
+    (shard,) = source.shards("train")
+    assert [(record.label, record.weight) for record in source.read(shard)] == [
+        (0, 0.5),
+        (1, 2.0),
+        (0, 1.0),
+        (1, 0.0),
+    ]
+
+
+@pytest.mark.parametrize("name", ["weigth", "size", "image"])
+def test_refuses_a_weight_that_is_no_number_of_the_data_set(weighted: pathlib.Path, name: str) -> None:
+    with pytest.raises(InputError) as caught:
+        TfdsSource("weighted", str(weighted), WEIGHTED, name).prepare()
+    assert str(caught.value).startswith(
+        f"data.sample_weight: got '{name}', which is no feature of 'weighted'"
+    )
+    assert "image, label, size, weight" in str(caught.value)
+
+
+def test_a_split_of_tfds_without_labels_is_told_by_its_labels(weighted: pathlib.Path) -> None:
+    source = TfdsSource("weighted", str(weighted), WEIGHTED | {"train": "unlabelled"})
+    source.prepare()
+    assert {record.label for shard in source.shards("train") for record in source.read(shard)} == {-1}
