@@ -21,9 +21,10 @@ from components.settings import (
     ModelSettings,
     PushSettings,
     Settings,
+    TeacherSettings,
 )
 from pipeline.kubeflow.settings import KubeflowSettings
-from pipeline.nodes import node_ids
+from pipeline.nodes import node_ids, teacher_ids
 
 
 class ConfigError(InputError):
@@ -37,7 +38,7 @@ class Config(Settings):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 42
     data: DataSettings
     image: ImageSettings
-    teacher: ModelSettings
+    teacher: TeacherSettings
     student: ModelSettings
     distillations: tuple[DistillationSettings, ...]
     class_weights: ClassWeights | None = None
@@ -95,7 +96,7 @@ class Config(Settings):
 def _needs_of_labels(config: Config) -> Iterator[str]:
     """Says what in a configuration needs labels in the training split."""
     missing = "but data.labels is false"
-    if _is_trained_here(config.teacher):
+    if any(isinstance(teacher, ModelSettings) for teacher in teacher_ids(config).values()):
         yield (
             f"teacher: is to be trained, {missing}; bring a trained one along: "
             "teacher: {from: PATH} of a .keras file or a SavedModel"
@@ -122,12 +123,6 @@ def _needs_of_labels(config: Config) -> Iterator[str]:
                 f"evaluation.changes.{index}.baseline: got 'scratch', which {of_scratch}, {missing}; take "
                 "teacher or incumbent"
             )
-
-
-def _is_trained_here(teacher: object) -> bool:
-    """Tells whether a teacher, or one of several, is trained in the pipeline."""
-    teachers = teacher if isinstance(teacher, tuple) else (teacher,)
-    return any(isinstance(each, ModelSettings) for each in teachers)
 
 
 def load_config(path: pathlib.Path, *, overrides: Iterable[str] = ()) -> Config:
@@ -243,11 +238,11 @@ def _describe(detail: ErrorDetails) -> str:
 
 
 def _without_tag(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
-    """Leaves out the tag of a union, such as `tfds`, which is no key."""
-    tagged = {"data": 1, "distillations": 2}.get(str(location[0]) if location else "")
-    if tagged is None or len(location) <= tagged:
-        return location
-    return (*location[:tagged], *location[tagged + 1 :])
+    """Leaves out the tags of unions, such as `tfds`, which are no keys."""
+    tags: tuple[int, ...] = {"data": (1,), "distillations": (2,), "teacher": (1, 3)}.get(
+        str(location[0]) if location else "", ()
+    )
+    return tuple(part for position, part in enumerate(location) if position not in tags)
 
 
 def _describe_tag(detail: ErrorDetails, *, key: str) -> str:

@@ -6,7 +6,6 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import keras
 import tensorflow as tf
 from absl import logging
 from tensorflow_metadata.proto.v0 import schema_pb2
@@ -52,6 +51,7 @@ from components.files import write_json, write_text
 from components.schema_gen.schema import class_names
 from components.settings import EvaluationSettings
 from components.training.export import KERAS_FILE
+from components.training.models import load_model
 
 
 def model_key(name: str) -> str:
@@ -172,7 +172,7 @@ def _slice_features(slices: Sequence[str], schema: schema_pb2.Schema) -> list[sc
 
 def _examine(model_uri: str, *, name: str, classes: tuple[str, ...]) -> Subject:
     """Looks at a model of this run, and refuses one that does not fit the data."""
-    model = keras.saving.load_model(pathlib.Path(model_uri, KERAS_FILE), compile=False)
+    model = load_model(pathlib.Path(model_uri, KERAS_FILE))
     serving_dir = pathlib.Path(path_utils.serving_model_path(model_uri))
     width = model.output_shape[-1]
     if width != len(classes):

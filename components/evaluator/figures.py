@@ -34,9 +34,10 @@ class Figure:
 def training_curves(summary: Summary) -> list[Figure]:
     """Draws scratch against each distilled student, and the teacher alone, in training and in validation.
 
-    Where there is no scratch, each student is drawn alone.
+    Where there is no scratch, each student is drawn alone. A teacher that was not trained in the run is left
+    out.
     """
-    histories = summary.get("histories", {})
+    histories = {name: each for name, each in summary.get("histories", {}).items() if each["epochs"]}
     students = [name for name in histories if summary["models"][name]["role"] == "distilled"]
     scratch = [name for name in histories if name == "scratch"]
     groups = [[*scratch, student] for student in students] + [["teacher"]]

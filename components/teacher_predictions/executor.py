@@ -4,13 +4,13 @@ import json
 import pathlib
 from typing import Any
 
-import keras
 from tfx.dsl.components.base import base_executor
 from tfx.types import Artifact, artifact_utils
 
 from components.settings import ImageSettings
 from components.teacher_predictions.store import fingerprint_teacher, split_directory, write_predictions
 from components.trainer.adapter import example_files, keras_file
+from components.training.models import load_model
 
 # A forward pass gains nothing from larger batches on processors, and this one fits any GPU.
 _BATCH_SIZE = 128
@@ -28,7 +28,7 @@ class Executor(base_executor.BaseExecutor):
         """Writes the `predictions` of `teacher` for the `splits` of `examples`, each in a directory."""
         self._log_startup(input_dict, output_dict, exec_properties)
         teacher_file = keras_file(artifact_utils.get_single_uri(input_dict["teacher"]))
-        teacher = keras.saving.load_model(teacher_file, compile=False, safe_mode=True)
+        teacher = load_model(teacher_file)
         for split in json.loads(exec_properties["splits"]):
             directory = split_directory(artifact_utils.get_single_uri(output_dict["predictions"]), split)
             pathlib.Path(directory).mkdir()

@@ -8,10 +8,10 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx.utils import io_utils, path_utils
 
 from components.schema_gen.schema import class_names, has_weights
-from components.settings import ClassWeights, TrainingJob
+from components.settings import ClassWeights, FineTunedTeacher, ModelSettings, TrainingJob
 from components.training.data import count_labels
 from components.training.export import KERAS_FILE
-from components.training.job import Destination, TrainingData, train_and_export
+from components.training.job import Destination, FineTuning, TrainingData, train_and_export
 from components.training.weights import balanced_weights, named_weights
 
 
@@ -84,6 +84,17 @@ def train(
             serving_dir=path_utils.serving_model_dir(model_uri),
             run_dir=model_run_uri,
         ),
+        fine_tuning=_fine_tuning(job.model),
+    )
+
+
+def _fine_tuning(model: ModelSettings) -> FineTuning | None:
+    if not isinstance(model, FineTunedTeacher):
+        return None
+    return FineTuning(
+        weights_file=model.weights,
+        head_epochs=model.head_epochs,
+        head_learning_rate=model.head_learning_rate,
     )
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Sequence
 from typing import Literal
@@ -9,7 +10,7 @@ from typing import Literal
 import keras
 import tensorflow as tf
 
-from components.models import registry
+from components.models import applications, registry
 from components.training.data import epoch_counter, ordered_batches, training_batches
 from components.training.export import export_model
 from components.training.learner import Learner
@@ -61,6 +62,21 @@ class Destination:
     run_dir: str
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FineTuning:
+    """How an architecture of `keras.applications` is trained before it is trained as a whole.
+
+    Attributes:
+      weights_file: What all layers but the last start from; None is random.
+      head_epochs: Passes over the training data in which the last layer is trained alone.
+      head_learning_rate: Adam's in these epochs.
+    """
+
+    weights_file: str | None
+    head_epochs: int
+    head_learning_rate: float
+
+
 def train_and_export(
     data: TrainingData,
     *,
@@ -75,6 +91,7 @@ def train_and_export(
     strategy: Literal["single", "mirrored"],
     transform_graph: str,
     destination: Destination,
+    fine_tuning: FineTuning | None = None,
 ) -> None:
     """Builds a model, trains it, and writes it with its history.
 
@@ -94,6 +111,8 @@ def train_and_export(
       strategy: `mirrored` spreads each batch over all GPUs.
       transform_graph: Directory of the Transform node's graph.
       destination: Where to write.
+      fine_tuning: For an architecture of `keras.applications`. The history of the head's epochs goes below
+        `head` in the directory of the run; the weights of its best epoch are trained on.
 
     Raises:
       InputError: The architecture does not fit the data, or training diverged.
@@ -104,14 +123,16 @@ def train_and_export(
     scope = tf.distribute.MirroredStrategy().scope() if strategy == "mirrored" else contextlib.nullcontext()
     with scope:
         model = build_model(
-            registry.load(architecture),
+            applications.architecture(architecture, weights_file=fine_tuning.weights_file)
+            if fine_tuning
+            else registry.load(architecture),
             name=architecture,
             image_shape=data.image_shape,
             num_classes=len(data.class_names),
             precision=precision,
         )
-        fit(
-            Learner(model=model, objective=objective),
+        train = functools.partial(
+            fit,
             training_data=training_batches(
                 data.training_files,
                 num_examples=data.num_training_examples,
@@ -135,13 +156,25 @@ def train_and_export(
             ),
             epoch=epoch,
             name=name,
-            epochs=epochs,
-            learning_rate=learning_rate,
             steps_per_execution=choose_steps_per_execution(
                 image_shape=data.image_shape, batch_size=batch_size
             ),
-            run_dir=pathlib.Path(destination.run_dir),
             reference="labels" if data.has_labels else "teacher",
+        )
+        run_dir = pathlib.Path(destination.run_dir)
+        if fine_tuning and fine_tuning.head_epochs:
+            with applications.frozen_body(model):
+                train(
+                    Learner(model=model, objective=objective),
+                    epochs=fine_tuning.head_epochs,
+                    learning_rate=fine_tuning.head_learning_rate,
+                    run_dir=run_dir / "head",
+                )
+        train(
+            Learner(model=model, objective=objective),
+            epochs=epochs,
+            learning_rate=learning_rate,
+            run_dir=run_dir,
         )
     export_model(
         model,

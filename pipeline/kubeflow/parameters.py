@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from components.errors import InputError
-from components.settings import DistillationSettings, ImageFolderData, TfdsData
+from components.settings import BroughtTeacher, DistillationSettings, ImageFolderData, TfdsData
 from pipeline.config import Config
-from pipeline.nodes import distiller_id
+from pipeline.nodes import distiller_id, teacher_ids
 
 # The Pusher must have a directory to push to. Where none is configured this one ends with the pod, and the
 # student is the Pusher's artifact `pushed_model`.
@@ -48,13 +48,7 @@ def run_parameters(config: Config) -> tuple[RunParameter, ...]:
     distillers = [distiller_id(distillation.name) for distillation in config.distillations]
     parameters = [
         *_of_data(config),
-        RunParameter(
-            "teacher_epochs",
-            "NUMBER_INTEGER",
-            config.teacher.epochs,
-            "How many times the teacher sees the training split.",
-            {"Teacher": f"custom_config.{_EPOCHS}"},
-        ),
+        *_of_teachers(config),
         RunParameter(
             "student_epochs",
             "NUMBER_INTEGER",
@@ -123,6 +117,20 @@ def _of_data(config: Config) -> list[RunParameter]:
             return [version]
     where = "Where the data lies, as the container sees it; empty is what was compiled."
     return [RunParameter("data_location", "STRING", location or "", where, {"ExampleGen": path}), version]
+
+
+def _of_teachers(config: Config) -> list[RunParameter]:
+    return [
+        RunParameter(
+            f"{node.lower().replace('-', '_')}_epochs",
+            "NUMBER_INTEGER",
+            teacher.epochs,
+            f"How many times the {node.lower().replace('-', ' ')} sees the training split.",
+            {node: f"custom_config.{_EPOCHS}"},
+        )
+        for node, teacher in teacher_ids(config).items()
+        if not isinstance(teacher, BroughtTeacher)
+    ]
 
 
 def _of_distillation(distillation: DistillationSettings, *, labels: bool) -> list[RunParameter]:

@@ -110,33 +110,38 @@ def test_fingerprint_follows_the_prepared_data(copied_mnist: pathlib.Path) -> No
 
 @pytest.fixture(scope="module")
 def weighted(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """A data set of TFDS whose examples have a weight; those of `unlabelled` have no label."""
+    """A data set in TFDS's format whose examples have a weight; those of `unlabelled` have no label."""
     import tensorflow as tf
     import tensorflow_datasets as tfds
+    from tensorflow_datasets.core import naming
 
-    folder = tmp_path_factory.mktemp("tfds")
-    columns = {"weight": np.array([0.5, 2, 1, 0], np.float32), "size": np.arange(4)}
-    images = np.zeros((4, 3, 3, 1), np.uint8)
-    splits = {
-        name: tf.data.Dataset.from_tensor_slices({"image": images, "label": np.array(labels)} | columns)
-        for name, labels in (("train", [0, 1, 0, 1]), ("test", [1, 1, 0, 0]), ("unlabelled", [-1] * 4))
-    }
-    tfds.dataset_builders.store_as_tfds_dataset(
-        "weighted",
-        version="1.0.0",
-        features=tfds.features.FeaturesDict(
-            {
-                "image": tfds.features.Image(shape=(3, 3, 1)),
-                "label": tfds.features.ClassLabel(names=["ant", "bee"]),
-                "weight": np.float32,
-                "size": np.int64,
-            }
-        ),
-        split_datasets=splits,
-        data_dir=folder,
-        disable_shuffling=True,
+    root = tmp_path_factory.mktemp("tfds")
+    folder = root / "weighted/1.0.0"
+    folder.mkdir(parents=True)
+    features = tfds.features.FeaturesDict(
+        {
+            "image": tfds.features.Image(shape=(3, 3, 1)),
+            "label": label,
+            "weight": np.float32,
+            "size": np.int64,
+        }
     )
-    return folder
+    splits = []
+    for split, labels in (("train", [0, 1, 0, 1]), ("test", [1, 1, 0, 0]), ("unlabelled", [-1] * 4)):
+        template = naming.ShardedFileNameTemplate(
+            data_dir=folder, dataset_name="weighted", split=split, filetype_suffix="tfrecord"
+        )
+        path = template.sharded_filepath(shard_index=0, num_shards=1)
+        with tf.io.TFRecordWriter(str(path)) as writer:
+            for number, (label, weight) in enumerate(zip(labels, [0.5, 2, 1, 0], strict=True)):
+                example = {"image": np.zeros((3, 3, 1), np.uint8), "label": label}
+                example |= {"weight": weight, "size": number}
+                writer.write(features.serialize_example(features.encode_example(example)))
+        splits.append(
+            tfds.core.SplitInfo(name=split, shard_lengths=[4], num_bytes=1, filename_template=template)
+        )
+    tfds.folder_dataset.write_metadata(data_dir=folder, features=features, split_infos=splits)
+    return root
 
 
 WEIGHTED = {"train": "train", "validation": "test[:2]", "test": "test[2:]"}
