@@ -121,14 +121,14 @@ def weighted(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     features = tfds.features.FeaturesDict(
         {
             "image": tfds.features.Image(shape=(3, 3, 1)),
-            "label": label,
+            "label": tfds.features.ClassLabel(names=["ant", "bee"]),
             "weight": np.float32,
             "size": np.int64,
         }
     )
     splits = []
     for split, labels in (("train", [0, 1, 0, 1]), ("test", [1, 1, 0, 0]), ("unlabelled", [-1] * 4)):
-        template = naming.ShardedFileNameTemplate(
+        template = naming.ShardedFileTemplate(
             data_dir=folder, dataset_name="weighted", split=split, filetype_suffix="tfrecord"
         )
         path = template.sharded_filepath(shard_index=0, num_shards=1)
