@@ -110,11 +110,14 @@ class TfdsSource(Source):
     def _check_weight(self, builder: Any) -> None:
         if self.weight is None:
             return
-        feature = builder.info.features.get(self.weight)
-        if feature is None or feature.shape != () or not str(feature.dtype).startswith("float"):
+        import numpy as np
+
+        features = dict(builder.info.features.items())
+        feature = features.get(self.weight)
+        if feature is None or feature.shape != () or not np.issubdtype(feature.np_dtype, np.floating):
             raise InputError(
                 f"data.sample_weight: got {self.weight!r}, which is no feature of {builder.name!r} with one "
-                f"floating-point number an example; its features are {', '.join(builder.info.features)}."
+                f"floating-point number an example; its features are {', '.join(sorted(features))}."
             )
 
     @property
