@@ -12,7 +12,7 @@ from keras import ops
 from components.errors import InputError
 from components.teacher.files import find_model
 from components.training.export import CLASSES_ASSET
-from components.training.models import load_model, returns_probabilities
+from components.training.models import load_model, returns_probabilities, with_float32_output
 from components.training.saved_model import SavedModelLayer
 
 Outputs = Literal["logits", "probabilities"]
@@ -64,10 +64,13 @@ def import_teacher(
     images = keras.Input(image_shape, name="image")
     adapted = _adapt(images, shape=teacher.inputs[0].shape[1:], pixels=pixels)
     answers = ops.cast(teacher(adapted), "float32")
+    is_adapted = adapted is not images or teacher.inputs[0].shape != images.shape
     are_probabilities = returns_probabilities(keras.Model(images, answers), image_shape=image_shape)
     _check_outputs(outputs, are_probabilities=are_probabilities, path=path)
     if outputs == "probabilities":
         answers = ops.log(ops.maximum(answers, _SMALLEST_PROBABILITY))
+    elif not is_adapted:
+        return with_float32_output(teacher)  # Its layers stay where hints and the report look for them.
     return keras.Model(images, answers, name="teacher")
 
 

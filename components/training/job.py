@@ -16,6 +16,7 @@ from components.training.export import export_model
 from components.training.learner import Learner
 from components.training.loop import choose_steps_per_execution, fit
 from components.training.models import build_model
+from components.training.precision import resolve_precision
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -93,7 +94,67 @@ def train_and_export(
     destination: Destination,
     fine_tuning: FineTuning | None = None,
 ) -> None:
-    """Builds a model, trains it, and writes it with its history.
+    """Trains a model as `train_model` does, and writes it.
+
+    Args:
+      data: What to train and validate on.
+      name: How to call the model in messages.
+      architecture: A registered name or an import path.
+      objective: What to minimise; see `Learner`.
+      epochs: Passes over the training data.
+      batch_size: Examples in a batch, over all devices.
+      learning_rate: Adam's.
+      seed: Decides the initial weights, dropout and the order of the examples.
+      precision: Keras dtype policy, or `auto`; see `resolve_precision`.
+      strategy: `mirrored` spreads each batch over all GPUs.
+      transform_graph: Directory of the Transform node's graph.
+      destination: Where to write.
+      fine_tuning: For an architecture of `keras.applications`. The history of the head's epochs goes below
+        `head` in the directory of the run; the weights of its best epoch are trained on.
+
+    Raises:
+      InputError: The architecture does not fit the data, or training diverged.
+    """
+    model = train_model(
+        data,
+        name=name,
+        architecture=architecture,
+        objective=objective,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        seed=seed,
+        precision=precision,
+        strategy=strategy,
+        run_dir=destination.run_dir,
+        fine_tuning=fine_tuning,
+    )
+    export_model(
+        model,
+        class_names=data.class_names,
+        image_shape=data.image_shape,
+        transform_graph=transform_graph,
+        keras_file=destination.keras_file,
+        serving_dir=destination.serving_dir,
+    )
+
+
+def train_model(
+    data: TrainingData,
+    *,
+    name: str,
+    architecture: str,
+    objective: keras.losses.Loss,
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    seed: int,
+    precision: str,
+    strategy: Literal["single", "mirrored"],
+    run_dir: str,
+    fine_tuning: FineTuning | None = None,
+) -> keras.Model:
+    """Builds a model and trains it.
 
     Two trainings of one architecture, seed and data start from the same weights and see the same
     batches in the same order, whatever their objectives.
@@ -107,12 +168,14 @@ def train_and_export(
       batch_size: Examples in a batch, over all devices.
       learning_rate: Adam's.
       seed: Decides the initial weights, dropout and the order of the examples.
-      precision: Keras dtype policy.
+      precision: Keras dtype policy, or `auto`; see `resolve_precision`.
       strategy: `mirrored` spreads each batch over all GPUs.
-      transform_graph: Directory of the Transform node's graph.
-      destination: Where to write.
+      run_dir: Where the history and the logs go.
       fine_tuning: For an architecture of `keras.applications`. The history of the head's epochs goes below
         `head` in the directory of the run; the weights of its best epoch are trained on.
+
+    Returns:
+      The model, with the weights of its best epoch.
 
     Raises:
       InputError: The architecture does not fit the data, or training diverged.
@@ -129,7 +192,7 @@ def train_and_export(
             name=architecture,
             image_shape=data.image_shape,
             num_classes=len(data.class_names),
-            precision=precision,
+            precision=resolve_precision(precision),
         )
         train = functools.partial(
             fit,
@@ -161,26 +224,18 @@ def train_and_export(
             ),
             reference="labels" if data.has_labels else "teacher",
         )
-        run_dir = pathlib.Path(destination.run_dir)
         if fine_tuning and fine_tuning.head_epochs:
             with applications.frozen_body(model):
                 train(
                     Learner(model=model, objective=objective),
                     epochs=fine_tuning.head_epochs,
                     learning_rate=fine_tuning.head_learning_rate,
-                    run_dir=run_dir / "head",
+                    run_dir=pathlib.Path(run_dir) / "head",
                 )
         train(
             Learner(model=model, objective=objective),
             epochs=epochs,
             learning_rate=learning_rate,
-            run_dir=run_dir,
+            run_dir=pathlib.Path(run_dir),
         )
-    export_model(
-        model,
-        class_names=data.class_names,
-        image_shape=data.image_shape,
-        transform_graph=transform_graph,
-        keras_file=destination.keras_file,
-        serving_dir=destination.serving_dir,
-    )
+    return model

@@ -51,7 +51,7 @@ def build_model(
         raise InputError(f"Architecture {name!r} returned {type(model).__name__}, not a keras.Model.")
     check_width(model, name=name, num_classes=num_classes)
     _check_logits(model, name=name, image_shape=image_shape)
-    return _with_float32_output(model)
+    return with_float32_output(model)
 
 
 def check_width(model: keras.Model, *, name: str, num_classes: int) -> None:
@@ -96,7 +96,8 @@ def _check_logits(model: keras.Model, *, name: str, image_shape: tuple[int, int,
         )
 
 
-def _with_float32_output(model: keras.Model) -> keras.Model:
+def with_float32_output(model: keras.Model) -> keras.Model:
+    """Returns the model, with its output turned into float32 if it is not."""
     if keras.backend.standardize_dtype(model.outputs[0].dtype) == "float32":
         return model
     logits = keras.layers.Activation("linear", dtype="float32", name="float32_logits")(model.outputs[0])

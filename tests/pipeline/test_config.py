@@ -6,9 +6,15 @@ import pytest
 
 from components.errors import InputError
 from components.models import registry
-from components.settings import KdSettings, ModelSettings, SplitFractions
+from components.settings import (
+    BroughtTeacher,
+    FineTunedTeacher,
+    KdSettings,
+    ModelSettings,
+    SplitFractions,
+)
 from pipeline.config import Config, ConfigError, load_config
-from pipeline.nodes import node_ids
+from pipeline.nodes import node_ids, teacher_ids
 
 CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
 
@@ -30,6 +36,9 @@ distillations:
 evaluation: {min_accuracy: 0.9}
 push: {directory: null}
 """
+
+
+VGG16 = "architecture: keras.applications.VGG16, epochs: 1, batch_size: 8, learning_rate: 0.1"
 
 
 @pytest.fixture
@@ -65,6 +74,32 @@ def test_every_value_is_read(path):
     assert [d.name for d in config.distillations] == ["distilled", "hot"]
     assert config.evaluation.min_accuracy == 0.9
     assert config.push.directory is None
+
+
+@pytest.mark.parametrize(
+    ("teacher", "kinds"),
+    [
+        ("{from: x.keras}", [BroughtTeacher]),
+        (f"{{{VGG16}, weights: null}}", [FineTunedTeacher]),
+        (f"[{{from: x.keras}}, {{{VGG16}, weights: vgg16.h5}}]", [BroughtTeacher, FineTunedTeacher]),
+    ],
+)
+def test_a_teacher_is_known_by_its_keys(teacher, kinds, path):
+    config = load_config(path, overrides=[f"teacher={teacher}"])
+
+    assert [type(each) for each in teacher_ids(config).values()] == kinds
+    assert Config.model_validate_json(config.model_dump_json()) == config
+
+
+def test_a_fine_tuned_teacher_asks_for_its_weights(refusal):
+    assert refusal(f"teacher={{{VGG16}}}") == "teacher.weights: is missing; add it"
+
+
+def test_a_key_of_one_of_several_teachers_is_overridden_by_its_index(path):
+    config = load_config(
+        path, overrides=[f"teacher=[{{from: x}}, {{{VGG16}, weights: null}}]", "teacher.1.epochs=7"]
+    )
+    assert config.teacher[1].epochs == 7
 
 
 def test_defaults():
@@ -155,6 +190,34 @@ def test_override_that_leads_nowhere_is_refused(override, message, refusal):
         ("teacher.learning_rate=0", "teacher.learning_rate: got 0", "greater than 0"),
         ("teacher.learning_rate=.inf", "teacher.learning_rate: got inf", "finite number"),
         ("teacher.architecture=mnist_techer", "teacher.architecture: got", "did you mean 'mnist_teacher'?"),
+        ("teacher.from=x", "teacher: unknown key 'architecture'", "allowed: from, outputs, pixels"),
+        ("teacher={from: x, outputs: odds}", "teacher.outputs: got 'odds'", "'logits' or 'probabilities'"),
+        ("teacher={from: x, pixels: bytes}", "teacher.pixels: got 'bytes'", "'minus_one_to_one'"),
+        ("teacher={from: ''}", "teacher.from: got ''", "at least 1 character"),
+        ("teacher=[{from: x}]", "teacher: got [", "at least two teachers"),
+        ("teacher=[{from: x}, 3]", "teacher.1: got 3", "must be a mapping"),
+        ("teacher=[{from: x}, {from: y, epochs: 3}]", "teacher.1: unknown key 'epochs'", "allowed: from"),
+        (f"teacher=[{{from: x}}, {{{VGG16}}}]", "teacher.1.weights: is missing", "add it"),
+        (
+            f"teacher={{{VGG16.replace('VGG16', 'mobilnetv2')}, weights: x}}",
+            "teacher.architecture: got 'keras.applications.mobilnetv2'",
+            "did you mean: MobileNetV2",
+        ),
+        (
+            f"teacher={{{VGG16}, weights: x, from: y}}",
+            "teacher: unknown key 'architecture'",
+            "allowed: from, outputs, pixels",
+        ),
+        (
+            f"teacher={{{VGG16}, weights: x, freeze: 3}}",
+            "teacher: unknown key 'freeze'",
+            "weights, head_epochs, head_learning_rate",
+        ),
+        (
+            f"teacher={{{VGG16}, weights: x, head_epochs: -1}}",
+            "teacher.head_epochs: got -1",
+            "greater than or equal to 0",
+        ),
         ("student=mnist_student", "student: got 'mnist_student'", "must be a mapping"),
         ("studnet.epochs=1", "unknown key 'studnet'", "did you mean 'student'?"),
         ("distillations=[]", "distillations: got []", "at least one distillation"),

@@ -156,6 +156,15 @@ def test_what_an_older_or_unfinished_run_lacks_is_left_out(summary, disagreement
     assert sections(Page(render(first))) == ["models", "gates", "cost", "classes", "architecture"]
 
 
+def test_a_teacher_that_was_not_trained_has_no_curve(summary):
+    summary["histories"]["teacher"] = {"best_epoch": None, "epochs": []}
+    shown = Page(render(summary)).alternatives()
+    assert any(each.startswith("Accuracy of scratch and") for each in shown)
+    assert not any(each.startswith("Accuracy of teacher") for each in shown)
+    (loss,) = (each for each in shown if each.startswith("Validation cross-entropy"))
+    assert "teacher:" not in loss
+
+
 def test_numbers_that_are_not_there_are_no_obstacle(summary):
     """A model that returns NaN, a class without examples, costs that cannot be measured."""
     broken = summary["models"]["kd_t2"]

@@ -72,6 +72,7 @@ def test_a_keras_file_predicts_as_before(save: Callable[..., pathlib.Path]) -> N
     teacher = run(save(model))
 
     assert (teacher.input_shape, teacher.output_shape) == ((None, 2, 2, 1), (None, 3))
+    assert [layer.name for layer in teacher.layers] == [layer.name for layer in model.layers]
     np.testing.assert_allclose(teacher(images()), images().reshape(4, 4) @ model.get_weights()[0], rtol=1e-5)
 
 
