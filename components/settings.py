@@ -5,6 +5,7 @@ JSON in its exec properties and are parsed back there into the same objects.
 """
 
 import difflib
+import math
 import re
 from typing import Annotated, Any, Literal, Self
 
@@ -94,20 +95,34 @@ class SplitFractions(Settings):
 
 
 class _Data(Settings):
+    """What every source has.
+
+    Without `labels`, those of the training and the validation split are left out: students are distilled
+    from the teacher alone, and only the test split is labelled.
+    """
+
     max_corrupt_fraction: Fraction = 0.1
+    labels: bool = True
 
 
 class TfdsData(_Data):
-    """Any image classification data set of TensorFlow Datasets."""
+    """Any image classification data set of TensorFlow Datasets.
+
+    `sample_weight` names a feature with a number that each example's loss is multiplied by in training.
+    """
 
     source: Literal["tfds"]
     dataset: Annotated[str, Field(min_length=1)]
     data_dir: str | None = None
     splits: Splits
+    sample_weight: Annotated[str, Field(min_length=1)] | None = None
 
 
 class ImageFolderData(_Data):
-    """`path/{train,validation,test}/CLASS/*` or `path/CLASS/*`, the latter split by fractions."""
+    """`path/{train,validation,test}/CLASS/*` or `path/CLASS/*`, the latter split by fractions.
+
+    Without `labels`, the images of train and validation need no class folders.
+    """
 
     source: Literal["image_folder"]
     path: Annotated[str, Field(min_length=1)]
@@ -153,6 +168,27 @@ class ModelSettings(Settings):
         if problem:
             raise _custom_error(problem)
         return name
+
+
+def _to_class_weights(value: Any) -> Any:
+    """Refuses in one sentence all that is not `balanced` or positive weights by class name."""
+    if value == "balanced":
+        return value
+    if not isinstance(value, dict) or not value:
+        raise _custom_error("must be balanced, or a weight for each of some classes, as in {cat: 2.0}")
+    weights = {}
+    for name, weight in value.items():
+        if not isinstance(name, str | int) or isinstance(name, bool):
+            raise _custom_error(f"holds the class {name!r}, which is no text; put it in quotes")
+        is_number = isinstance(weight, int | float) and not isinstance(weight, bool)
+        if not is_number or not 0 < weight < math.inf:
+            raise _custom_error(f"holds {weight!r} for the class {str(name)!r}; a weight must be above 0")
+        weights[str(name)] = float(weight)
+    return weights
+
+
+# `balanced` lets each class count alike; a class that is not named has weight 1.
+ClassWeights = Annotated[Literal["balanced"] | dict[str, float], BeforeValidator(_to_class_weights)]
 
 
 class FineTunedTeacher(ModelSettings):
@@ -245,6 +281,7 @@ class HardwareSettings(Settings):
 class TrainingJob(Settings):
     """All that a node that trains one model needs to be told.
 
+    `labels` tells whether the examples to train and to validate on have some.
     `code_fingerprint` takes part in nothing: it tells the cache when the architecture's code changed.
     """
 
@@ -253,6 +290,8 @@ class TrainingJob(Settings):
     image: ImageSettings
     hardware: HardwareSettings
     seed: int
+    labels: bool = True
+    class_weights: ClassWeights | None = None
     code_fingerprint: str = ""
 
 

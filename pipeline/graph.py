@@ -62,7 +62,9 @@ def create_pipeline(
     statistics = statistics_gen.outputs["statistics"]
     schema_gen = SchemaGen(statistics=statistics, examples=examples)
     schema = schema_gen.outputs["schema"]
-    example_validator = ExampleValidator(statistics=statistics, schema=schema)
+    example_validator = ExampleValidator(
+        statistics=statistics, schema=schema, class_weights=config.class_weights
+    )
     transform = Transform(
         examples=examples,
         schema=schema,
@@ -89,6 +91,8 @@ def create_pipeline(
             image=config.image,
             hardware=config.hardware,
             seed=seed,
+            labels=config.data.labels,
+            class_weights=config.class_weights,
             code_fingerprint=fingerprints.get(code, ""),
         )
 
@@ -113,13 +117,16 @@ def create_pipeline(
             "Teacher"
         )
     teacher = teachers["Teacher"]
-    scratch = supervised_trainer(
-        job("Scratch", config.student, "student"), node_id="Scratch", **training_inputs
-    )
+    scratch = None
+    if config.data.labels:
+        scratch = supervised_trainer(
+            job("Scratch", config.student, "student"), node_id="Scratch", **training_inputs
+        )
     teacher_predictions = TeacherPredictor(
         examples=transform.outputs["transformed_examples"],
         teacher=teacher.outputs["model"],
         image=config.image,
+        splits=("train",) if config.data.labels else ("train", "validation"),
     ).with_id("TeacherPredictions")
     distillers = {
         distillation.name: Distiller(
@@ -136,8 +143,7 @@ def create_pipeline(
         schema=schema,
         teacher=teacher.outputs["model"],
         teacher_run=teacher.outputs["model_run"],
-        scratch=scratch.outputs["model"],
-        scratch_run=scratch.outputs["model_run"],
+        scratch=(scratch.outputs["model"], scratch.outputs["model_run"]) if scratch else None,
         students={
             name: (distiller.outputs["model"], distiller.outputs["model_run"])
             for name, distiller in distillers.items()
@@ -163,7 +169,7 @@ def create_pipeline(
             example_validator,
             transform,
             *teachers.values(),
-            scratch,
+            *([scratch] if scratch else []),
             teacher_predictions,
             *distillers.values(),
             evaluator,

@@ -30,7 +30,8 @@ def node_ids(config: Config) -> tuple[str, ...]:
         "ExampleValidator",
         "Transform",
         *dict.fromkeys((*teacher_ids(config), "Teacher")),
-        "Scratch",
+        # There is nothing to train on but the teacher's predictions where there are no labels.
+        *(("Scratch",) if config.data.labels else ()),
         "TeacherPredictions",
         *(distiller_id(distillation.name) for distillation in config.distillations),
         "Evaluator",

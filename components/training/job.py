@@ -21,7 +21,21 @@ from components.training.precision import resolve_precision
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingData:
-    """The examples of a training, as files of transformed examples and their number."""
+    """The examples of a training, as files of transformed examples and their number.
+
+    Attributes:
+      training_files: GZIP TFRecord files of the examples to train on.
+      num_training_examples: How many they hold together.
+      validation_files: Likewise of those to validate on.
+      num_validation_examples: How many they hold together.
+      image_shape: `(height, width, channels)`.
+      class_names: In the order of the labels.
+      prediction_files: The teacher's predictions for the examples to train on, if the objective wants them.
+      validation_prediction_files: Those for the examples to validate on, if neither have labels: the
+        teacher's most likely class then stands for the label of each.
+      class_weights: The weight of the examples of each class, in the order of the labels; none for 1.
+      weighted: Whether the examples have a feature `weight`.
+    """
 
     training_files: Sequence[str]
     num_training_examples: int
@@ -30,6 +44,14 @@ class TrainingData:
     image_shape: tuple[int, int, int]
     class_names: Sequence[str]
     prediction_files: Sequence[str] = ()
+    validation_prediction_files: Sequence[str] = ()
+    class_weights: Sequence[float] = ()
+    weighted: bool = False
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether the examples have labels of their own."""
+        return not self.validation_prediction_files
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -183,18 +205,24 @@ def train_model(
                 epoch=epoch,
                 prediction_files=data.prediction_files,
                 num_classes=len(data.class_names),
+                labels=data.has_labels,
+                class_weights=data.class_weights,
+                weighted=data.weighted,
             ),
             validation_data=ordered_batches(
                 data.validation_files,
                 num_examples=data.num_validation_examples,
                 image_shape=data.image_shape,
                 batch_size=batch_size,
+                prediction_files=data.validation_prediction_files,
+                num_classes=len(data.class_names),
             ),
             epoch=epoch,
             name=name,
             steps_per_execution=choose_steps_per_execution(
                 image_shape=data.image_shape, batch_size=batch_size
             ),
+            reference="labels" if data.has_labels else "teacher",
         )
         if fine_tuning and fine_tuning.head_epochs:
             with applications.frozen_body(model):

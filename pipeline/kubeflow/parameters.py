@@ -44,6 +44,7 @@ def run_parameters(config: Config) -> tuple[RunParameter, ...]:
     Args:
       config: The experiment.
     """
+    scratch = {"Scratch": f"custom_config.{_EPOCHS}"} if config.data.labels else {}
     distillers = [distiller_id(distillation.name) for distillation in config.distillations]
     parameters = [
         *_of_data(config),
@@ -53,7 +54,7 @@ def run_parameters(config: Config) -> tuple[RunParameter, ...]:
             "NUMBER_INTEGER",
             config.student.epochs,
             "How many times every student, distilled or not, sees the training split.",
-            {"Scratch": f"custom_config.{_EPOCHS}"} | dict.fromkeys(distillers, _EPOCHS),
+            scratch | dict.fromkeys(distillers, _EPOCHS),
         ),
         RunParameter(
             "push_directory",
@@ -64,7 +65,7 @@ def run_parameters(config: Config) -> tuple[RunParameter, ...]:
         ),
     ]
     for distillation in config.distillations:
-        parameters += _of_distillation(distillation)
+        parameters += _of_distillation(distillation, labels=config.data.labels)
     return tuple(parameters)
 
 
@@ -132,7 +133,7 @@ def _of_teachers(config: Config) -> list[RunParameter]:
     ]
 
 
-def _of_distillation(distillation: DistillationSettings) -> list[RunParameter]:
+def _of_distillation(distillation: DistillationSettings, *, labels: bool) -> list[RunParameter]:
     prefix = distillation.name.replace("-", "_")
     values = distillation.model_dump()
     return [
@@ -144,7 +145,7 @@ def _of_distillation(distillation: DistillationSettings) -> list[RunParameter]:
             {distiller_id(distillation.name): f"distillation.{key}"},
         )
         for key in _OF_DISTILLATION
-        if key in values
+        if key in values and (labels or key != "student_loss_weight")
     ]
 
 

@@ -14,7 +14,7 @@ from components.settings import (
     SplitFractions,
 )
 from pipeline.config import Config, ConfigError, load_config
-from pipeline.nodes import teacher_ids
+from pipeline.nodes import node_ids, teacher_ids
 
 CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
 
@@ -341,3 +341,94 @@ def test_every_registered_architecture_is_defined_where_it_says():
 
 def test_import_path_is_loaded():
     assert registry.load("components.errors:InputError") is InputError
+
+
+UNLABELLED = (
+    "data.labels=false",
+    "teacher={from: teacher.keras}",
+    "distillations=[{name: distilled, method: kd, student_loss_weight: 0}]",
+)
+
+
+def test_distillation_without_labels_needs_a_teacher_and_no_label(path):
+    config = load_config(path, overrides=UNLABELLED)
+
+    assert config.data.labels is False
+    assert "Scratch" not in node_ids(config)
+    assert Config.model_validate_json(config.model_dump_json()) == config
+
+
+@pytest.mark.parametrize(
+    ("override", "given", "way_out"),
+    [
+        (
+            "teacher={architecture: mnist_teacher, epochs: 2, batch_size: 64, learning_rate: 0.1}",
+            "teacher: is to be trained",
+            "teacher: {from: PATH}",
+        ),
+        (
+            "teacher=[{from: a.keras}, {architecture: mnist_teacher, epochs: 2, batch_size: 64, "
+            "learning_rate: 0.1}]",
+            "teacher: is to be trained",
+            "teacher: {from: PATH}",
+        ),
+        (
+            "distillations=[{name: distilled, method: kd}]",
+            "distillations.0.student_loss_weight: got 0.1, but data.labels is false",
+            "set it to 0",
+        ),
+        (
+            "distillations=[{name: distilled, method: dkd, student_loss_weight: 0}]",
+            "distillations.0.method: got 'dkd', which needs labels",
+            "take another",
+        ),
+        ("student.label_smoothing=0.1", "student.label_smoothing: got 0.1", "leave it out"),
+        ("class_weights=balanced", "class_weights: needs labels", "leave it out"),
+        ("evaluation.against_scratch=better", "evaluation.against_scratch: got 'better'", "leave it out"),
+        ("evaluation.min_gap_closed=0.3", "evaluation.min_gap_closed: compares", "leave it out"),
+        (
+            "evaluation.changes=[{baseline: scratch, min: 0}]",
+            "evaluation.changes.0.baseline: got 'scratch'",
+            "take teacher or incumbent",
+        ),
+    ],
+)
+def test_what_needs_labels_is_refused_without_them(override, given, way_out, refusal):
+    message = refusal(*UNLABELLED, override)
+    assert message.startswith(given)
+    assert way_out in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("balanced", "balanced"),
+        ("{cat: 2, dog: 0.5}", {"cat": 2.0, "dog": 0.5}),
+        ("{0: 2}", {"0": 2.0}),
+        ("null", None),
+    ],
+)
+def test_class_weights_are_read(given, expected, path):
+    config = load_config(path, overrides=[f"class_weights={given}"])
+    assert config.class_weights == expected
+    assert Config.model_validate_json(config.model_dump_json()) == config
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("balance", "must be balanced, or a weight for each of some classes"),
+        ("{}", "must be balanced, or a weight for each of some classes"),
+        ("{cat: 0}", "holds 0 for the class 'cat'; a weight must be above 0"),
+        ("{cat: -1}", "holds -1 for the class 'cat'; a weight must be above 0"),
+        ("{cat: .inf}", "holds inf for the class 'cat'; a weight must be above 0"),
+        ("{cat: heavy}", "holds 'heavy' for the class 'cat'; a weight must be above 0"),
+        ("{no: 2}", "holds the class False, which is no text; put it in quotes"),
+    ],
+)
+def test_impossible_class_weights_are_refused_in_one_line(given, words, refusal):
+    message = refusal(f"class_weights={given}")
+    assert message.startswith("class_weights: ")
+    assert words in message
+    assert "\n" not in message

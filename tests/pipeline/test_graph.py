@@ -104,6 +104,10 @@ def test_several_teachers_are_averaged_by_a_node_of_their_own() -> None:
             | {"Distiller-warm", "Distiller-very-hot"},
         ),
         ("data.max_corrupt_fraction=0.5", {"ExampleGen"}),
+        (
+            "class_weights=balanced",
+            {"ExampleValidator", "Teacher", "Scratch", "Distiller-warm", "Distiller-very-hot"},
+        ),
     ],
 )
 def test_a_setting_changes_the_parameters_of_the_nodes_that_use_it_alone(
@@ -144,3 +148,24 @@ def test_fingerprints_reach_the_nodes_whose_cache_they_guard(config: Config) -> 
         ("Distiller-very-hot", "student"),
         ("Evaluator", "incumbent"),
     }
+
+
+def test_without_labels_nothing_is_trained_but_the_students() -> None:
+    overrides = (
+        "data.labels=false",
+        "teacher={from: teacher.keras}",
+        "distillations=[{name: warm, method: kd, student_loss_weight: 0}]",
+    )
+    config = load_config(CONFIGS / "digits.yaml", overrides=overrides)
+
+    pipeline = create_pipeline(config, root="/root", push_directory="/pushed")
+
+    edges = {node.id: {upstream.id for upstream in node.upstream_nodes} for node in pipeline.components}
+    distiller = {"Distiller-warm": TRAINING_INPUTS | {"Teacher", "TeacherPredictions"}}
+    fixed = {node: EDGES[node] for node in EDGES if node not in ("Scratch", "Teacher", "Distiller-very-hot")}
+    teacher = {"Teacher": edges["Teacher"]}
+    evaluator = {"Evaluator": {"Transform", "SchemaGen", "Teacher", "Distiller-warm"}}
+    assert edges == fixed | teacher | distiller | evaluator
+    assert sorted(edges) == sorted(node_ids(config))
+    splits = {node.id: node.exec_properties.get("splits") for node in pipeline.components}
+    assert splits["TeacherPredictions"] == '["train", "validation"]'
