@@ -21,8 +21,8 @@ import tensorflow as tf
 from benchmarks.examples import Examples, concatenate, load_splits, write_examples
 from benchmarks.table import Row, ratios, report
 from components.distiller.objective import Distillation, kd
-from components.teacher_predictions.store import write_predictions
-from components.training.job import TrainingData, train_model
+from components.teacher_predictions.store import choose_batch_size, write_predictions
+from components.training.job import Recipe, TrainingData, train_model
 from pipeline.config import Config, load_config
 
 CONFIG = pathlib.Path(__file__).parent.parent / "configs/cats_vs_dogs.yaml"
@@ -74,6 +74,7 @@ def prepare(examples: Examples, config: Config, folder: pathlib.Path) -> None:
         teacher_fingerprint="",
         example_files=files,
         image_shape=config.image.shape,
+        batch_size=choose_batch_size(config.image.shape),
         directory=str(folder / "predictions"),
     )
     (folder / "examples.txt").write_text(str(len(examples)), encoding="utf-8")
@@ -93,17 +94,18 @@ def train(folder: pathlib.Path) -> float:
     )
     train_model(
         data,
-        name="student",
-        architecture=config.student.architecture,
+        Recipe(
+            name="student",
+            architecture=config.student.architecture,
+            epochs=1,
+            batch_size=config.student.batch_size,
+            learning_rate=config.student.learning_rate,
+            seed=0,
+            precision=config.hardware.precision,
+        ),
         objective=Distillation(
             distance=kd(temperature=4.0, standardise_logits=False), student_loss_weight=0.1
         ),
-        epochs=1,
-        batch_size=config.student.batch_size,
-        learning_rate=config.student.learning_rate,
-        seed=0,
-        precision=config.hardware.precision,
-        strategy="single",
         run_dir=str(folder / "run"),
     )
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

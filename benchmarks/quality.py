@@ -36,7 +36,7 @@ from components.files import read_json, write_json
 from components.settings import DistillationSettings, ModelSettings
 from components.teacher_predictions.store import fingerprint_teacher, open_predictions, write_predictions
 from components.training.data import ordered_batches
-from components.training.job import TrainingData, train_model
+from components.training.job import Recipe, TrainingData, train_model
 from components.training.learner import Supervised
 from pipeline.config import Config, load_config
 
@@ -197,15 +197,16 @@ class Bench:
                 class_names=[str(label) for label in range(classes)],
                 prediction_files=prediction_files,
             ),
-            name=method,
-            architecture=settings.architecture,
+            Recipe(
+                name=method,
+                architecture=settings.architecture,
+                epochs=settings.epochs,
+                batch_size=settings.batch_size,
+                learning_rate=settings.learning_rate,
+                seed=self._seed,
+                precision=self._config.hardware.precision,
+            ),
             objective=objective,
-            epochs=settings.epochs,
-            batch_size=settings.batch_size,
-            learning_rate=settings.learning_rate,
-            seed=self._seed,
-            precision=self._config.hardware.precision,
-            strategy="single",
             run_dir=str(run_dir),
         )
         return model, read_json(run_dir / "history.json")

@@ -31,9 +31,14 @@ from benchmarks.table import Row, Seconds, ratios, report, take_turns
 from components.distiller.objective import Distillation, kd
 from components.models import registry
 from components.settings import ModelSettings
-from components.teacher_predictions.store import fingerprint_teacher, open_predictions, write_predictions
+from components.teacher_predictions.store import (
+    choose_batch_size,
+    fingerprint_teacher,
+    open_predictions,
+    write_predictions,
+)
 from components.training.data import epoch_counter, training_batches
-from components.training.job import TrainingData, train_model
+from components.training.job import Recipe, TrainingData, train_model
 from components.training.learner import Supervised
 from components.training.models import build_model
 from components.training.precision import resolve_precision
@@ -239,15 +244,16 @@ class Bench:
     def _train(self, objective: keras.losses.Loss, *, predictions: tuple[str, ...] = ()) -> None:
         train_model(
             dataclasses.replace(self._data, prediction_files=predictions),
-            name="student",
-            architecture=self._config.student.architecture,
+            Recipe(
+                name="student",
+                architecture=self._config.student.architecture,
+                epochs=EPOCHS,
+                batch_size=BATCH_SIZE,
+                learning_rate=0.001,
+                seed=0,
+                precision=self._precision,
+            ),
             objective=objective,
-            epochs=EPOCHS,
-            batch_size=BATCH_SIZE,
-            learning_rate=0.001,
-            seed=0,
-            precision=self._precision,
-            strategy="single",
             run_dir=str(self._folder / f"run-{next(self._numbers)}"),
         )
 
@@ -260,7 +266,7 @@ class Bench:
             teacher_fingerprint=fingerprint,
             example_files=self._data.training_files,
             image_shape=self._config.image.shape,
-            batch_size=128,
+            batch_size=choose_batch_size(self._config.image.shape),
             directory=str(directory),
         )
         return tuple(

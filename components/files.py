@@ -1,7 +1,11 @@
 """Reading and writing small files, whole or not at all."""
 
+import contextlib
+import hashlib
 import json
+import os
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 
@@ -22,6 +26,32 @@ def write_text(path: pathlib.Path, text: str) -> None:
       path: The file; its directory exists.
       text: Its content, written as UTF-8.
     """
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+@contextlib.contextmanager
+def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Replaces a file at once: until all of the new one is on disk, what was there before stays.
+
+    Args:
+      path: The file; its directory exists.
+
+    Yields:
+      Where to write the new one. It is removed if writing fails.
+    """
     partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    try:
+        yield partial
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def sha256(path: str | pathlib.Path) -> str:
+    """Returns the SHA-256 of a file, in hexadecimal."""
+    with pathlib.Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -283,6 +283,7 @@ class TrainingJob(Settings):
 
     `labels` tells whether the examples to train and to validate on have some.
     `code_fingerprint` takes part in nothing: it tells the cache when the architecture's code changed.
+    `checkpoint_directory` outlives the machine that trains; None is beside the node's outputs.
     """
 
     name: str
@@ -293,6 +294,7 @@ class TrainingJob(Settings):
     labels: bool = True
     class_weights: ClassWeights | None = None
     code_fingerprint: str = ""
+    checkpoint_directory: str | None = None
 
 
 class TeacherImport(Settings):

@@ -100,6 +100,7 @@ def _compile(config: Config, *, name: str, settings: KubeflowSettings) -> dict[s
             root=settings.pipeline_root,
             push_directory=config.push.directory or SCRATCH_DIRECTORY,
             beam_args=beam.ARGS,
+            checkpoint_directory=settings.checkpoint_directory and f"{settings.checkpoint_directory}/{name}",
         ),
         write_out=False,
     )

@@ -27,6 +27,14 @@ class NodeProgress:
 
 
 @dataclasses.dataclass(frozen=True)
+class NodeNote:
+    """Something about a node that the user should know, without a full stop."""
+
+    node: str
+    text: str
+
+
+@dataclasses.dataclass(frozen=True)
 class NodeFinished:
     """A node's outputs are there, made just now or taken from the cache."""
 
@@ -61,5 +69,5 @@ class RunFailed:
     is_input_error: bool
 
 
-Event = NodeStarted | NodeProgress | NodeFinished | NodeFailed | RunFinished | RunFailed
+Event = NodeStarted | NodeProgress | NodeNote | NodeFinished | NodeFailed | RunFinished | RunFailed
 Report = Callable[[Event], None]

@@ -40,6 +40,7 @@ def create_pipeline(
     metadata_path: str | None = None,
     fingerprints: Mapping[str, str] = MappingProxyType({}),
     beam_args: Sequence[str] = (),
+    checkpoint_directory: str | None = None,
 ) -> Pipeline:
     """Wires the graph of an experiment.
 
@@ -52,6 +53,7 @@ def create_pipeline(
         each of several (`teacher-1`, ...), the code of `student`, and the version of the `incumbent`, the
         student pushed last, or `none`.
       beam_args: Options of Beam's pipelines.
+      checkpoint_directory: Where unfinished trainings leave their checkpoints; None is beside their outputs.
 
     Returns:
       The pipeline, for any TFX runner or compiler.
@@ -94,6 +96,7 @@ def create_pipeline(
             labels=config.data.labels,
             class_weights=config.class_weights,
             code_fingerprint=fingerprints.get(code, ""),
+            checkpoint_directory=checkpoint_directory,
         )
 
     def make_teacher(node_id: str, settings: Teacher, *, seed: int) -> BaseNode:

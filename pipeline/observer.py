@@ -13,7 +13,7 @@ from tfx.orchestration.portable import data_types, launcher
 
 from components.errors import InputError
 from pipeline.background import NodeError
-from pipeline.events import NodeFailed, NodeFinished, NodeProgress, NodeStarted, Report
+from pipeline.events import NodeFailed, NodeFinished, NodeNote, NodeProgress, NodeStarted, Report
 
 _PROGRESS_LOGGER = "components.training.progress"
 
@@ -70,13 +70,16 @@ class Observer:
 
 
 class _ProgressHandler(logging.Handler):
-    """Reports the training progress that a log record carries."""
+    """Reports the training progress, or the note for the user, that a log record carries."""
 
     def __init__(self, report: Report) -> None:
         super().__init__()
         self._report = report
 
     def emit(self, record: logging.LogRecord) -> None:
+        told = getattr(record, "told", None)
+        if told is not None:
+            self._report(NodeNote(_running_node.get(), told))
         progress = getattr(record, "training_progress", None)
         if progress is None:
             return

@@ -18,6 +18,7 @@ from pipeline.events import (
     Event,
     NodeFailed,
     NodeFinished,
+    NodeNote,
     NodeProgress,
     NodeStarted,
     Report,
@@ -93,6 +94,7 @@ class NodeTable:
 
     def __init__(self, nodes: Sequence[str], *, starting: str = _STARTING) -> None:
         self._rows = {node: _Row() for node in nodes}
+        self._notes: list[NodeNote] = []
         self._start = time.monotonic()
         self._status = starting
 
@@ -104,6 +106,8 @@ class NodeTable:
                 self._rows[node] = _Row(state="running", start=time.monotonic())
             case NodeProgress(node):
                 self._rows[node].progress = event
+            case NodeNote():
+                self._notes.append(event)
             case NodeFinished(node, state, seconds):
                 self._rows[node].state, self._rows[node].seconds = state, seconds
             case NodeFailed(node, seconds):
@@ -132,7 +136,8 @@ class NodeTable:
             for node, row in self._rows.items()
             if row.state == "running" and row.progress is not None
         ]
-        return Group(status, table, *trainings)
+        notes = [Text(f"{note.node} {note.text}.") for note in self._notes]
+        return Group(status, table, *notes, *trainings)
 
 
 class PlainLines:
@@ -152,6 +157,8 @@ class PlainLines:
                 self._print(f"{node}: running")
             case NodeProgress(node, step=step, steps=steps) if step == steps:
                 self._print(f"{node}: {_describe(event)}")
+            case NodeNote(node, text):
+                self._print(f"{node} {text}.")
             case NodeFinished(node, "cached"):
                 self._print(f"{node}: cached")
             case NodeFinished(node, state, seconds):

@@ -68,6 +68,7 @@ class Executor(base_executor.BaseExecutor):
             transform_graph=inputs["transform_graph"].uri,
             model_uri=artifact_utils.get_single_uri(output_dict["model"]),
             model_run_uri=artifact_utils.get_single_uri(output_dict["model_run"]),
+            identity={"distillation": exec_properties["distillation"]},
             prediction_files=predictions_for("train"),
             validation_prediction_files=[] if job.labels else predictions_for("validation"),
         )

@@ -8,12 +8,14 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import Artifact, artifact_utils
 
 from components.settings import ImageSettings
-from components.teacher_predictions.store import fingerprint_teacher, split_directory, write_predictions
+from components.teacher_predictions.store import (
+    choose_batch_size,
+    fingerprint_teacher,
+    split_directory,
+    write_predictions,
+)
 from components.trainer.adapter import example_files, keras_file
 from components.training.models import load_model
-
-# A forward pass gains nothing from larger batches on processors, and this one fits any GPU.
-_BATCH_SIZE = 128
 
 
 class Executor(base_executor.BaseExecutor):
@@ -29,6 +31,7 @@ class Executor(base_executor.BaseExecutor):
         self._log_startup(input_dict, output_dict, exec_properties)
         teacher_file = keras_file(artifact_utils.get_single_uri(input_dict["teacher"]))
         teacher = load_model(teacher_file)
+        image_shape = ImageSettings.model_validate_json(exec_properties["image"]).shape
         for split in json.loads(exec_properties["splits"]):
             directory = split_directory(artifact_utils.get_single_uri(output_dict["predictions"]), split)
             pathlib.Path(directory).mkdir()
@@ -36,7 +39,7 @@ class Executor(base_executor.BaseExecutor):
                 teacher,
                 teacher_fingerprint=fingerprint_teacher(teacher_file),
                 example_files=example_files(artifact_utils.get_split_uri(input_dict["examples"], split)),
-                image_shape=ImageSettings.model_validate_json(exec_properties["image"]).shape,
-                batch_size=_BATCH_SIZE,
+                image_shape=image_shape,
+                batch_size=choose_batch_size(image_shape),
                 directory=directory,
             )

@@ -2,22 +2,45 @@
 
 For each file of examples there is one TFRecord file of the same name, without its `.gz`: one
 `tf.Example` with `id` and `logits` per example, in the same order. `manifest.json`, written last,
-says whose predictions they are and how many.
+says whose predictions they are, and how many and how long each file is.
 """
 
+import collections
+import contextlib
 import dataclasses
-import hashlib
+import errno
+import itertools
+import math
+import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
 
 import keras
+import numpy as np
+import pyarrow as pa
 import tensorflow as tf
+from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 
 from components.errors import InputError
-from components.files import read_json, write_json
-from components.training.data import ordered_batches
+from components.files import read_json, replacing, sha256, write_json
+from components.training.data import batches_by_file
 
 MANIFEST_FILE = "manifest.json"
+
+# Values of the images in a forward pass. Small images want large batches, since each call of a model costs
+# some hundred microseconds whatever the batch; for large ones a larger batch only takes more memory.
+_VALUES_PER_BATCH = 400_000
+_BATCH_SIZES = (32, 512)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Shard:
+    """A file of stored predictions: how many there are in it, and its length in bytes."""
+
+    num_examples: int
+    num_bytes: int
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,12 +50,20 @@ class Manifest:
     Attributes:
       teacher_fingerprint: SHA-256 of the teacher's `.keras` file.
       num_classes: Width of the logits.
-      num_examples: Examples in each file, by the file's name.
+      shards: The files, by their names.
     """
 
     teacher_fingerprint: str
     num_classes: int
-    num_examples: dict[str, int]
+    shards: dict[str, Shard]
+
+
+class Batch(NamedTuple):
+    """Predictions for examples of one file: its number, ids `[batch]`, logits `[batch, num_classes]`."""
+
+    file: int
+    ids: np.ndarray
+    logits: np.ndarray
 
 
 def split_directory(uri: str, split: str) -> str:
@@ -42,8 +73,13 @@ def split_directory(uri: str, split: str) -> str:
 
 def fingerprint_teacher(keras_file: str) -> str:
     """Returns the SHA-256 of a teacher's `.keras` file, in hexadecimal."""
-    with pathlib.Path(keras_file).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256(keras_file)
+
+
+def choose_batch_size(image_shape: tuple[int, int, int]) -> int:
+    """Returns how many images of a shape to give to the teacher at once."""
+    least, most = _BATCH_SIZES
+    return max(least, min(most, _VALUES_PER_BATCH // math.prod(image_shape)))
 
 
 def write_predictions(
@@ -57,6 +93,9 @@ def write_predictions(
 ) -> Manifest:
     """Runs the teacher once over the examples and stores its logits.
 
+    Reading, the teacher and writing go on at the same time, with no more than a few batches in memory. A
+    file gets its name when it is whole and on disk, and the manifest is written when all of them are.
+
     Args:
       teacher: Maps images `[batch, height, width, channels]` to logits `[batch, num_classes]`.
       teacher_fingerprint: See `Manifest`.
@@ -67,24 +106,28 @@ def write_predictions(
 
     Returns:
       The manifest, which is in the directory too.
+
+    Raises:
+      InputError: The disk is full.
     """
-    predict = tf.function(lambda images: teacher(images, training=False), reduce_retracing=True)
-    counts = {}
-    for example_file in sorted(example_files):
-        path = pathlib.Path(directory, _shard_name(example_file))
-        batches = ordered_batches([example_file], image_shape=image_shape, batch_size=batch_size)
-        count = 0
-        with tf.io.TFRecordWriter(str(path)) as writer:
-            for images, targets in batches:
-                logits = predict(images).numpy()
-                for example_id, row in zip(targets["id"].numpy(), logits, strict=True):
-                    writer.write(_serialize(example_id, row))
-                count += len(logits)
-        counts[path.name] = count
-    manifest = Manifest(
-        teacher_fingerprint=teacher_fingerprint, num_classes=teacher.output_shape[-1], num_examples=counts
-    )
-    write_json(pathlib.Path(directory, MANIFEST_FILE), dataclasses.asdict(manifest))
+    files = sorted(example_files)
+    batches = batches_by_file(files, image_shape=image_shape, batch_size=batch_size)
+    shards: dict[str, Shard] = {}
+
+    def write(file: str, predicted: Iterable[Batch]) -> None:
+        name = _shard_name(file)
+        shards[name] = _write_shard(pathlib.Path(directory, name), predicted)
+
+    with _full_disk_explained(directory):
+        for number, predicted in itertools.groupby(_predict(teacher, batches), key=lambda batch: batch.file):
+            write(files[number], predicted)
+        for file in files:
+            if _shard_name(file) not in shards:
+                write(file, ())
+        manifest = Manifest(
+            teacher_fingerprint=teacher_fingerprint, num_classes=teacher.output_shape[-1], shards=shards
+        )
+        write_json(pathlib.Path(directory, MANIFEST_FILE), dataclasses.asdict(manifest))
     return manifest
 
 
@@ -95,7 +138,7 @@ def open_predictions(
     num_examples: int,
     example_files: Sequence[str],
 ) -> list[str]:
-    """Checks that stored predictions are of this teacher and these examples.
+    """Checks that stored predictions are whole, of this teacher, and of these examples.
 
     The ids are compared as they are read; see `components.training.data`.
 
@@ -112,34 +155,92 @@ def open_predictions(
       InputError: The predictions are incomplete, of another teacher, or of other examples.
     """
     path = pathlib.Path(directory, MANIFEST_FILE)
-    advice = "run TeacherPredictions again"
+    advice = "delete that directory and run again"
     if not path.exists():
         raise InputError(f"The teacher predictions in {directory} are incomplete: {advice}.")
-    manifest = Manifest(**read_json(path))
+    manifest = _read_manifest(path)
     if manifest.teacher_fingerprint != teacher_fingerprint:
         raise InputError(
             f"The teacher predictions in {directory} are of the teacher {manifest.teacher_fingerprint[:12]}, "
             f"not of {teacher_fingerprint[:12]}: {advice}."
         )
-    stored = sum(manifest.num_examples.values())
+    stored = sum(shard.num_examples for shard in manifest.shards.values())
     if stored != num_examples:
         raise InputError(
             f"The teacher predictions in {directory} cover {stored} examples, but the split has "
             f"{num_examples}: {advice}."
         )
     names = [_shard_name(example_file) for example_file in example_files]
-    if sorted(names) != sorted(manifest.num_examples):
+    if sorted(names) != sorted(manifest.shards):
         raise InputError(f"The teacher predictions in {directory} are of other files of examples: {advice}.")
+    for name, shard in manifest.shards.items():
+        file = pathlib.Path(directory, name)
+        num_bytes = file.stat().st_size if file.exists() else 0
+        if num_bytes != shard.num_bytes:
+            raise InputError(
+                f"The teacher predictions in {directory} are damaged: {name} has {num_bytes} bytes, not the "
+                f"{shard.num_bytes} that were written; {advice}."
+            )
     return [str(pathlib.Path(directory, name)) for name in names]
+
+
+def _predict(teacher: keras.Model, batches: tf.data.Dataset) -> Iterator[Batch]:
+    """Yields what the teacher says of each batch, while it is at work on the next."""
+    predict = tf.function(lambda images: teacher(images, training=False), reduce_retracing=True)
+
+    def run(number: tf.Tensor, images: tf.Tensor, ids: tf.Tensor) -> Batch:
+        return Batch(int(number), ids.numpy(), predict(images).numpy())
+
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        pending: collections.deque[Future[Batch]] = collections.deque()
+        for batch in batches:
+            pending.append(pool.submit(run, *batch))
+            if len(pending) > 1:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+
+
+def _write_shard(path: pathlib.Path, batches: Iterable[Batch]) -> Shard:
+    encoder = RecordBatchToExamplesEncoder()
+    count = 0
+    with replacing(path) as partial, tf.io.TFRecordWriter(str(partial)) as writer:
+        for batch in batches:
+            for record in encoder.encode(_as_arrow(batch)):
+                writer.write(record)
+            count += len(batch.ids)
+    return Shard(num_examples=count, num_bytes=path.stat().st_size)
+
+
+def _as_arrow(batch: Batch) -> pa.RecordBatch:
+    """Turns a batch into one row per example, as TFX's encoder of `tf.Example`s wants it."""
+    count, width = batch.logits.shape
+    ids = pa.ListArray.from_arrays(np.arange(count + 1, dtype=np.int32), pa.array(batch.ids, pa.binary()))
+    starts = np.arange(0, count * width + 1, width, dtype=np.int32)
+    logits = pa.ListArray.from_arrays(starts, pa.array(batch.logits.reshape(-1), pa.float32()))
+    return pa.RecordBatch.from_arrays([ids, logits], ["id", "logits"])
+
+
+def _read_manifest(path: pathlib.Path) -> Manifest:
+    content = read_json(path)
+    shards = {name: Shard(**shard) for name, shard in content.pop("shards").items()}
+    return Manifest(**content, shards=shards)
 
 
 def _shard_name(example_file: str) -> str:
     return pathlib.Path(example_file).name.removesuffix(".gz")
 
 
-def _serialize(example_id: bytes, logits: Sequence[float]) -> bytes:
-    features = {
-        "id": tf.train.Feature(bytes_list=tf.train.BytesList(value=[example_id])),
-        "logits": tf.train.Feature(float_list=tf.train.FloatList(value=logits)),
-    }
-    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
+@contextlib.contextmanager
+def _full_disk_explained(directory: str) -> Iterator[None]:
+    """Raises an InputError where the system says that there is no space, be it to Python or to TensorFlow."""
+    try:
+        yield
+    except (OSError, tf.errors.OpError) as error:
+        for number in (errno.ENOSPC, errno.EDQUOT):
+            if os.strerror(number) in str(error):
+                raise InputError(
+                    f"{os.strerror(number)} for the teacher predictions in {directory}: make room there, or "
+                    "choose another place for the run, and run again."
+                ) from error
+        raise

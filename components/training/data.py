@@ -5,11 +5,14 @@ is read beside them: every student of one comparison sees the same batches in th
 """
 
 import collections
+import contextlib
 import math
-from collections.abc import Sequence
+import pathlib
+from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 
+from components.errors import InputError
 from components.transform.pixels import unpack_images
 
 # Memory that the shuffle buffer may take. Larger data sets are shuffled within a window of that size;
@@ -17,6 +20,7 @@ from components.transform.pixels import unpack_images
 SHUFFLE_BYTES = 256 * 2**20
 
 _COUNTING_BATCH = 64
+_OTHER_EXAMPLES = "belong to other examples, or stand in another order"
 
 ImageShape = tuple[int, int, int]
 Batch = tuple[tf.Tensor, dict[str, tf.Tensor]] | tuple[tf.Tensor, dict[str, tf.Tensor], tf.Tensor]
@@ -140,6 +144,37 @@ def ordered_batches(
     )
 
 
+def batches_by_file(files: Sequence[str], *, image_shape: ImageShape, batch_size: int) -> tf.data.Dataset:
+    """Reads batches in the order of the files, each from one file only.
+
+    Args:
+      files: GZIP TFRecord files of transformed examples; their labels are not looked at.
+      image_shape: `(height, width, channels)`.
+      batch_size: Examples in a batch; the last one of a file may be smaller.
+
+    Returns:
+      A dataset of `(number, images, ids)`: the file's number, an int64 scalar; images as in
+      `training_batches`; ids string `[batch]`.
+    """
+
+    def batches_of(number: tf.Tensor, file: tf.Tensor) -> tf.data.Dataset:
+        records = tf.data.TFRecordDataset(file, compression_type="GZIP", buffer_size=2**20)
+        return records.batch(batch_size).map(lambda examples: (number, examples))
+
+    def parse(number: tf.Tensor, examples: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        texts = {key: tf.io.FixedLenFeature([], tf.string) for key in ("image", "id")}
+        features = tf.io.parse_example(examples, texts)
+        return number, unpack_images(features["image"], image_shape=image_shape), features["id"]
+
+    return (
+        tf.data.Dataset.from_tensor_slices(list(files))
+        .enumerate()
+        .flat_map(batches_of)
+        .map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .prefetch(2)
+    )
+
+
 def epoch_counter() -> tf.Variable:
     """Returns the number of an epoch, 0, as `training_batches` wants it."""
     return tf.Variable(0, dtype=tf.int64, trainable=False)
@@ -175,6 +210,36 @@ def parse_examples(examples: tf.Tensor, *, weighted: bool = False) -> dict[str, 
     return tf.io.parse_example(examples, specification)
 
 
+@contextlib.contextmanager
+def damage_explained(*, example_files: Sequence[str], prediction_files: Sequence[str]) -> Iterator[None]:
+    """Raises an InputError where TensorFlow finds that what it reads is damaged, or does not fit together.
+
+    Args:
+      example_files: The files of examples that are read in this context.
+      prediction_files: The files of predictions, if any.
+
+    Raises:
+      InputError: The files cannot be read.
+    """
+    try:
+        yield
+    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
+        places = " or ".join(
+            dict.fromkeys(str(pathlib.Path(file).parent) for file in (*example_files, *prediction_files))
+        )
+        if _OTHER_EXAMPLES in str(error):
+            directory = pathlib.Path(prediction_files[0]).parent
+            raise InputError(
+                f"The teacher predictions in {directory} {_OTHER_EXAMPLES}: delete that directory and run "
+                "again."
+            ) from error
+        if isinstance(error, tf.errors.DataLossError):
+            raise InputError(
+                f"A file in {places} is damaged, and cannot be read: delete that directory and run again."
+            ) from error
+        raise
+
+
 def _unsharded() -> tf.data.Options:
     """Options for devices of one machine, where there are no workers to share the files out to."""
     options = tf.data.Options()
@@ -194,6 +259,5 @@ def _logits_of(predictions: tf.Tensor, *, ids: tf.Tensor, width: int | None) -> 
         predictions,
         {"id": tf.io.FixedLenFeature([], tf.string), "logits": tf.io.FixedLenFeature([width], tf.float32)},
     )
-    message = "The stored teacher predictions belong to other examples, or stand in another order."
-    with tf.control_dependencies([tf.debugging.assert_equal(parsed["id"], ids, message=message)]):
+    with tf.control_dependencies([tf.debugging.assert_equal(parsed["id"], ids, message=_OTHER_EXAMPLES)]):
         return tf.identity(parsed["logits"])

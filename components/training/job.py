@@ -11,7 +11,8 @@ import keras
 import tensorflow as tf
 
 from components.models import applications, registry
-from components.training.data import epoch_counter, ordered_batches, training_batches
+from components.training.checkpoints import Checkpoints
+from components.training.data import damage_explained, epoch_counter, ordered_batches, training_batches
 from components.training.export import export_model
 from components.training.learner import Learner
 from components.training.loop import choose_steps_per_execution, fit
@@ -55,15 +56,6 @@ class TrainingData:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Destination:
-    """Where a training writes: the `.keras` file, the SavedModel, and its history and logs."""
-
-    keras_file: str
-    serving_dir: str
-    run_dir: str
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class FineTuning:
     """How an architecture of `keras.applications` is trained before it is trained as a whole.
 
@@ -78,56 +70,70 @@ class FineTuning:
     head_learning_rate: float
 
 
-def train_and_export(
-    data: TrainingData,
-    *,
-    name: str,
-    architecture: str,
-    objective: keras.losses.Loss,
-    epochs: int,
-    batch_size: int,
-    learning_rate: float,
-    seed: int,
-    precision: str,
-    strategy: Literal["single", "mirrored"],
-    transform_graph: str,
-    destination: Destination,
-    fine_tuning: FineTuning | None = None,
-) -> None:
-    """Trains a model as `train_model` does, and writes it.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A model, and how it is trained.
 
-    Args:
-      data: What to train and validate on.
+    Two trainings of one architecture, seed and data start from the same weights and see the same
+    batches in the same order, whatever their objectives.
+
+    Attributes:
       name: How to call the model in messages.
       architecture: A registered name or an import path.
-      objective: What to minimise; see `Learner`.
       epochs: Passes over the training data.
       batch_size: Examples in a batch, over all devices.
       learning_rate: Adam's.
       seed: Decides the initial weights, dropout and the order of the examples.
       precision: Keras dtype policy, or `auto`; see `resolve_precision`.
       strategy: `mirrored` spreads each batch over all GPUs.
-      transform_graph: Directory of the Transform node's graph.
-      destination: Where to write.
       fine_tuning: For an architecture of `keras.applications`. The history of the head's epochs goes below
         `head` in the directory of the run; the weights of its best epoch are trained on.
+    """
+
+    name: str
+    architecture: str
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    seed: int
+    precision: str = "float32"
+    strategy: Literal["single", "mirrored"] = "single"
+    fine_tuning: FineTuning | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Destination:
+    """Where a training writes: the `.keras` file, the SavedModel, and its history and logs."""
+
+    keras_file: str
+    serving_dir: str
+    run_dir: str
+
+
+def train_and_export(
+    data: TrainingData,
+    recipe: Recipe,
+    *,
+    objective: keras.losses.Loss,
+    transform_graph: str,
+    destination: Destination,
+    checkpoints: Checkpoints | None = None,
+) -> None:
+    """Trains a model as `train_model` does, and writes it.
+
+    Args:
+      data: What to train and validate on.
+      recipe: The model, and how it is trained.
+      objective: What to minimise; see `Learner`.
+      transform_graph: Directory of the Transform node's graph.
+      destination: Where to write.
+      checkpoints: From which to go on after an interruption; removed once all is written. None saves none.
 
     Raises:
-      InputError: The architecture does not fit the data, or training diverged.
+      InputError: See `train_model`.
     """
     model = train_model(
-        data,
-        name=name,
-        architecture=architecture,
-        objective=objective,
-        epochs=epochs,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        seed=seed,
-        precision=precision,
-        strategy=strategy,
-        run_dir=destination.run_dir,
-        fine_tuning=fine_tuning,
+        data, recipe, objective=objective, run_dir=destination.run_dir, checkpoints=checkpoints
     )
     export_model(
         model,
@@ -137,105 +143,117 @@ def train_and_export(
         keras_file=destination.keras_file,
         serving_dir=destination.serving_dir,
     )
+    if checkpoints is not None:
+        checkpoints.remove()
 
 
 def train_model(
     data: TrainingData,
+    recipe: Recipe,
     *,
-    name: str,
-    architecture: str,
     objective: keras.losses.Loss,
-    epochs: int,
-    batch_size: int,
-    learning_rate: float,
-    seed: int,
-    precision: str,
-    strategy: Literal["single", "mirrored"],
     run_dir: str,
-    fine_tuning: FineTuning | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> keras.Model:
     """Builds a model and trains it.
 
-    Two trainings of one architecture, seed and data start from the same weights and see the same
-    batches in the same order, whatever their objectives.
-
     Args:
       data: What to train and validate on.
-      name: How to call the model in messages.
-      architecture: A registered name or an import path.
+      recipe: The model, and how it is trained.
       objective: What to minimise; see `Learner`.
-      epochs: Passes over the training data.
-      batch_size: Examples in a batch, over all devices.
-      learning_rate: Adam's.
-      seed: Decides the initial weights, dropout and the order of the examples.
-      precision: Keras dtype policy, or `auto`; see `resolve_precision`.
-      strategy: `mirrored` spreads each batch over all GPUs.
       run_dir: Where the history and the logs go.
-      fine_tuning: For an architecture of `keras.applications`. The history of the head's epochs goes below
-        `head` in the directory of the run; the weights of its best epoch are trained on.
+      checkpoints: From which to go on after an interruption; None saves none.
 
     Returns:
       The model, with the weights of its best epoch.
 
     Raises:
-      InputError: The architecture does not fit the data, or training diverged.
+      InputError: The architecture does not fit the data, training diverged, or a file of the data is
+        damaged.
     """
     keras.backend.clear_session()
-    keras.utils.set_random_seed(seed)
+    keras.utils.set_random_seed(recipe.seed)
+    precision = resolve_precision(recipe.precision)
     epoch = epoch_counter()
-    scope = tf.distribute.MirroredStrategy().scope() if strategy == "mirrored" else contextlib.nullcontext()
-    with scope:
-        model = build_model(
-            applications.architecture(architecture, weights_file=fine_tuning.weights_file)
-            if fine_tuning
-            else registry.load(architecture),
-            name=architecture,
-            image_shape=data.image_shape,
-            num_classes=len(data.class_names),
-            precision=resolve_precision(precision),
-        )
+    damage = damage_explained(
+        example_files=[*data.training_files, *data.validation_files],
+        prediction_files=[*data.prediction_files, *data.validation_prediction_files],
+    )
+    with _scope(recipe.strategy), damage:
+        model = _build(recipe, data=data, precision=precision)
         train = functools.partial(
             fit,
-            training_data=training_batches(
-                data.training_files,
-                num_examples=data.num_training_examples,
-                image_shape=data.image_shape,
-                batch_size=batch_size,
-                seed=seed,
-                epoch=epoch,
-                prediction_files=data.prediction_files,
-                num_classes=len(data.class_names),
-                labels=data.has_labels,
-                class_weights=data.class_weights,
-                weighted=data.weighted,
-            ),
-            validation_data=ordered_batches(
-                data.validation_files,
-                num_examples=data.num_validation_examples,
-                image_shape=data.image_shape,
-                batch_size=batch_size,
-                prediction_files=data.validation_prediction_files,
-                num_classes=len(data.class_names),
-            ),
+            training_data=_training_batches(data, recipe, epoch=epoch),
+            validation_data=_validation_batches(data, recipe),
             epoch=epoch,
-            name=name,
+            name=recipe.name,
             steps_per_execution=choose_steps_per_execution(
-                image_shape=data.image_shape, batch_size=batch_size
+                image_shape=data.image_shape, batch_size=recipe.batch_size
             ),
             reference="labels" if data.has_labels else "teacher",
+            precision=precision,
+            checkpoints=checkpoints,
         )
-        if fine_tuning and fine_tuning.head_epochs:
+        if recipe.fine_tuning and recipe.fine_tuning.head_epochs:
             with applications.frozen_body(model):
                 train(
                     Learner(model=model, objective=objective),
-                    epochs=fine_tuning.head_epochs,
-                    learning_rate=fine_tuning.head_learning_rate,
+                    epochs=recipe.fine_tuning.head_epochs,
+                    learning_rate=recipe.fine_tuning.head_learning_rate,
                     run_dir=pathlib.Path(run_dir) / "head",
+                    phase="head",
                 )
         train(
             Learner(model=model, objective=objective),
-            epochs=epochs,
-            learning_rate=learning_rate,
+            epochs=recipe.epochs,
+            learning_rate=recipe.learning_rate,
             run_dir=pathlib.Path(run_dir),
         )
     return model
+
+
+def _scope(strategy: str) -> contextlib.AbstractContextManager[object]:
+    return tf.distribute.MirroredStrategy().scope() if strategy == "mirrored" else contextlib.nullcontext()
+
+
+def _build(recipe: Recipe, *, data: TrainingData, precision: str) -> keras.Model:
+    if recipe.fine_tuning is None:
+        architecture = registry.load(recipe.architecture)
+    else:
+        architecture = applications.architecture(
+            recipe.architecture, weights_file=recipe.fine_tuning.weights_file
+        )
+    return build_model(
+        architecture,
+        name=recipe.architecture,
+        image_shape=data.image_shape,
+        num_classes=len(data.class_names),
+        precision=precision,
+    )
+
+
+def _training_batches(data: TrainingData, recipe: Recipe, *, epoch: tf.Variable) -> tf.data.Dataset:
+    return training_batches(
+        data.training_files,
+        num_examples=data.num_training_examples,
+        image_shape=data.image_shape,
+        batch_size=recipe.batch_size,
+        seed=recipe.seed,
+        epoch=epoch,
+        prediction_files=data.prediction_files,
+        num_classes=len(data.class_names),
+        labels=data.has_labels,
+        class_weights=data.class_weights,
+        weighted=data.weighted,
+    )
+
+
+def _validation_batches(data: TrainingData, recipe: Recipe) -> tf.data.Dataset:
+    return ordered_batches(
+        data.validation_files,
+        num_examples=data.num_validation_examples,
+        image_shape=data.image_shape,
+        batch_size=recipe.batch_size,
+        prediction_files=data.validation_prediction_files,
+        num_classes=len(data.class_names),
+    )

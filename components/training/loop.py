@@ -2,14 +2,14 @@
 
 import math
 import pathlib
-import time
 from typing import Any, Literal
 
 import keras
 import tensorflow as tf
 
 from components.errors import InputError
-from components.files import write_json
+from components.training.checkpoints import Checkpointer, Checkpoints
+from components.training.history import HistoryRecorder
 from components.training.learner import Learner
 from components.training.progress import ProgressLogger
 
@@ -30,12 +30,16 @@ def fit(
     learning_rate: float,
     steps_per_execution: int,
     run_dir: pathlib.Path,
+    precision: str = "float32",
     reference: Literal["labels", "teacher"] = "labels",
+    checkpoints: Checkpoints | None = None,
+    phase: str = "training",
 ) -> None:
     """Trains a learner with Adam and restores the weights of the epoch that validated best.
 
     The best epoch has the highest validation accuracy; of equals, the earliest. Writes
-    `history.json` and TensorBoard logs below `run_dir`.
+    `history.json` and TensorBoard logs below `run_dir`. With a checkpoint it goes on where that was
+    saved, and ends with the weights of a training that was never interrupted.
 
     Args:
       learner: What to train; its model's weights are changed.
@@ -47,8 +51,11 @@ def fit(
       learning_rate: Adam's.
       steps_per_execution: Steps that run without returning to Python.
       run_dir: Where the history and the logs go.
+      precision: Keras dtype policy of the model's layers, for the history.
       reference: Whose classes the targets hold, for the history: with the teacher's, an accuracy is the
         agreement with it.
+      checkpoints: Where to save one at the end of each epoch; None saves none.
+      phase: Tells the checkpoints of several trainings of one node apart.
 
     Raises:
       InputError: The loss became NaN or infinite.
@@ -58,10 +65,17 @@ def fit(
         steps_per_execution=steps_per_execution,
         jit_compile=False,  # On processors, XLA made every model of configs/ slower.
     )
-    recorder = _HistoryRecorder(run_dir / "history.json", reference=reference)
+    recorder = HistoryRecorder(
+        run_dir / "history.json", about={"reference": reference, "precision": precision}
+    )
+    best = keras.callbacks.EarlyStopping(
+        "val_accuracy", mode="max", patience=epochs, restore_best_weights=True, start_from_epoch=0
+    )
+    checkpointer = Checkpointer(checkpoints, phase=phase, name=name, best=best, recorder=recorder)
     learner.fit(
         training_data,
         validation_data=validation_data,
+        initial_epoch=checkpointer.restore(learner, epochs=epochs),
         epochs=epochs,
         shuffle=False,  # The data comes shuffled.
         verbose=0,
@@ -72,9 +86,8 @@ def fit(
             ProgressLogger(model_name=name),
             recorder,
             keras.callbacks.TensorBoard(str(run_dir / "logs"), write_graph=False),
-            keras.callbacks.EarlyStopping(
-                "val_accuracy", mode="max", patience=epochs, restore_best_weights=True, start_from_epoch=0
-            ),
+            best,
+            checkpointer,
         ],
     )
 
@@ -110,27 +123,3 @@ class _StopAtDivergence(keras.callbacks.Callback):
                 f"The validation loss of {self._name} became {logs['val_loss']} after epoch {epoch + 1}; "
                 "lower its learning_rate, or look for broken images."
             )
-
-
-class _HistoryRecorder(keras.callbacks.Callback):
-    """Keeps `history.json` up to date: one entry an epoch, the number of the best one, and the reference."""
-
-    def __init__(self, path: pathlib.Path, *, reference: str) -> None:
-        super().__init__()
-        self._path = path
-        self._reference = reference
-        self._epochs: list[dict[str, float]] = []
-        self._start = 0.0
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self._start = time.monotonic()
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        entry: dict[str, float] = {"epoch": epoch + 1, "seconds": time.monotonic() - self._start}
-        for key in ("loss", "accuracy", "val_loss", "val_accuracy"):
-            entry[key] = float((logs or {})[key])
-        self._epochs.append(entry)
-        best = max(self._epochs, key=lambda entry: entry["val_accuracy"])
-        history = {"best_epoch": best["epoch"], "reference": self._reference, "epochs": self._epochs}
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(self._path, history)

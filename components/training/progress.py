@@ -27,6 +27,19 @@ class TrainingProgress:
     seconds_left: float
 
 
+def tell(message: str, *, name: str, level: int = logging.INFO) -> None:
+    """Tells the user something about a training, on the screen and in the log.
+
+    The log record carries the message as its attribute `told`.
+
+    Args:
+      message: What follows the name of the model, without a full stop.
+      name: How to call the model.
+      level: Of the log record.
+    """
+    logger.log(level, "%s: %s", name, message, extra={"told": message})
+
+
 class ProgressLogger(keras.callbacks.Callback):
     """Logs the progress a few times a second, and always at the end of an epoch.
 
@@ -37,6 +50,7 @@ class ProgressLogger(keras.callbacks.Callback):
         super().__init__()
         self._model_name = model_name
         self._epoch = 0
+        self._first_epoch: int | None = None
         self._start = self._last_report = 0.0
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
@@ -44,8 +58,10 @@ class ProgressLogger(keras.callbacks.Callback):
         self._start = time.monotonic()
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Notes the epoch."""
+        """Notes the epoch, which is not 0 at first where a training goes on."""
         self._epoch = epoch
+        if self._first_epoch is None:
+            self._first_epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Reports, unless it did a moment ago and the epoch goes on."""
@@ -59,7 +75,8 @@ class ProgressLogger(keras.callbacks.Callback):
 
     def _report(self, *, step: int, steps: int, logs: dict[str, Any]) -> None:
         epochs = self.params["epochs"]
-        done = (self._epoch * steps + step) / (epochs * steps)
+        first = self._first_epoch or 0
+        done = ((self._epoch - first) * steps + step) / ((epochs - first) * steps)
         progress = TrainingProgress(
             model=self._model_name,
             epoch=self._epoch + 1,

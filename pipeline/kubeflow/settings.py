@@ -1,5 +1,6 @@
 """The `kubeflow` section of the configuration: images, storage, and what each node's container is given."""
 
+import pathlib
 import re
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
@@ -104,7 +105,8 @@ class KubeflowSettings(Settings):
     """How the pipeline runs on Kubeflow Pipelines; a run on a laptop ignores it.
 
     A setting of `nodes` goes before one of `training_nodes`, and that before one of `every_node`.
-    `gpu_image` is the image of the nodes that have GPUs; None is `image`.
+    `gpu_image` is the image of the nodes that have GPUs; None is `image`. `checkpoint_directory` is on a
+    volume that the training nodes mount, so that a training goes on in another pod; None starts it over.
     """
 
     image: NonEmpty = "distillation-pipeline:0.1.0"
@@ -112,9 +114,26 @@ class KubeflowSettings(Settings):
     # The bucket that Kubeflow Pipelines installs; each run of a pipeline may name another root.
     pipeline_root: Root = "minio://mlpipeline/v2/artifacts"
     service_account: NonEmpty | None = None
+    checkpoint_directory: MountPath | None = None
     every_node: NodeSettings = NodeSettings()
     training_nodes: NodeSettings = NodeSettings()
     nodes: dict[str, NodeSettings] = {}
+
+    @model_validator(mode="after")
+    def _checkpoints_outlive_pods(self) -> Self:
+        if self.checkpoint_directory is None:
+            return self
+        directory = pathlib.PurePosixPath(self.checkpoint_directory)
+        for node in ("Teacher", "Scratch", "Distiller-NAME", *self.nodes):
+            volumes = self.of_node(node).volumes or ()
+            is_kept = any(directory.is_relative_to(volume.mount_path) for volume in volumes)
+            if is_training_node(node) and node != "TeacherPredictions" and not is_kept:
+                message = (
+                    f"checkpoint_directory {str(directory)!r} is on no volume of {node}, and would end "
+                    "with its pod; mount one there with training_nodes.volumes"
+                )
+                raise PydanticCustomError("value", "{message}", {"message": message})
+        return self
 
     def of_node(self, node: str) -> NodeSettings:
         """Returns what a node's container is given, all levels taken together.

@@ -86,6 +86,23 @@ def test_image_and_root_given_go_before_those_of_the_configuration() -> None:
     assert given == render_pipeline(config, image="registry/distil:2", pipeline_root="s3://bucket/runs")
 
 
+def test_checkpoints_go_to_the_volume_that_is_named() -> None:
+    volume = "{claim: kept, mount_path: /kept}"
+    config = load_config(
+        DIGITS,
+        overrides=[
+            "kubeflow.checkpoint_directory=/kept/checkpoints",
+            f"kubeflow.training_nodes.volumes=[{volume}]",
+        ],
+    )
+
+    text = render_pipeline(config)
+
+    for node in ("Teacher", "Scratch", "Distiller-distilled"):
+        parameters = documents(text)[0]["root"]["dag"]["tasks"][node]["inputs"]["parameters"]
+        assert "/kept/checkpoints/digits" in json.dumps(parameters)
+
+
 @pytest.mark.parametrize(
     "config", sorted((REPOSITORY / "configs").glob("*.yaml")), ids=lambda path: path.stem
 )

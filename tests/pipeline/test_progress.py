@@ -4,7 +4,15 @@ import re
 import pytest
 from rich.console import Console
 
-from pipeline.events import NodeFailed, NodeFinished, NodeProgress, NodeStarted, RunFailed, RunFinished
+from pipeline.events import (
+    NodeFailed,
+    NodeFinished,
+    NodeNote,
+    NodeProgress,
+    NodeStarted,
+    RunFailed,
+    RunFinished,
+)
 from pipeline.progress import NodeTable, clock, print_result, shown
 
 NODES = ("ExampleGen", "Teacher", "Distiller-distilled")
@@ -63,6 +71,20 @@ def test_table_shows_how_far_a_training_is():
     table.note(NodeFinished("Teacher", "completed", 65.0))
     assert "epoch" not in draw(table)
     assert "Teacher completed 1:05" in rows_of(draw(table))
+
+
+def test_a_note_about_a_node_is_shown_and_stays():
+    note = NodeNote("Teacher", "goes on from epoch 4, by its last checkpoint")
+    table = NodeTable(NODES)
+    for event in (NodeStarted("Teacher"), note, NodeFinished("Teacher", "completed", 65.0)):
+        table.note(event)
+    console = Console(file=io.StringIO(), width=80)
+    with shown(console, nodes=NODES) as show:
+        show(note)
+
+    line = "Teacher goes on from epoch 4, by its last checkpoint."
+    assert line in rows_of(draw(table))
+    assert line in console.file.getvalue().splitlines()
 
 
 def test_table_marks_the_node_that_failed():

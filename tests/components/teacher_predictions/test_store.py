@@ -1,5 +1,6 @@
 import json
 import pathlib
+import subprocess
 from collections.abc import Callable
 
 import keras
@@ -28,19 +29,26 @@ def example_files(tmp_path: pathlib.Path, write_examples: Callable[..., str]) ->
         for name, rows, ids in (
             ("part-0", slice(0, 7), range(7)),
             ("part-1", slice(7, 10), range(7, 10)),
+            ("part-2", slice(10, 10), ()),
         )
     ]
 
 
 @pytest.fixture
-def stored(tmp_path: pathlib.Path, example_files: list[str]) -> pathlib.Path:
-    """Predictions of a teacher whose logits are the pixels and their negative sum, in batches of 4."""
+def teacher() -> keras.Model:
+    """A teacher whose logits are the pixels and their negative sum."""
     inputs = keras.Input(SHAPE)
     flat = keras.layers.Flatten()(inputs)
     kernel = np.concatenate([np.eye(4), -np.ones((4, 1))], axis=1)
     dense = keras.layers.Dense(5, use_bias=False)
-    teacher = keras.Model(inputs, dense(flat))
+    model = keras.Model(inputs, dense(flat))
     dense.set_weights([kernel])
+    return model
+
+
+@pytest.fixture
+def stored(tmp_path: pathlib.Path, example_files: list[str], teacher: keras.Model) -> pathlib.Path:
+    """The teacher's predictions, in batches of 4."""
     directory = tmp_path / "predictions"
     directory.mkdir()
     write_predictions(
@@ -72,8 +80,12 @@ def test_the_manifest_counts_every_file(stored: pathlib.Path) -> None:
     assert json.loads((stored / MANIFEST_FILE).read_text()) == {
         "teacher_fingerprint": "abc",
         "num_classes": 5,
-        "num_examples": {"part-0": 7, "part-1": 3},
+        "shards": {
+            name: {"num_examples": count, "num_bytes": (stored / name).stat().st_size}
+            for name, count in (("part-0", 7), ("part-1", 3), ("part-2", 0))
+        },
     }
+    assert {path.name for path in stored.iterdir()} == {"part-0", "part-1", "part-2", MANIFEST_FILE}
 
 
 def test_predictions_are_opened_in_the_order_of_the_examples(
@@ -83,7 +95,7 @@ def test_predictions_are_opened_in_the_order_of_the_examples(
         str(stored), teacher_fingerprint="abc", num_examples=10, example_files=example_files[::-1]
     )
 
-    assert files == [str(stored / "part-1"), str(stored / "part-0")]
+    assert files == [str(stored / name) for name in ("part-2", "part-1", "part-0")]
 
 
 @pytest.mark.parametrize(
@@ -110,6 +122,46 @@ def test_predictions_without_a_manifest_are_incomplete(
 
     with pytest.raises(InputError, match="incomplete"):
         open_predictions(str(stored), teacher_fingerprint="abc", num_examples=10, example_files=example_files)
+
+
+def test_a_file_cut_short_is_refused(stored: pathlib.Path, example_files: list[str]) -> None:
+    content = (stored / "part-1").read_bytes()
+    (stored / "part-1").write_bytes(content[: len(content) * 2 // 3])  # A record less, else whole.
+
+    with pytest.raises(InputError, match=rf"damaged: part-1 has \d+ bytes, not the {len(content)} that were"):
+        open_predictions(str(stored), teacher_fingerprint="abc", num_examples=10, example_files=example_files)
+
+
+def test_a_disk_that_fills_is_named_and_nothing_is_left_to_be_trusted(
+    teacher: keras.Model, tmp_path: pathlib.Path, write_examples: Callable[..., str]
+) -> None:
+    """On a real file system of 64 kB, which some 700 predictions fill."""
+    example_file = write_examples(
+        tmp_path / "part.gz",
+        pixels=np.zeros((5000, 4)),
+        labels=[0] * 5000,
+        ids=[f"{i:08}" for i in range(5000)],
+    )
+    directory = tmp_path / "small"
+    directory.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(directory)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("needs the right to mount a file system")
+    try:
+        with pytest.raises(
+            InputError, match=f"No space left on device for the teacher predictions in {directory}"
+        ):
+            write_predictions(
+                teacher,
+                teacher_fingerprint="abc",
+                example_files=[example_file],
+                image_shape=SHAPE,
+                batch_size=500,
+                directory=str(directory),
+            )
+        assert list(directory.iterdir()) == []
+    finally:
+        subprocess.run(["umount", str(directory)], check=True)
 
 
 def test_the_fingerprint_is_that_of_the_file(tmp_path: pathlib.Path) -> None:

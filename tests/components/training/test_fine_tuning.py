@@ -12,7 +12,7 @@ import pytest
 from components.errors import InputError
 from components.models import applications
 from components.training.data import epoch_counter, ordered_batches
-from components.training.job import Destination, FineTuning, TrainingData, train_and_export
+from components.training.job import Destination, FineTuning, Recipe, TrainingData, train_and_export
 from components.training.learner import Learner, Supervised
 from components.training.loop import fit
 from components.training.models import build_model, load_model
@@ -123,23 +123,23 @@ def test_then_everything_is_trained(examples: str, transform_graph: str, tmp_pat
             image_shape=SHAPE,
             class_names=["even", "odd"],
         ),
-        name="Teacher",
-        architecture="keras.applications.VGG16",
+        Recipe(
+            name="Teacher",
+            architecture="keras.applications.VGG16",
+            epochs=1,
+            batch_size=8,
+            learning_rate=0.001,
+            seed=7,
+            fine_tuning=FineTuning(
+                weights_file=str(tmp_path / "vgg16_notop.weights.h5"), head_epochs=1, head_learning_rate=0.01
+            ),
+        ),
         objective=Supervised(),
-        epochs=1,
-        batch_size=8,
-        learning_rate=0.001,
-        seed=7,
-        precision="float32",
-        strategy="single",
         transform_graph=transform_graph,
         destination=Destination(
             keras_file=str(tmp_path / "model.keras"),
             serving_dir=str(tmp_path / "Format-Serving"),
             run_dir=str(tmp_path / "run"),
-        ),
-        fine_tuning=FineTuning(
-            weights_file=str(tmp_path / "vgg16_notop.weights.h5"), head_epochs=1, head_learning_rate=0.01
         ),
     )
 

@@ -1,5 +1,6 @@
 """Trains real models on scikit-learn's digits: what a run leaves behind and what it guarantees."""
 
+import dataclasses
 import json
 import pathlib
 from collections.abc import Callable
@@ -14,8 +15,9 @@ from sklearn.datasets import load_digits
 from components.distiller.objective import Distillation, kd
 from components.errors import InputError
 from components.teacher_predictions.store import fingerprint_teacher, open_predictions, write_predictions
+from components.training.checkpoints import Checkpoints, State
 from components.training.data import epoch_counter, ordered_batches, training_batches
-from components.training.job import Destination, TrainingData, train_and_export
+from components.training.job import Destination, Recipe, TrainingData, train_and_export
 from components.training.learner import Learner, Supervised
 from components.training.loop import choose_steps_per_execution, fit
 
@@ -54,21 +56,21 @@ def train(
         objective: keras.losses.Loss | None = None,
         prediction_files: list[str] | None = None,
         examples: dict[str, Any] | None = None,
+        checkpoints: Checkpoints | None = None,
         **settings: Any,
     ) -> pathlib.Path:
         directory = tmp_path_factory.mktemp("training")
-        arguments = {
-            "name": "Scratch",
-            "architecture": "digits_student",
-            "epochs": 4,
-            "batch_size": 32,
-            "learning_rate": 0.01,
-            "seed": 7,
-            "precision": "float32",
-            "strategy": "single",
-        }
+        recipe = Recipe(
+            name="Scratch",
+            architecture="digits_student",
+            epochs=4,
+            batch_size=32,
+            learning_rate=0.01,
+            seed=7,
+        )
         train_and_export(
             TrainingData(**(data | (examples or {})), prediction_files=prediction_files or []),
+            dataclasses.replace(recipe, **settings),
             objective=objective or Supervised(),
             transform_graph=transform_graph,
             destination=Destination(
@@ -76,7 +78,7 @@ def train(
                 serving_dir=str(directory / "Format-Serving"),
                 run_dir=str(directory / "run"),
             ),
-            **(arguments | settings),
+            checkpoints=checkpoints,
         )
         return directory
 
@@ -143,6 +145,52 @@ def test_training_again_gives_the_same_weights(
 ) -> None:
     for first, second in zip(weights_of(scratch), weights_of(train()), strict=True):
         np.testing.assert_array_equal(first, second)
+
+
+def test_a_checkpoint_of_another_configuration_is_ignored_and_the_user_told(
+    train: Callable[..., pathlib.Path],
+    scratch: pathlib.Path,
+    tmp_path: pathlib.Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    directory = tmp_path / "Scratch"
+    other = Checkpoints(directory=directory, identity={"job": "a", "code": "b", "libraries": "c"})
+    ones = [np.ones(3)]
+    other.save(State(epochs=3, history=[], variables=ones, best=1.0, best_weights=ones), phase="training")
+
+    with caplog.at_level("INFO", logger="components.training"):
+        directory_of_run = train(
+            checkpoints=Checkpoints(directory=directory, identity={"job": "a", "code": "B", "libraries": "C"})
+        )
+
+    (told,) = [record.told for record in caplog.records if hasattr(record, "told")]
+    assert told == (
+        f"ignores the checkpoint {directory}/training.npz of another configuration (code, libraries changed) "
+        "and starts over"
+    )
+    for first, second in zip(weights_of(scratch), weights_of(directory_of_run), strict=True):
+        np.testing.assert_array_equal(first, second)
+    assert not directory.exists()
+
+
+@pytest.mark.parametrize("damage", ["cut short", "changed"])
+def test_a_checkpoint_that_cannot_be_read_is_none(
+    damage: str, tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    checkpoints = Checkpoints(directory=tmp_path, identity={"job": "a"})
+    values = [np.arange(1000.0)]
+    state = State(epochs=1, history=[], variables=values, best=0.5, best_weights=values)
+    checkpoints.save(state, phase="training")
+    np.testing.assert_array_equal(
+        checkpoints.load(phase="training", name="Teacher").variables, state.variables
+    )
+    (path,) = tmp_path.iterdir()
+    content = bytearray(path.read_bytes())
+    content[5000] ^= 1
+    path.write_bytes(content if damage == "changed" else content[:5000])
+
+    assert checkpoints.load(phase="training", name="Teacher") is None
+    assert caplog.messages[-1] == f"Teacher: cannot read the checkpoint {path} and starts over"
 
 
 def test_a_distillation_that_weighs_only_the_labels_is_training_from_scratch(
@@ -275,6 +323,38 @@ def test_every_signature_predicts_the_same(scratch: pathlib.Path) -> None:
         assert [name.decode() for name in outputs["class"].numpy()] == [
             f"digit {i}" for i in expected.argmax(axis=-1)
         ]
+
+
+def test_predictions_in_another_order_stop_the_training_with_a_sentence(
+    train: Callable[..., pathlib.Path], prediction_files: list[str], tmp_path: pathlib.Path
+) -> None:
+    records = [record.numpy() for record in tf.data.TFRecordDataset(prediction_files)]
+    with tf.io.TFRecordWriter(str(tmp_path / "training")) as writer:
+        for record in records[::-1]:
+            writer.write(record)
+    objective = Distillation(distance=kd(temperature=4.0), student_loss_weight=0.5)
+
+    with pytest.raises(InputError) as failure:
+        train(objective=objective, prediction_files=[str(tmp_path / "training")])
+
+    assert str(failure.value) == (
+        f"The teacher predictions in {tmp_path} belong to other examples, or stand in another order: delete "
+        "that directory and run again."
+    )
+
+
+def test_predictions_that_are_damaged_stop_the_training_with_a_sentence(
+    train: Callable[..., pathlib.Path], prediction_files: list[str], tmp_path: pathlib.Path
+) -> None:
+    content = bytearray(pathlib.Path(prediction_files[0]).read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / "training").write_bytes(content)
+    objective = Distillation(distance=kd(temperature=4.0), student_loss_weight=0.5)
+
+    with pytest.raises(
+        InputError, match=rf"^A file in .* or {tmp_path} is damaged, and cannot be read: delete"
+    ):
+        train(objective=objective, prediction_files=[str(tmp_path / "training")])
 
 
 def test_the_served_student_carries_no_teacher(

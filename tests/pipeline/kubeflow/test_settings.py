@@ -63,6 +63,10 @@ def test_the_more_particular_setting_goes_first():
             "kubeflow.nodes.Teacher.volumes=[{claim: data, mount_path: data}]",
             "kubeflow.nodes.Teacher.volumes.0.mount_path: got 'data'; must be an absolute path",
         ),
+        (
+            "kubeflow={checkpoint_directory: /a, nodes: {Teacher: {volumes: [{claim: a, mount_path: /a}]}}}",
+            "checkpoint_directory '/a' is on no volume of Scratch",
+        ),
     ],
 )
 def test_mistakes_are_named(override, message):
