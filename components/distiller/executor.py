@@ -17,7 +17,11 @@ from components.settings import (
     LogitsMseSettings,
     TrainingJob,
 )
-from components.teacher_predictions.store import fingerprint_teacher, open_predictions
+from components.teacher_predictions.store import (
+    fingerprint_teacher,
+    open_predictions,
+    split_directory,
+)
 from components.trainer.adapter import example_files, keras_file, train
 
 
@@ -40,7 +44,16 @@ class Executor(base_executor.BaseExecutor):
         job = TrainingJob.model_validate_json(exec_properties["job"])
         distillation = TypeAdapter(DistillationSettings).validate_json(exec_properties["distillation"])
         num_examples = _count_examples(inputs["statistics"])
-        training_uri = artifact_utils.get_split_uri([inputs["examples"]], "train")
+
+        def predictions_for(split: str) -> list[str]:
+            examples = artifact_utils.get_split_uri([inputs["examples"]], split)
+            return open_predictions(
+                split_directory(inputs["teacher_predictions"].uri, split),
+                teacher_fingerprint=fingerprint_teacher(keras_file(inputs["teacher"].uri)),
+                num_examples=num_examples[split],
+                example_files=example_files(examples),
+            )
+
         train(
             job,
             objective=objective.Distillation(
@@ -48,7 +61,7 @@ class Executor(base_executor.BaseExecutor):
                 student_loss_weight=distillation.student_loss_weight,
                 label_smoothing=job.model.label_smoothing,
             ),
-            training_uri=training_uri,
+            training_uri=artifact_utils.get_split_uri([inputs["examples"]], "train"),
             validation_uri=artifact_utils.get_split_uri([inputs["examples"]], "validation"),
             num_examples=num_examples,
             schema_file=io_utils.get_only_uri_in_dir(inputs["schema"].uri),
@@ -56,12 +69,8 @@ class Executor(base_executor.BaseExecutor):
             model_uri=artifact_utils.get_single_uri(output_dict["model"]),
             model_run_uri=artifact_utils.get_single_uri(output_dict["model_run"]),
             identity={"distillation": exec_properties["distillation"]},
-            prediction_files=open_predictions(
-                inputs["teacher_predictions"].uri,
-                teacher_fingerprint=fingerprint_teacher(keras_file(inputs["teacher"].uri)),
-                num_examples=num_examples["train"],
-                example_files=example_files(training_uri),
-            ),
+            prediction_files=predictions_for("train"),
+            validation_prediction_files=[] if job.labels else predictions_for("validation"),
         )
 
 

@@ -1,18 +1,25 @@
 """Runs the TeacherPredictions node."""
 
+import json
+import pathlib
 from typing import Any
 
-import keras
 from tfx.dsl.components.base import base_executor
 from tfx.types import Artifact, artifact_utils
 
 from components.settings import ImageSettings
-from components.teacher_predictions.store import choose_batch_size, fingerprint_teacher, write_predictions
+from components.teacher_predictions.store import (
+    choose_batch_size,
+    fingerprint_teacher,
+    split_directory,
+    write_predictions,
+)
 from components.trainer.adapter import example_files, keras_file
+from components.training.models import load_model
 
 
 class Executor(base_executor.BaseExecutor):
-    """Stores the teacher's logits for the training split."""
+    """Stores the teacher's logits for the examples of some splits."""
 
     def Do(
         self,
@@ -20,15 +27,19 @@ class Executor(base_executor.BaseExecutor):
         output_dict: dict[str, list[Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Writes the `predictions` of `teacher` for `examples`."""
+        """Writes the `predictions` of `teacher` for the `splits` of `examples`, each in a directory."""
         self._log_startup(input_dict, output_dict, exec_properties)
         teacher_file = keras_file(artifact_utils.get_single_uri(input_dict["teacher"]))
+        teacher = load_model(teacher_file)
         image_shape = ImageSettings.model_validate_json(exec_properties["image"]).shape
-        write_predictions(
-            keras.saving.load_model(teacher_file, compile=False, safe_mode=True),
-            teacher_fingerprint=fingerprint_teacher(teacher_file),
-            example_files=example_files(artifact_utils.get_split_uri(input_dict["examples"], "train")),
-            image_shape=image_shape,
-            batch_size=choose_batch_size(image_shape),
-            directory=artifact_utils.get_single_uri(output_dict["predictions"]),
-        )
+        for split in json.loads(exec_properties["splits"]):
+            directory = split_directory(artifact_utils.get_single_uri(output_dict["predictions"]), split)
+            pathlib.Path(directory).mkdir()
+            write_predictions(
+                teacher,
+                teacher_fingerprint=fingerprint_teacher(teacher_file),
+                example_files=example_files(artifact_utils.get_split_uri(input_dict["examples"], split)),
+                image_shape=image_shape,
+                batch_size=choose_batch_size(image_shape),
+                directory=directory,
+            )

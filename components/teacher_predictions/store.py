@@ -66,6 +66,11 @@ class Batch(NamedTuple):
     logits: np.ndarray
 
 
+def split_directory(uri: str, split: str) -> str:
+    """Returns where in a `TeacherPredictions` artifact the predictions for a split lie."""
+    return f"{uri}/Split-{split}"
+
+
 def fingerprint_teacher(keras_file: str) -> str:
     """Returns the SHA-256 of a teacher's `.keras` file, in hexadecimal."""
     return sha256(keras_file)
@@ -162,7 +167,7 @@ def open_predictions(
     stored = sum(shard.num_examples for shard in manifest.shards.values())
     if stored != num_examples:
         raise InputError(
-            f"The teacher predictions in {directory} cover {stored} examples, but the training split has "
+            f"The teacher predictions in {directory} cover {stored} examples, but the split has "
             f"{num_examples}: {advice}."
         )
     names = [_shard_name(example_file) for example_file in example_files]

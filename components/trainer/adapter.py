@@ -14,11 +14,13 @@ from tfx.utils import io_utils, path_utils
 import components
 from components.files import sha256
 from components.models import registry
-from components.schema_gen.schema import class_names
-from components.settings import TrainingJob
+from components.schema_gen.schema import class_names, has_weights
+from components.settings import ClassWeights, FineTunedTeacher, ModelSettings, TrainingJob
 from components.training.checkpoints import Checkpoints
+from components.training.data import count_labels
 from components.training.export import KERAS_FILE
-from components.training.job import Destination, TrainingData, train_and_export
+from components.training.job import Destination, FineTuning, Recipe, TrainingData, train_and_export
+from components.training.weights import balanced_weights, named_weights
 
 
 def example_files(split_uri: str) -> list[str]:
@@ -43,6 +45,7 @@ def train(
     model_uri: str,
     model_run_uri: str,
     prediction_files: Sequence[str] = (),
+    validation_prediction_files: Sequence[str] = (),
     identity: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Trains the model of a job and writes its `model` and `model_run` artifacts.
@@ -58,29 +61,37 @@ def train(
       model_uri: Where the model goes.
       model_run_uri: Where the history and the logs go.
       prediction_files: The teacher's predictions for the training split, if the objective wants them.
+      validation_prediction_files: Those for the validation split, if neither has labels.
       identity: What decides the result beside the job and the files, by names for a reader.
     """
     schema = io_utils.parse_pbtxt_file(schema_file, schema_pb2.Schema())
+    names, training_files = class_names(schema), example_files(training_uri)
     data = TrainingData(
-        training_files=example_files(training_uri),
+        training_files=training_files,
         num_training_examples=num_examples["train"],
         validation_files=example_files(validation_uri),
         num_validation_examples=num_examples["validation"],
         image_shape=job.image.shape,
-        class_names=class_names(schema),
+        class_names=names,
         prediction_files=prediction_files,
+        validation_prediction_files=validation_prediction_files,
+        class_weights=_class_weights(job.class_weights, class_names=names, files=training_files),
+        weighted=has_weights(schema),
     )
     train_and_export(
         data,
-        name=job.name,
-        architecture=job.model.architecture,
+        Recipe(
+            name=job.name,
+            architecture=job.model.architecture,
+            epochs=job.model.epochs,
+            batch_size=job.model.batch_size,
+            learning_rate=job.model.learning_rate,
+            seed=job.seed,
+            precision=job.hardware.precision,
+            strategy=job.hardware.strategy,
+            fine_tuning=_fine_tuning(job.model),
+        ),
         objective=objective,
-        epochs=job.model.epochs,
-        batch_size=job.model.batch_size,
-        learning_rate=job.model.learning_rate,
-        seed=job.seed,
-        precision=job.hardware.precision,
-        strategy=job.hardware.strategy,
         transform_graph=transform_graph,
         destination=Destination(
             keras_file=keras_file(model_uri),
@@ -109,7 +120,7 @@ def _identity(job: TrainingJob, data: TrainingData) -> dict[str, str]:
         "classes": ", ".join(data.class_names),
         "training examples": _fingerprint(data.training_files),
         "validation examples": _fingerprint(data.validation_files),
-        "teacher predictions": _fingerprint(data.prediction_files),
+        "teacher predictions": _fingerprint([*data.prediction_files, *data.validation_prediction_files]),
         "code": _fingerprint([*sorted(sources), registry.source_file(job.model.architecture)]),
         "libraries": f"Keras {keras.__version__}, TensorFlow {tf.__version__}, NumPy {np.__version__}",
     }
@@ -118,3 +129,24 @@ def _identity(job: TrainingJob, data: TrainingData) -> dict[str, str]:
 def _fingerprint(files: Iterable[str | pathlib.Path]) -> str:
     """Returns the SHA-256 of the content of files, in hexadecimal."""
     return hashlib.sha256("".join(map(sha256, files)).encode()).hexdigest()
+
+
+def _fine_tuning(model: ModelSettings) -> FineTuning | None:
+    if not isinstance(model, FineTunedTeacher):
+        return None
+    return FineTuning(
+        weights_file=model.weights,
+        head_epochs=model.head_epochs,
+        head_learning_rate=model.head_learning_rate,
+    )
+
+
+def _class_weights(
+    weights: ClassWeights | None, *, class_names: Sequence[str], files: Sequence[str]
+) -> list[float]:
+    """Returns the weight of each class in the order of the labels; none if all have weight 1."""
+    if weights is None:
+        return []
+    if isinstance(weights, dict):
+        return named_weights(weights, class_names=class_names)
+    return balanced_weights(count_labels(files), num_classes=len(class_names))

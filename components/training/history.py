@@ -15,13 +15,15 @@ class HistoryRecorder(keras.callbacks.Callback):
 
     Args:
       path: The file.
+      about: What else the file says of the training, by name.
 
     Attributes:
       epochs: The entries so far.
     """
 
-    def __init__(self, path: pathlib.Path) -> None:
+    def __init__(self, path: pathlib.Path, *, about: Mapping[str, str]) -> None:
         super().__init__()
+        self._about = about
         self.epochs: list[Mapping[str, float]] = []
         self._path = path
         self._start = 0.0
@@ -45,6 +47,6 @@ class HistoryRecorder(keras.callbacks.Callback):
 
     def _write(self) -> None:
         best = max(self.epochs, key=lambda entry: entry["val_accuracy"])
-        history = {"best_epoch": best["epoch"], "epochs": self.epochs}
+        history = {"best_epoch": best["epoch"], **self._about, "epochs": self.epochs}
         self._path.parent.mkdir(parents=True, exist_ok=True)
         write_json(self._path, history)

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Sequence
 from typing import Literal
@@ -9,18 +10,33 @@ from typing import Literal
 import keras
 import tensorflow as tf
 
-from components.models import registry
+from components.models import applications, registry
 from components.training.checkpoints import Checkpoints
 from components.training.data import damage_explained, epoch_counter, ordered_batches, training_batches
 from components.training.export import export_model
 from components.training.learner import Learner
 from components.training.loop import choose_steps_per_execution, fit
 from components.training.models import build_model
+from components.training.precision import resolve_precision
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingData:
-    """The examples of a training, as files of transformed examples and their number."""
+    """The examples of a training, as files of transformed examples and their number.
+
+    Attributes:
+      training_files: GZIP TFRecord files of the examples to train on.
+      num_training_examples: How many they hold together.
+      validation_files: Likewise of those to validate on.
+      num_validation_examples: How many they hold together.
+      image_shape: `(height, width, channels)`.
+      class_names: In the order of the labels.
+      prediction_files: The teacher's predictions for the examples to train on, if the objective wants them.
+      validation_prediction_files: Those for the examples to validate on, if neither have labels: the
+        teacher's most likely class then stands for the label of each.
+      class_weights: The weight of the examples of each class, in the order of the labels; none for 1.
+      weighted: Whether the examples have a feature `weight`.
+    """
 
     training_files: Sequence[str]
     num_training_examples: int
@@ -29,6 +45,60 @@ class TrainingData:
     image_shape: tuple[int, int, int]
     class_names: Sequence[str]
     prediction_files: Sequence[str] = ()
+    validation_prediction_files: Sequence[str] = ()
+    class_weights: Sequence[float] = ()
+    weighted: bool = False
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether the examples have labels of their own."""
+        return not self.validation_prediction_files
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FineTuning:
+    """How an architecture of `keras.applications` is trained before it is trained as a whole.
+
+    Attributes:
+      weights_file: What all layers but the last start from; None is random.
+      head_epochs: Passes over the training data in which the last layer is trained alone.
+      head_learning_rate: Adam's in these epochs.
+    """
+
+    weights_file: str | None
+    head_epochs: int
+    head_learning_rate: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A model, and how it is trained.
+
+    Two trainings of one architecture, seed and data start from the same weights and see the same
+    batches in the same order, whatever their objectives.
+
+    Attributes:
+      name: How to call the model in messages.
+      architecture: A registered name or an import path.
+      epochs: Passes over the training data.
+      batch_size: Examples in a batch, over all devices.
+      learning_rate: Adam's.
+      seed: Decides the initial weights, dropout and the order of the examples.
+      precision: Keras dtype policy, or `auto`; see `resolve_precision`.
+      strategy: `mirrored` spreads each batch over all GPUs.
+      fine_tuning: For an architecture of `keras.applications`. The history of the head's epochs goes below
+        `head` in the directory of the run; the weights of its best epoch are trained on.
+    """
+
+    name: str
+    architecture: str
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    seed: int
+    precision: str = "float32"
+    strategy: Literal["single", "mirrored"] = "single"
+    fine_tuning: FineTuning | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,87 +112,29 @@ class Destination:
 
 def train_and_export(
     data: TrainingData,
+    recipe: Recipe,
     *,
-    name: str,
-    architecture: str,
     objective: keras.losses.Loss,
-    epochs: int,
-    batch_size: int,
-    learning_rate: float,
-    seed: int,
-    precision: str,
-    strategy: Literal["single", "mirrored"],
     transform_graph: str,
     destination: Destination,
     checkpoints: Checkpoints | None = None,
 ) -> None:
-    """Builds a model, trains it, and writes it with its history.
-
-    Two trainings of one architecture, seed and data start from the same weights and see the same
-    batches in the same order, whatever their objectives.
+    """Trains a model as `train_model` does, and writes it.
 
     Args:
       data: What to train and validate on.
-      name: How to call the model in messages.
-      architecture: A registered name or an import path.
+      recipe: The model, and how it is trained.
       objective: What to minimise; see `Learner`.
-      epochs: Passes over the training data.
-      batch_size: Examples in a batch, over all devices.
-      learning_rate: Adam's.
-      seed: Decides the initial weights, dropout and the order of the examples.
-      precision: Keras dtype policy.
-      strategy: `mirrored` spreads each batch over all GPUs.
       transform_graph: Directory of the Transform node's graph.
       destination: Where to write.
       checkpoints: From which to go on after an interruption; removed once all is written. None saves none.
 
     Raises:
-      InputError: The architecture does not fit the data, training diverged, or a file of the data is
-        damaged.
+      InputError: See `train_model`.
     """
-    keras.backend.clear_session()
-    keras.utils.set_random_seed(seed)
-    epoch = epoch_counter()
-    scope = tf.distribute.MirroredStrategy().scope() if strategy == "mirrored" else contextlib.nullcontext()
-    damage = damage_explained(
-        example_files=[*data.training_files, *data.validation_files], prediction_files=data.prediction_files
+    model = train_model(
+        data, recipe, objective=objective, run_dir=destination.run_dir, checkpoints=checkpoints
     )
-    with scope, damage:
-        model = build_model(
-            registry.load(architecture),
-            name=architecture,
-            image_shape=data.image_shape,
-            num_classes=len(data.class_names),
-            precision=precision,
-        )
-        fit(
-            Learner(model=model, objective=objective),
-            training_data=training_batches(
-                data.training_files,
-                num_examples=data.num_training_examples,
-                image_shape=data.image_shape,
-                batch_size=batch_size,
-                seed=seed,
-                epoch=epoch,
-                prediction_files=data.prediction_files,
-                num_classes=len(data.class_names),
-            ),
-            validation_data=ordered_batches(
-                data.validation_files,
-                num_examples=data.num_validation_examples,
-                image_shape=data.image_shape,
-                batch_size=batch_size,
-            ),
-            epoch=epoch,
-            name=name,
-            epochs=epochs,
-            learning_rate=learning_rate,
-            steps_per_execution=choose_steps_per_execution(
-                image_shape=data.image_shape, batch_size=batch_size
-            ),
-            run_dir=pathlib.Path(destination.run_dir),
-            checkpoints=checkpoints,
-        )
     export_model(
         model,
         class_names=data.class_names,
@@ -133,3 +145,115 @@ def train_and_export(
     )
     if checkpoints is not None:
         checkpoints.remove()
+
+
+def train_model(
+    data: TrainingData,
+    recipe: Recipe,
+    *,
+    objective: keras.losses.Loss,
+    run_dir: str,
+    checkpoints: Checkpoints | None = None,
+) -> keras.Model:
+    """Builds a model and trains it.
+
+    Args:
+      data: What to train and validate on.
+      recipe: The model, and how it is trained.
+      objective: What to minimise; see `Learner`.
+      run_dir: Where the history and the logs go.
+      checkpoints: From which to go on after an interruption; None saves none.
+
+    Returns:
+      The model, with the weights of its best epoch.
+
+    Raises:
+      InputError: The architecture does not fit the data, training diverged, or a file of the data is
+        damaged.
+    """
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(recipe.seed)
+    precision = resolve_precision(recipe.precision)
+    epoch = epoch_counter()
+    damage = damage_explained(
+        example_files=[*data.training_files, *data.validation_files],
+        prediction_files=[*data.prediction_files, *data.validation_prediction_files],
+    )
+    with _scope(recipe.strategy), damage:
+        model = _build(recipe, data=data, precision=precision)
+        train = functools.partial(
+            fit,
+            training_data=_training_batches(data, recipe, epoch=epoch),
+            validation_data=_validation_batches(data, recipe),
+            epoch=epoch,
+            name=recipe.name,
+            steps_per_execution=choose_steps_per_execution(
+                image_shape=data.image_shape, batch_size=recipe.batch_size
+            ),
+            reference="labels" if data.has_labels else "teacher",
+            precision=precision,
+            checkpoints=checkpoints,
+        )
+        if recipe.fine_tuning and recipe.fine_tuning.head_epochs:
+            with applications.frozen_body(model):
+                train(
+                    Learner(model=model, objective=objective),
+                    epochs=recipe.fine_tuning.head_epochs,
+                    learning_rate=recipe.fine_tuning.head_learning_rate,
+                    run_dir=pathlib.Path(run_dir) / "head",
+                    phase="head",
+                )
+        train(
+            Learner(model=model, objective=objective),
+            epochs=recipe.epochs,
+            learning_rate=recipe.learning_rate,
+            run_dir=pathlib.Path(run_dir),
+        )
+    return model
+
+
+def _scope(strategy: str) -> contextlib.AbstractContextManager[object]:
+    return tf.distribute.MirroredStrategy().scope() if strategy == "mirrored" else contextlib.nullcontext()
+
+
+def _build(recipe: Recipe, *, data: TrainingData, precision: str) -> keras.Model:
+    if recipe.fine_tuning is None:
+        architecture = registry.load(recipe.architecture)
+    else:
+        architecture = applications.architecture(
+            recipe.architecture, weights_file=recipe.fine_tuning.weights_file
+        )
+    return build_model(
+        architecture,
+        name=recipe.architecture,
+        image_shape=data.image_shape,
+        num_classes=len(data.class_names),
+        precision=precision,
+    )
+
+
+def _training_batches(data: TrainingData, recipe: Recipe, *, epoch: tf.Variable) -> tf.data.Dataset:
+    return training_batches(
+        data.training_files,
+        num_examples=data.num_training_examples,
+        image_shape=data.image_shape,
+        batch_size=recipe.batch_size,
+        seed=recipe.seed,
+        epoch=epoch,
+        prediction_files=data.prediction_files,
+        num_classes=len(data.class_names),
+        labels=data.has_labels,
+        class_weights=data.class_weights,
+        weighted=data.weighted,
+    )
+
+
+def _validation_batches(data: TrainingData, recipe: Recipe) -> tf.data.Dataset:
+    return ordered_batches(
+        data.validation_files,
+        num_examples=data.num_validation_examples,
+        image_shape=data.image_shape,
+        batch_size=recipe.batch_size,
+        prediction_files=data.validation_prediction_files,
+        num_classes=len(data.class_names),
+    )

@@ -2,7 +2,7 @@
 
 import math
 import pathlib
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import tensorflow as tf
@@ -30,6 +30,8 @@ def fit(
     learning_rate: float,
     steps_per_execution: int,
     run_dir: pathlib.Path,
+    precision: str = "float32",
+    reference: Literal["labels", "teacher"] = "labels",
     checkpoints: Checkpoints | None = None,
     phase: str = "training",
 ) -> None:
@@ -49,6 +51,9 @@ def fit(
       learning_rate: Adam's.
       steps_per_execution: Steps that run without returning to Python.
       run_dir: Where the history and the logs go.
+      precision: Keras dtype policy of the model's layers, for the history.
+      reference: Whose classes the targets hold, for the history: with the teacher's, an accuracy is the
+        agreement with it.
       checkpoints: Where to save one at the end of each epoch; None saves none.
       phase: Tells the checkpoints of several trainings of one node apart.
 
@@ -60,7 +65,9 @@ def fit(
         steps_per_execution=steps_per_execution,
         jit_compile=False,  # On processors, XLA made every model of configs/ slower.
     )
-    recorder = HistoryRecorder(run_dir / "history.json")
+    recorder = HistoryRecorder(
+        run_dir / "history.json", about={"reference": reference, "precision": precision}
+    )
     best = keras.callbacks.EarlyStopping(
         "val_accuracy", mode="max", patience=epochs, restore_best_weights=True, start_from_epoch=0
     )

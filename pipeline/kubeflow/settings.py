@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 from components.settings import PositiveInt, Settings
 
 TRAINING_NODES = ("Teacher", "TeacherPredictions", "Scratch")
-_DISTILLER = "Distiller-"
+_SEVERAL = ("Teacher-", "Distiller-")
 
 _CPU = re.compile(r"\d+(\.\d+)?|\d+m")
 _MEMORY = re.compile(r"\d+(\.\d+)?[KMGT]i?")
@@ -124,7 +124,7 @@ class KubeflowSettings(Settings):
         if self.checkpoint_directory is None:
             return self
         directory = pathlib.PurePosixPath(self.checkpoint_directory)
-        for node in ("Teacher", "Scratch", f"{_DISTILLER}NAME", *self.nodes):
+        for node in ("Teacher", "Scratch", "Distiller-NAME", *self.nodes):
             volumes = self.of_node(node).volumes or ()
             is_kept = any(directory.is_relative_to(volume.mount_path) for volume in volumes)
             if is_training_node(node) and node != "TeacherPredictions" and not is_kept:
@@ -155,4 +155,4 @@ def is_training_node(node: str) -> bool:
     Args:
       node: The node's id.
     """
-    return node in TRAINING_NODES or node.startswith(_DISTILLER)
+    return node in TRAINING_NODES or node.startswith(_SEVERAL)

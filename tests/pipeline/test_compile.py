@@ -113,6 +113,16 @@ def test_every_experiment_compiles_under_a_name_that_kubeflow_takes(config: path
     assert information["displayName"] == config.stem
 
 
+def test_a_teacher_s_file_need_not_be_here() -> None:
+    """It lies where the container sees it."""
+    teachers = "teacher=[{from: /models/one.keras}, {from: /models/two}]"
+
+    specification = documents(render_pipeline(load_config(DIGITS, overrides=[teachers])))[0]
+
+    assert {"Teacher-1", "Teacher-2", "Teacher"} <= set(specification["root"]["dag"]["tasks"])
+    assert "/models/two" in json.dumps(specification)
+
+
 @pytest.mark.parametrize(
     ("overrides", "root", "message"),
     [

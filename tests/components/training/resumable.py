@@ -16,7 +16,7 @@ from typing import Any
 import keras
 
 from components.training.checkpoints import Checkpoints
-from components.training.job import Destination, TrainingData, train_and_export
+from components.training.job import Destination, Recipe, TrainingData, train_and_export
 from components.training.learner import Supervised
 
 
@@ -60,15 +60,16 @@ def train(
         logging.getLogger("components.training.progress").addHandler(Killer(kill_at))
     train_and_export(
         TrainingData(**data),
-        name="Teacher",
-        architecture="resumable:with_dropout",
+        Recipe(
+            name="Teacher",
+            architecture="resumable:with_dropout",
+            epochs=5,
+            batch_size=32,
+            learning_rate=0.2,
+            seed=4,
+            precision=precision,
+        ),
         objective=Supervised(),
-        epochs=5,
-        batch_size=32,
-        learning_rate=0.2,
-        seed=4,
-        precision=precision,
-        strategy="single",
         transform_graph=transform_graph,
         destination=Destination(
             keras_file=f"{output}/model.keras",

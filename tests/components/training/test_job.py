@@ -1,5 +1,6 @@
 """Trains real models on scikit-learn's digits: what a run leaves behind and what it guarantees."""
 
+import dataclasses
 import json
 import pathlib
 from collections.abc import Callable
@@ -15,8 +16,8 @@ from components.distiller.objective import Distillation, kd
 from components.errors import InputError
 from components.teacher_predictions.store import fingerprint_teacher, open_predictions, write_predictions
 from components.training.checkpoints import Checkpoints, State
-from components.training.data import epoch_counter, ordered_batches
-from components.training.job import Destination, TrainingData, train_and_export
+from components.training.data import epoch_counter, ordered_batches, training_batches
+from components.training.job import Destination, Recipe, TrainingData, train_and_export
 from components.training.learner import Learner, Supervised
 from components.training.loop import choose_steps_per_execution, fit
 
@@ -54,21 +55,22 @@ def train(
         *,
         objective: keras.losses.Loss | None = None,
         prediction_files: list[str] | None = None,
+        examples: dict[str, Any] | None = None,
+        checkpoints: Checkpoints | None = None,
         **settings: Any,
     ) -> pathlib.Path:
         directory = tmp_path_factory.mktemp("training")
-        arguments = {
-            "name": "Scratch",
-            "architecture": "digits_student",
-            "epochs": 4,
-            "batch_size": 32,
-            "learning_rate": 0.01,
-            "seed": 7,
-            "precision": "float32",
-            "strategy": "single",
-        }
+        recipe = Recipe(
+            name="Scratch",
+            architecture="digits_student",
+            epochs=4,
+            batch_size=32,
+            learning_rate=0.01,
+            seed=7,
+        )
         train_and_export(
-            TrainingData(**data, prediction_files=prediction_files or []),
+            TrainingData(**(data | (examples or {})), prediction_files=prediction_files or []),
+            dataclasses.replace(recipe, **settings),
             objective=objective or Supervised(),
             transform_graph=transform_graph,
             destination=Destination(
@@ -76,7 +78,7 @@ def train(
                 serving_dir=str(directory / "Format-Serving"),
                 run_dir=str(directory / "run"),
             ),
-            **(arguments | settings),
+            checkpoints=checkpoints,
         )
         return directory
 
@@ -89,26 +91,41 @@ def scratch(train: Callable[..., pathlib.Path]) -> pathlib.Path:
 
 
 @pytest.fixture(scope="module")
-def prediction_files(
-    train: Callable[..., pathlib.Path], data: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
-) -> list[str]:
-    directory = tmp_path_factory.mktemp("predictions")
-    teacher_file = str(train(architecture="digits_teacher", epochs=1) / "model.keras")
+def teacher(train: Callable[..., pathlib.Path]) -> pathlib.Path:
+    return train(architecture="digits_teacher", epochs=1)
+
+
+@pytest.fixture(scope="module")
+def predict(
+    teacher: pathlib.Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[list[str], int], list[str]]:
+    """A function that stores what the teacher says of examples."""
+    teacher_file = str(teacher / "model.keras")
     fingerprint = fingerprint_teacher(teacher_file)
-    write_predictions(
-        keras.saving.load_model(teacher_file),
-        teacher_fingerprint=fingerprint,
-        example_files=data["training_files"],
-        image_shape=SHAPE,
-        batch_size=64,
-        directory=str(directory),
-    )
-    return open_predictions(
-        str(directory),
-        teacher_fingerprint=fingerprint,
-        num_examples=600,
-        example_files=data["training_files"],
-    )
+
+    def run(example_files: list[str], num_examples: int) -> list[str]:
+        directory = str(tmp_path_factory.mktemp("predictions"))
+        write_predictions(
+            keras.saving.load_model(teacher_file),
+            teacher_fingerprint=fingerprint,
+            example_files=example_files,
+            image_shape=SHAPE,
+            batch_size=64,
+            directory=directory,
+        )
+        return open_predictions(
+            directory,
+            teacher_fingerprint=fingerprint,
+            num_examples=num_examples,
+            example_files=example_files,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def prediction_files(predict: Callable[[list[str], int], list[str]], data: dict[str, Any]) -> list[str]:
+    return predict(data["training_files"], 600)
 
 
 def weights_of(directory: pathlib.Path) -> list[np.ndarray]:
@@ -234,8 +251,54 @@ def test_the_history_has_every_epoch_and_the_best_weights_are_kept(
     assert accuracies[-1] < max(accuracies)
     assert history["best_epoch"] == 1 + accuracies.index(max(accuracies))
     assert validation_accuracy(directory) == pytest.approx(max(accuracies), abs=1e-6)
+    assert history["reference"] == "labels"
     assert set(history["epochs"][0]) == {"epoch", "seconds", "loss", "accuracy", "val_loss", "val_accuracy"}
     assert list((directory / "run" / "logs").rglob("events.out.tfevents.*"))
+
+
+def test_without_labels_nothing_depends_on_them(
+    train: Callable[..., pathlib.Path],
+    teacher: pathlib.Path,
+    data: dict[str, Any],
+    predict: Callable[[list[str], int], list[str]],
+    prediction_files: list[str],
+    tmp_path: pathlib.Path,
+    write_examples: Callable[..., str],
+) -> None:
+    """The same images, once with TFDS's -1 for a label and once with labels."""
+    images = (load_digits().images * 255 / 16).round()
+    bare = {
+        f"{name}_files": [
+            write_examples(
+                tmp_path / f"{name}.gz",
+                pixels=images[rows],
+                labels=[-1] * (rows.stop - rows.start),
+                ids=[str(i) for i in range(rows.start, rows.stop)],
+            )
+        ]
+        for name, rows in (("training", TRAINING), ("validation", VALIDATION))
+    }
+    validation = {"validation_prediction_files": predict(data["validation_files"], 300)}
+    objective = Distillation(distance=kd(temperature=2.0), student_loss_weight=0.0)
+
+    labelled, unlabelled = (
+        train(objective=objective, prediction_files=prediction_files, examples=examples)
+        for examples in (validation, bare | validation)
+    )
+
+    for first, second in zip(weights_of(labelled), weights_of(unlabelled), strict=True):
+        np.testing.assert_array_equal(first, second)
+    history = json.loads((unlabelled / "run" / "history.json").read_text())
+    assert history["reference"] == "teacher"
+    best = history["epochs"][history["best_epoch"] - 1]
+    assert best["val_accuracy"] == max(entry["val_accuracy"] for entry in history["epochs"])
+    named = [
+        keras.saving.load_model(directory / "model.keras")
+        .predict(images[VALIDATION][..., None] / 255, verbose=0)
+        .argmax(axis=-1)
+        for directory in (teacher, unlabelled)
+    ]
+    assert best["val_accuracy"] == pytest.approx((named[0] == named[1]).mean(), abs=1e-6)
 
 
 def test_every_signature_predicts_the_same(scratch: pathlib.Path) -> None:
@@ -357,6 +420,44 @@ def test_regularisation_losses_count(data: dict[str, Any], tmp_path: pathlib.Pat
     history = json.loads((tmp_path / "history.json").read_text())
     assert history["epochs"][0]["loss"] == pytest.approx(np.log(10) + 3.2, rel=1e-5)
     assert history["epochs"][0]["val_loss"] == pytest.approx(np.log(10), rel=1e-5)
+
+
+def test_weights_count_in_training_and_nowhere_else(data: dict[str, Any], tmp_path: pathlib.Path) -> None:
+    class_weights = [2.0, *[0.5] * 9]
+    arguments = {"image_shape": SHAPE, "batch_size": 600, "num_examples": 600}
+    kernel = keras.initializers.Constant(0.1)
+    model = keras.Sequential(
+        [
+            keras.Input(SHAPE),
+            keras.layers.Flatten(),
+            keras.layers.Dense(10, kernel_initializer=kernel, kernel_regularizer=keras.regularizers.L2(0.5)),
+        ]
+    )
+    epoch = epoch_counter()
+
+    fit(
+        Learner(model=model, objective=Supervised()),
+        training_data=training_batches(
+            data["training_files"], **arguments, seed=1, epoch=epoch, class_weights=class_weights
+        ),
+        validation_data=ordered_batches(data["training_files"], **arguments),
+        epoch=epoch,
+        name="Teacher",
+        epochs=1,
+        learning_rate=1e-9,
+        steps_per_execution=1,
+        run_dir=tmp_path,
+    )
+
+    # All logits are equal: the cross-entropy is ln 10, and the class that is named is 0. As in Keras the
+    # weighted sum is divided by the number of examples; the penalty of 3.2 has no weight.
+    of_class_0 = np.count_nonzero(load_digits().target[TRAINING] == 0)
+    total = 2 * of_class_0 + 0.5 * (600 - of_class_0)
+    (entry,) = json.loads((tmp_path / "history.json").read_text())["epochs"]
+    assert entry["loss"] == pytest.approx(total / 600 * np.log(10) + 3.2, rel=1e-5)
+    assert entry["accuracy"] == pytest.approx(2 * of_class_0 / total, rel=1e-5)
+    assert entry["val_loss"] == pytest.approx(np.log(10), rel=1e-5)
+    assert entry["val_accuracy"] == pytest.approx(of_class_0 / 600, rel=1e-5)
 
 
 def test_the_mirrored_strategy_trains_as_a_single_device_does(
