@@ -155,7 +155,7 @@ def open_predictions(
       InputError: The predictions are incomplete, of another teacher, or of other examples.
     """
     path = pathlib.Path(directory, MANIFEST_FILE)
-    advice = "delete that directory and run again"
+    advice = f"delete {pathlib.Path(directory).parent} and run again"  # The artifact, with all its splits.
     manifest = _read_manifest(path)
     if manifest is None:
         raise InputError(f"The teacher predictions in {directory} are incomplete: {advice}.")

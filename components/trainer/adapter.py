@@ -115,12 +115,15 @@ def _checkpoint_directory(job: TrainingJob, *, model_uri: str) -> pathlib.Path:
 def _identity(job: TrainingJob, data: TrainingData) -> dict[str, str]:
     """Returns all that decides the weights which a job's training on some data ends with."""
     sources = pathlib.Path(components.__file__).parent.rglob("*.py")
+    fine_tuning = _fine_tuning(job.model)
+    initial_weights = [fine_tuning.weights_file] if fine_tuning and fine_tuning.weights_file else []
     return {
         "job": job.model_dump_json(exclude={"checkpoint_directory"}),
         "classes": ", ".join(data.class_names),
         "training examples": _fingerprint(data.training_files),
         "validation examples": _fingerprint(data.validation_files),
         "teacher predictions": _fingerprint([*data.prediction_files, *data.validation_prediction_files]),
+        "initial weights": _fingerprint(initial_weights),
         "code": _fingerprint([*sorted(sources), registry.source_file(job.model.architecture)]),
         "libraries": f"Keras {keras.__version__}, TensorFlow {tf.__version__}, NumPy {np.__version__}",
     }

@@ -224,20 +224,22 @@ def damage_explained(*, example_files: Sequence[str], prediction_files: Sequence
     try:
         yield
     except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
-        places = " or ".join(
-            dict.fromkeys(str(pathlib.Path(file).parent) for file in (*example_files, *prediction_files))
-        )
         if _OTHER_EXAMPLES in str(error):
-            directory = pathlib.Path(prediction_files[0]).parent
             raise InputError(
-                f"The teacher predictions in {directory} {_OTHER_EXAMPLES}: delete that directory and run "
-                "again."
+                f"The teacher predictions below {_artifacts_of(prediction_files)} {_OTHER_EXAMPLES}: "
+                "delete that directory and run again."
             ) from error
         if isinstance(error, tf.errors.DataLossError):
+            places = _artifacts_of([*example_files, *prediction_files])
             raise InputError(
-                f"A file in {places} is damaged, and cannot be read: delete that directory and run again."
+                f"A file below {places} is damaged and cannot be read: delete that directory and run again."
             ) from error
         raise
+
+
+def _artifacts_of(files: Sequence[str]) -> str:
+    """Names the directories of the artifacts; in each lies a directory for each split."""
+    return " or ".join(dict.fromkeys(str(pathlib.Path(file).parents[1]) for file in files))
 
 
 def _unsharded() -> tf.data.Options:

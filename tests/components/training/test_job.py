@@ -328,33 +328,37 @@ def test_every_signature_predicts_the_same(scratch: pathlib.Path) -> None:
 def test_predictions_in_another_order_stop_the_training_with_a_sentence(
     train: Callable[..., pathlib.Path], prediction_files: list[str], tmp_path: pathlib.Path
 ) -> None:
+    directory = tmp_path / "Split-train"
+    directory.mkdir()
     records = [record.numpy() for record in tf.data.TFRecordDataset(prediction_files)]
-    with tf.io.TFRecordWriter(str(tmp_path / "training")) as writer:
+    with tf.io.TFRecordWriter(str(directory / "training")) as writer:
         for record in records[::-1]:
             writer.write(record)
     objective = Distillation(distance=kd(temperature=4.0), student_loss_weight=0.5)
 
     with pytest.raises(InputError) as failure:
-        train(objective=objective, prediction_files=[str(tmp_path / "training")])
+        train(objective=objective, prediction_files=[str(directory / "training")])
 
     assert str(failure.value) == (
-        f"The teacher predictions in {tmp_path} belong to other examples, or stand in another order: delete "
-        "that directory and run again."
+        f"The teacher predictions below {tmp_path} belong to other examples, or stand in another order: "
+        "delete that directory and run again."
     )
 
 
 def test_predictions_that_are_damaged_stop_the_training_with_a_sentence(
     train: Callable[..., pathlib.Path], prediction_files: list[str], tmp_path: pathlib.Path
 ) -> None:
+    directory = tmp_path / "Split-train"
+    directory.mkdir()
     content = bytearray(pathlib.Path(prediction_files[0]).read_bytes())
     content[len(content) // 2] ^= 1
-    (tmp_path / "training").write_bytes(content)
+    (directory / "training").write_bytes(content)
     objective = Distillation(distance=kd(temperature=4.0), student_loss_weight=0.5)
 
     with pytest.raises(
-        InputError, match=rf"^A file in .* or {tmp_path} is damaged, and cannot be read: delete"
+        InputError, match=rf"^A file below .* or {tmp_path} is damaged and cannot be read: delete"
     ):
-        train(objective=objective, prediction_files=[str(tmp_path / "training")])
+        train(objective=objective, prediction_files=[str(directory / "training")])
 
 
 def test_the_served_student_carries_no_teacher(
