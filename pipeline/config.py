@@ -3,7 +3,7 @@
 import pathlib
 import re
 from collections.abc import Hashable, Iterable
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -42,6 +42,12 @@ class Config(Settings):
     evaluation: EvaluationSettings = EvaluationSettings()
     push: PushSettings = PushSettings()
     kubeflow: KubeflowSettings = KubeflowSettings()
+    teacher_predictions: Literal["stored", "online"] = "stored"
+
+    @property
+    def stores_predictions(self) -> bool:
+        """Whether the teacher's predictions are stored; else it runs in the students' training steps."""
+        return self.teacher_predictions == "stored"
 
     @field_validator("name")
     @classmethod

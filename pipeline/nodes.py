@@ -23,7 +23,7 @@ def node_ids(config: Config) -> tuple[str, ...]:
         "Transform",
         "Teacher",
         "Scratch",
-        "TeacherPredictions",
+        *(("TeacherPredictions",) if config.stores_predictions else ()),
         *(distiller_id(distillation.name) for distillation in config.distillations),
         "Evaluator",
         "Pusher",

@@ -22,7 +22,7 @@ from components.trainer.adapter import example_files, keras_file, train
 
 
 class Executor(base_executor.BaseExecutor):
-    """Distils a student from stored predictions."""
+    """Distils a student from stored predictions, or from the teacher where there are none."""
 
     def Do(
         self,
@@ -41,6 +41,15 @@ class Executor(base_executor.BaseExecutor):
         distillation = TypeAdapter(DistillationSettings).validate_json(exec_properties["distillation"])
         num_examples = _count_examples(inputs["statistics"])
         training_uri = artifact_utils.get_split_uri([inputs["examples"]], "train")
+        teacher_file = keras_file(inputs["teacher"].uri)
+        prediction_files = []
+        if "teacher_predictions" in inputs:
+            prediction_files = open_predictions(
+                inputs["teacher_predictions"].uri,
+                teacher_fingerprint=fingerprint_teacher(teacher_file),
+                num_examples=num_examples["train"],
+                example_files=example_files(training_uri),
+            )
         train(
             job,
             objective=objective.Distillation(
@@ -55,12 +64,8 @@ class Executor(base_executor.BaseExecutor):
             transform_graph=inputs["transform_graph"].uri,
             model_uri=artifact_utils.get_single_uri(output_dict["model"]),
             model_run_uri=artifact_utils.get_single_uri(output_dict["model_run"]),
-            prediction_files=open_predictions(
-                inputs["teacher_predictions"].uri,
-                teacher_fingerprint=fingerprint_teacher(keras_file(inputs["teacher"].uri)),
-                num_examples=num_examples["train"],
-                example_files=example_files(training_uri),
-            ),
+            prediction_files=prediction_files,
+            teacher_file=None if prediction_files else teacher_file,
         )
 
 

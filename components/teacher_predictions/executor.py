@@ -2,13 +2,13 @@
 
 from typing import Any
 
-import keras
 from tfx.dsl.components.base import base_executor
 from tfx.types import Artifact, artifact_utils
 
 from components.settings import ImageSettings
 from components.teacher_predictions.store import fingerprint_teacher, write_predictions
 from components.trainer.adapter import example_files, keras_file
+from components.training.teaching import load_teacher
 
 # A forward pass gains nothing from larger batches on processors, and this one fits any GPU.
 _BATCH_SIZE = 128
@@ -27,7 +27,7 @@ class Executor(base_executor.BaseExecutor):
         self._log_startup(input_dict, output_dict, exec_properties)
         teacher_file = keras_file(artifact_utils.get_single_uri(input_dict["teacher"]))
         write_predictions(
-            keras.saving.load_model(teacher_file, compile=False, safe_mode=True),
+            load_teacher(teacher_file),
             teacher_fingerprint=fingerprint_teacher(teacher_file),
             example_files=example_files(artifact_utils.get_split_uri(input_dict["examples"], "train")),
             image_shape=ImageSettings.model_validate_json(exec_properties["image"]).shape,

@@ -35,6 +35,7 @@ def train(
     model_uri: str,
     model_run_uri: str,
     prediction_files: Sequence[str] = (),
+    teacher_file: str | None = None,
 ) -> None:
     """Trains the model of a job and writes its `model` and `model_run` artifacts.
 
@@ -49,6 +50,7 @@ def train(
       model_uri: Where the model goes.
       model_run_uri: Where the history and the logs go.
       prediction_files: The teacher's predictions for the training split, if the objective wants them.
+      teacher_file: The teacher's `.keras` file, if it is to run in the training step instead.
     """
     schema = io_utils.parse_pbtxt_file(schema_file, schema_pb2.Schema())
     train_and_export(
@@ -76,4 +78,5 @@ def train(
             serving_dir=path_utils.serving_model_dir(model_uri),
             run_dir=model_run_uri,
         ),
+        teacher_file=teacher_file,
     )

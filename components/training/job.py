@@ -15,6 +15,7 @@ from components.training.export import export_model
 from components.training.learner import Learner
 from components.training.loop import choose_steps_per_execution, fit
 from components.training.models import build_model
+from components.training.teaching import load_teacher, online
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -53,6 +54,7 @@ def train_and_export(
     strategy: Literal["single", "mirrored"],
     transform_graph: str,
     destination: Destination,
+    teacher_file: str | None = None,
 ) -> None:
     """Builds a model, trains it, and writes it with its history.
 
@@ -72,6 +74,8 @@ def train_and_export(
       strategy: `mirrored` spreads each batch over all GPUs.
       transform_graph: Directory of the Transform node's graph.
       destination: Where to write.
+      teacher_file: The `.keras` file of a teacher that runs in each training step, for objectives that want
+        its logits and are given no predictions.
 
     Raises:
       InputError: The architecture does not fit the data, or training diverged.
@@ -88,8 +92,10 @@ def train_and_export(
             num_classes=len(data.class_names),
             precision=precision,
         )
+        # Made after the model, whose initial weights and dropout then do not depend on there being a teacher.
+        teacher = online(load_teacher(teacher_file)) if teacher_file else None
         fit(
-            Learner(model=model, objective=objective),
+            Learner(model=model, objective=objective, teacher=teacher),
             training_data=training_batches(
                 data.training_files,
                 num_examples=data.num_training_examples,

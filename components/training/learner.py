@@ -1,5 +1,6 @@
 """A model together with what it is trained to minimise."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -8,6 +9,8 @@ from keras import ops
 from components.training.losses import cross_entropy
 
 Targets = dict[str, Any]
+# From the images of a batch to further targets.
+Teacher = Callable[[Any], Targets]
 
 
 class Supervised(keras.losses.Loss):
@@ -56,12 +59,17 @@ class Learner(keras.Model):
         ...}`, and `epoch`, the number of the epoch, from 0. Training minimises its mean plus the
         model's own regularisation losses. Validation always measures `Supervised`, so that models of
         different objectives can be compared.
+      teacher: Gives the objective further targets of the images that the model is trained on; nothing of
+        it is trained, or kept with the learner. Validation does not ask it.
     """
 
-    def __init__(self, *, model: keras.Model, objective: keras.losses.Loss) -> None:
+    def __init__(
+        self, *, model: keras.Model, objective: keras.losses.Loss, teacher: Teacher | None = None
+    ) -> None:
         super().__init__(name=f"{model.name}_learner")
         self.model = model
         self._objective = objective
+        self._ask_teacher = teacher
         self._supervised = Supervised()
         self._accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
         self._finite_steps = FiniteSteps()
@@ -86,7 +94,8 @@ class Learner(keras.Model):
         """Returns the mean loss of a batch, a scalar."""
         if not training:
             return self._supervised(y, y_pred, sample_weight)
-        loss = self._objective(y | {"epoch": self._epoch}, y_pred, sample_weight)
+        of_teacher = self._ask_teacher(x) if self._ask_teacher else {}
+        loss = self._objective(y | of_teacher | {"epoch": self._epoch}, y_pred, sample_weight)
         for own in self.model.losses:
             loss += self._aggregate_additional_loss(own)
         self._finite_steps.update_state(loss)

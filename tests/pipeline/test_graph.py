@@ -42,6 +42,17 @@ def test_the_graph_has_the_nodes_and_edges_of_the_design(config: Config) -> None
     assert edges == EDGES
 
 
+def test_a_teacher_in_the_training_step_needs_no_stored_predictions() -> None:
+    config = load_config(CONFIGS / "digits.yaml", overrides=["teacher_predictions=online"])
+
+    nodes = create_pipeline(config, root="/root", push_directory="/pushed").components
+
+    edges = {node.id: {upstream.id for upstream in node.upstream_nodes} for node in nodes}
+    assert set(edges) == set(node_ids(config))
+    assert "TeacherPredictions" not in edges
+    assert edges["Distiller-distilled"] == TRAINING_INPUTS | {"Teacher"}
+
+
 def test_node_ids_names_every_node_in_an_order_that_can_run(config: Config) -> None:
     ids = node_ids(config)
 

@@ -18,6 +18,7 @@ from components.training.data import epoch_counter, ordered_batches
 from components.training.job import Destination, TrainingData, train_and_export
 from components.training.learner import Learner, Supervised
 from components.training.loop import choose_steps_per_execution, fit
+from components.training.teaching import load_teacher, online
 
 SHAPE = (8, 8, 1)
 TRAINING, VALIDATION = slice(0, 600), slice(600, 900)
@@ -88,11 +89,15 @@ def scratch(train: Callable[..., pathlib.Path]) -> pathlib.Path:
 
 
 @pytest.fixture(scope="module")
+def teacher_file(train: Callable[..., pathlib.Path]) -> str:
+    return str(train(architecture="digits_teacher", epochs=1) / "model.keras")
+
+
+@pytest.fixture(scope="module")
 def prediction_files(
-    train: Callable[..., pathlib.Path], data: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+    teacher_file: str, data: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
 ) -> list[str]:
     directory = tmp_path_factory.mktemp("predictions")
-    teacher_file = str(train(architecture="digits_teacher", epochs=1) / "model.keras")
     fingerprint = fingerprint_teacher(teacher_file)
     write_predictions(
         keras.saving.load_model(teacher_file),
@@ -112,6 +117,10 @@ def prediction_files(
 
 def weights_of(directory: pathlib.Path) -> list[np.ndarray]:
     return keras.saving.load_model(directory / "model.keras").get_weights()
+
+
+def curve_of(directory: pathlib.Path, key: str) -> list[float]:
+    return [entry[key] for entry in json.loads((directory / "run" / "history.json").read_text())["epochs"]]
 
 
 def validation_accuracy(directory: pathlib.Path) -> float:
@@ -149,6 +158,48 @@ def test_a_distilled_student_comes_closer_to_its_teacher(
     distilled = train(objective=objective, prediction_files=prediction_files)
 
     assert distance_to(prediction_files, distilled) < distance_to(prediction_files, scratch)
+
+
+def test_a_teacher_in_the_training_step_teaches_what_its_stored_predictions_do(
+    train: Callable[..., pathlib.Path], teacher_file: str, prediction_files: list[str]
+) -> None:
+    objective = Distillation(distance=kd(temperature=2.0), student_loss_weight=0.1)
+
+    stored = train(objective=objective, prediction_files=prediction_files)
+    online = train(objective=objective, teacher_file=teacher_file)
+
+    for first, second in zip(weights_of(stored), weights_of(online), strict=True):
+        np.testing.assert_allclose(first, second, rtol=1e-4, atol=1e-5)
+    for key in ("loss", "accuracy", "val_loss", "val_accuracy"):
+        np.testing.assert_allclose(curve_of(stored, key), curve_of(online, key), rtol=1e-4)
+
+
+def test_a_teacher_in_the_training_step_is_not_changed_nor_kept(
+    data: dict[str, Any], teacher_file: str, tmp_path: pathlib.Path
+) -> None:
+    teacher = load_teacher(teacher_file)
+    before = teacher.get_weights()
+    batches = ordered_batches(data["training_files"], image_shape=SHAPE, batch_size=60, num_examples=600)
+    student = keras.Sequential([keras.Input(SHAPE), keras.layers.Flatten(), keras.layers.Dense(10)])
+    objective = Distillation(distance=kd(temperature=2.0), student_loss_weight=0.0)
+    learner = Learner(model=student, objective=objective, teacher=online(teacher))
+
+    fit(
+        learner,
+        training_data=batches,
+        validation_data=batches,
+        epoch=epoch_counter(),
+        name="Distiller",
+        epochs=1,
+        learning_rate=0.01,
+        steps_per_execution=4,
+        run_dir=tmp_path,
+    )
+
+    for first, second in zip(before, teacher.get_weights(), strict=True):
+        np.testing.assert_array_equal(first, second)
+    assert teacher.trainable
+    assert len(learner.trainable_variables) == 2
 
 
 def test_the_objective_is_told_the_epoch(
