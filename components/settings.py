@@ -145,6 +145,26 @@ class HardwareSettings(Settings):
     strategy: Literal["single", "mirrored"] = "single"
 
 
+class AugmentSettings(Settings):
+    """Random changes to the images of every training, none of them by default; see `Augmentation`.
+
+    `shift`, `crop` and `colour` are shares, `mixup` is the alpha of Zhang et al. 2018,
+    https://arxiv.org/abs/1710.09412.
+    """
+
+    horizontal_flip: bool = False
+    shift: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    crop: Annotated[float, Field(gt=0, lt=1)] | None = None
+    colour: Fraction = 0.0
+    mixup: NonNegativeFloat = 0.0
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> Self:
+        if not any(self.model_dump().values()):
+            raise _custom_error(f"changes nothing; set one of {', '.join(type(self).model_fields)}")
+        return self
+
+
 class TrainingJob(Settings):
     """All that a node that trains one model needs to be told.
 
@@ -157,6 +177,7 @@ class TrainingJob(Settings):
     hardware: HardwareSettings
     seed: int
     code_fingerprint: str = ""
+    augment: AugmentSettings | None = None
 
 
 class _Distillation(Settings):

@@ -11,8 +11,10 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from components.errors import InputError
 from components.settings import (
+    AugmentSettings,
     DataSettings,
     DistillationSettings,
+    DkdSettings,
     EvaluationSettings,
     HardwareSettings,
     ImageSettings,
@@ -43,6 +45,7 @@ class Config(Settings):
     push: PushSettings = PushSettings()
     kubeflow: KubeflowSettings = KubeflowSettings()
     teacher_predictions: Literal["stored", "online"] = "stored"
+    augment: AugmentSettings | None = None
 
     @property
     def stores_predictions(self) -> bool:
@@ -72,6 +75,24 @@ class Config(Settings):
                     "value",
                     "distillations: {given} must differ in more than '_', '-' and capitals",
                     {"given": ", ".join(repr(d.name) for d in self.distillations)},
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _augmentation_is_taught(self) -> Self:
+        if self.augment and self.stores_predictions:
+            raise PydanticCustomError(
+                "value",
+                "augment: the stored predictions are not those of augmented images; set "
+                "teacher_predictions: online, or remove augment",
+            )
+        for distillation in self.distillations:
+            if self.augment and self.augment.mixup and isinstance(distillation, DkdSettings):
+                raise PydanticCustomError(
+                    "value",
+                    "augment.mixup: a mixed image has two labels, but method dkd of {name} needs one; choose "
+                    "another method, or remove mixup",
+                    {"name": repr(distillation.name)},
                 )
         return self
 

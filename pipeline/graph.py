@@ -78,6 +78,7 @@ def create_pipeline(
             hardware=config.hardware,
             seed=config.seed,
             code_fingerprint=fingerprints.get(code, ""),
+            augment=config.augment,
         )
 
     teacher = supervised_trainer(

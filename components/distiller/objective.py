@@ -6,15 +6,14 @@ from typing import Any
 import keras
 from keras import ops
 
+from components.training.learner import Supervised, Targets
 from components.training.losses import (
     correlation_loss,
-    cross_entropy,
     decoupled_distillation_loss,
     distillation_loss,
     logits_squared_error,
 )
 
-Targets = dict[str, Any]
 # From targets and the student's logits to a loss per example.
 Distance = Callable[[Targets, Any], Any]
 
@@ -22,7 +21,7 @@ Distance = Callable[[Targets, Any], Any]
 class Distillation(keras.losses.Loss):
     """Weighs the student's own loss on the labels against the distance to its teacher.
 
-    The loss of an example is `w * cross_entropy + (1 - w) * distance`, with
+    The loss of an example is `w * Supervised + (1 - w) * distance`, with
     `w = student_loss_weight`: 0 is pure distillation, 1 is supervised training.
 
     Args:
@@ -37,18 +36,17 @@ class Distillation(keras.losses.Loss):
         super().__init__(name="distillation")
         self._distance = distance
         self._student_loss_weight = student_loss_weight
-        self._label_smoothing = label_smoothing
+        self._own_loss = Supervised(label_smoothing=label_smoothing)
 
     def call(self, y_true: Targets, y_pred: Any) -> Any:
         """Returns the loss of each example, `[batch]`.
 
         Args:
-          y_true: `label` `[batch]`, `teacher_logits` `[batch, num_classes]`, and `epoch`, a scalar.
+          y_true: The targets of `Supervised`, `teacher_logits` `[batch, num_classes]`, and `epoch`, a scalar.
           y_pred: The student's logits `[batch, num_classes]`.
         """
         weight = self._student_loss_weight
-        own = cross_entropy(logits=y_pred, labels=y_true["label"], label_smoothing=self._label_smoothing)
-        return weight * own + (1 - weight) * self._distance(y_true, y_pred)
+        return weight * self._own_loss.call(y_true, y_pred) + (1 - weight) * self._distance(y_true, y_pred)
 
 
 def kd(*, temperature: float, standardise_logits: bool = False) -> Distance:

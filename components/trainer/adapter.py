@@ -9,6 +9,7 @@ from tfx.utils import io_utils, path_utils
 
 from components.schema_gen.schema import class_names
 from components.settings import TrainingJob
+from components.training.augmentation import Augmentation
 from components.training.export import KERAS_FILE
 from components.training.job import Destination, TrainingData, train_and_export
 
@@ -79,4 +80,5 @@ def train(
             run_dir=model_run_uri,
         ),
         teacher_file=teacher_file,
+        augmentation=Augmentation(**job.augment.model_dump()) if job.augment else None,
     )

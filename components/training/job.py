@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from components.models import registry
+from components.training.augmentation import Augmentation
 from components.training.data import epoch_counter, ordered_batches, training_batches
 from components.training.export import export_model
 from components.training.learner import Learner
@@ -55,6 +56,7 @@ def train_and_export(
     transform_graph: str,
     destination: Destination,
     teacher_file: str | None = None,
+    augmentation: Augmentation | None = None,
 ) -> None:
     """Builds a model, trains it, and writes it with its history.
 
@@ -76,6 +78,7 @@ def train_and_export(
       destination: Where to write.
       teacher_file: The `.keras` file of a teacher that runs in each training step, for objectives that want
         its logits and are given no predictions.
+      augmentation: Random changes to the training images.
 
     Raises:
       InputError: The architecture does not fit the data, or training diverged.
@@ -105,6 +108,7 @@ def train_and_export(
                 epoch=epoch,
                 prediction_files=data.prediction_files,
                 num_classes=len(data.class_names),
+                augmentation=augmentation,
             ),
             validation_data=ordered_batches(
                 data.validation_files,

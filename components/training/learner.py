@@ -14,7 +14,10 @@ Teacher = Callable[[Any], Targets]
 
 
 class Supervised(keras.losses.Loss):
-    """Cross-entropy of the student's logits with the labels, per example.
+    """Cross-entropy of a model's logits with the labels, per example.
+
+    Of two mixed images it is the sum of both cross-entropies, by their shares: Zhang et al., "mixup: Beyond
+    Empirical Risk Minimization", 2018, https://arxiv.org/abs/1710.09412.
 
     Args:
       label_smoothing: Share of the target that is spread evenly over all classes, in [0, 1).
@@ -25,8 +28,21 @@ class Supervised(keras.losses.Loss):
         self._label_smoothing = label_smoothing
 
     def call(self, y_true: Targets, y_pred: Any) -> Any:
-        """Compares `y_true["label"]` `[batch]` with the logits `y_pred` `[batch, num_classes]`."""
-        return cross_entropy(logits=y_pred, labels=y_true["label"], label_smoothing=self._label_smoothing)
+        """Returns the loss of each example, `[batch]`.
+
+        Args:
+          y_true: `label` `[batch]`; of mixed images also `mixed_label` `[batch]` and `mixing` `[batch]`, the
+            share of the image of `label`.
+          y_pred: Logits `[batch, num_classes]`.
+        """
+        loss = self._cross_entropy(y_pred, y_true["label"])
+        if "mixed_label" not in y_true:
+            return loss
+        share = y_true["mixing"]
+        return share * loss + (1 - share) * self._cross_entropy(y_pred, y_true["mixed_label"])
+
+    def _cross_entropy(self, logits: Any, labels: Any) -> Any:
+        return cross_entropy(logits=logits, labels=labels, label_smoothing=self._label_smoothing)
 
 
 class FiniteSteps(keras.metrics.Metric):

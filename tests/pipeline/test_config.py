@@ -99,6 +99,7 @@ def test_configuration_is_frozen_and_survives_json(path):
         ("student.learning_rate=5e-4", lambda config: config.student.learning_rate == 0.0005),
         ("evaluation={min_accuracy: 0.5}", lambda config: config.evaluation.min_accuracy == 0.5),
         ("hardware.precision=mixed_bfloat16", lambda config: config.hardware.precision == "mixed_bfloat16"),
+        ("teacher_predictions=online", lambda config: not config.stores_predictions),
         ("data.data_dir=/a=b", lambda config: config.data.data_dir == "/a=b"),
         (
             "distillations=[{name: one, method: kd}]",
@@ -176,6 +177,13 @@ def test_override_that_leads_nowhere_is_refused(override, message, refusal):
         ("distillations.0.alpha=0.1", "distillations.0: unknown key 'alpha'", "student_loss_weight"),
         ("hardware.precision=float16", "hardware.precision: got 'float16'", "'mixed_bfloat16'"),
         ("evaluation.min_accuracy=90", "evaluation.min_accuracy: got 90", "less than or equal to 1"),
+        ("augment.shift=0.1", "augment: the stored predictions are not", "set teacher_predictions: online"),
+        ("augment.crop=1", "augment.crop: got 1", "less than 1"),
+        ("augment.shift=0.9", "augment.shift: got 0.9", "less than or equal to 0.5"),
+        ("augment.mixup=-1", "augment.mixup: got -1", "greater than or equal to 0"),
+        ("augment.horizontal_flip=false", "augment: changes nothing", "horizontal_flip, shift, crop"),
+        ("augment.flip=true", "augment: unknown key 'flip'", "horizontal_flip, shift"),
+        ("teacher_predictions=live", "teacher_predictions: got 'live'", "'stored' or 'online'"),
         ("push.directory=3", "push.directory: got 3", "valid string"),
     ],
 )
@@ -183,6 +191,14 @@ def test_impossible_value_is_refused_in_one_line(override, given, allowed, refus
     message = refusal(override)
     assert message.startswith(given)
     assert allowed in message
+    assert "\n" not in message
+
+
+def test_mixed_images_are_refused_for_the_method_that_needs_one_label(refusal):
+    message = refusal("teacher_predictions=online", "augment.mixup=0.2", "distillations.1.method=dkd")
+    assert message.startswith(
+        "augment.mixup: a mixed image has two labels, but method dkd of 'hot' needs one;"
+    )
     assert "\n" not in message
 
 

@@ -53,6 +53,24 @@ def test_a_teacher_in_the_training_step_needs_no_stored_predictions() -> None:
     assert edges["Distiller-distilled"] == TRAINING_INPUTS | {"Teacher"}
 
 
+def test_augmentation_reaches_every_model_that_is_trained() -> None:
+    online = "teacher_predictions=online"
+    plain, augmented = (
+        create_pipeline(
+            load_config(CONFIGS / "digits.yaml", overrides=overrides), root="/root", push_directory="/pushed"
+        ).components
+        for overrides in ([online], [online, "augment.shift=0.1"])
+    )
+
+    changed = {
+        before.id
+        for before, after in zip(plain, augmented, strict=True)
+        if before.exec_properties != after.exec_properties
+    }
+
+    assert changed == {"Teacher", "Scratch", "Distiller-distilled"}
+
+
 def test_node_ids_names_every_node_in_an_order_that_can_run(config: Config) -> None:
     ids = node_ids(config)
 

@@ -14,6 +14,7 @@ from sklearn.datasets import load_digits
 from components.distiller.objective import Distillation, kd
 from components.errors import InputError
 from components.teacher_predictions.store import fingerprint_teacher, open_predictions, write_predictions
+from components.training.augmentation import Augmentation
 from components.training.data import epoch_counter, ordered_batches
 from components.training.job import Destination, TrainingData, train_and_export
 from components.training.learner import Learner, Supervised
@@ -172,6 +173,20 @@ def test_a_teacher_in_the_training_step_teaches_what_its_stored_predictions_do(
         np.testing.assert_allclose(first, second, rtol=1e-4, atol=1e-5)
     for key in ("loss", "accuracy", "val_loss", "val_accuracy"):
         np.testing.assert_allclose(curve_of(stored, key), curve_of(online, key), rtol=1e-4)
+
+
+def test_every_student_sees_the_same_augmented_images(
+    train: Callable[..., pathlib.Path], teacher_file: str
+) -> None:
+    """A distillation that weighs only the labels is training from scratch, as without augmentation."""
+    augmentation = Augmentation(shift=0.2, colour=0.2, mixup=0.4)
+    objective = Distillation(distance=kd(temperature=4.0), student_loss_weight=1.0)
+
+    scratch = train(augmentation=augmentation)
+    distilled = train(objective=objective, augmentation=augmentation, teacher_file=teacher_file)
+
+    for first, second in zip(weights_of(scratch), weights_of(distilled), strict=True):
+        np.testing.assert_array_equal(first, second)
 
 
 def test_a_teacher_in_the_training_step_is_not_changed_nor_kept(

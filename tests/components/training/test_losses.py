@@ -8,6 +8,7 @@ import scipy.stats
 import tensorflow as tf
 
 from components.distiller.objective import Distillation, dkd, kd
+from components.training.learner import Supervised
 from components.training.losses import (
     correlation_loss,
     cross_entropy,
@@ -263,3 +264,12 @@ def test_decoupled_distillation_warms_up(epoch: int, share: float) -> None:
         student_logits=student, teacher_logits=teacher, labels=targets["label"], **DKD
     )
     np.testing.assert_allclose(loss, share * np.asarray(full), rtol=1e-5)
+
+
+def test_a_mixed_image_has_the_loss_of_both_labels_by_their_shares() -> None:
+    logits = np.array([[math.log(3), 0.0]], np.float32)  # Probabilities 3/4 and 1/4.
+    targets = {"label": np.array([0]), "mixed_label": np.array([1]), "mixing": np.array([0.6], np.float32)}
+
+    loss = Supervised()(targets, logits)
+
+    assert float(loss) == pytest.approx(-0.6 * math.log(0.75) - 0.4 * math.log(0.25), rel=1e-6)
