@@ -242,8 +242,21 @@ class LogitsMseSettings(_Distillation):
     method: Literal["logits_mse"]
 
 
+class HintSettings(_Distillation):
+    """Hints from a hidden layer, beside kd: FitNets, Romero et al. 2015, https://arxiv.org/abs/1412.6550.
+
+    The teacher runs in the training step. A layer inside a nested model is `MODEL/LAYER`.
+    """
+
+    method: Literal["hint"]
+    teacher_layer: Annotated[str, Field(min_length=1)]
+    student_layer: Annotated[str, Field(min_length=1)]
+    hint_weight: NonNegativeFloat = 1.0
+    temperature: PositiveFloat = 4.0
+
+
 DistillationSettings = Annotated[
-    KdSettings | DkdSettings | DistSettings | LogitsMseSettings, Field(discriminator="method")
+    KdSettings | DkdSettings | DistSettings | LogitsMseSettings | HintSettings, Field(discriminator="method")
 ]
 
 

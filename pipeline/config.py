@@ -17,6 +17,7 @@ from components.settings import (
     DkdSettings,
     EvaluationSettings,
     HardwareSettings,
+    HintSettings,
     ImageSettings,
     ModelSettings,
     PushSettings,
@@ -49,8 +50,12 @@ class Config(Settings):
 
     @property
     def stores_predictions(self) -> bool:
-        """Whether the teacher's predictions are stored; else it runs in the students' training steps."""
-        return self.teacher_predictions == "stored"
+        """Whether any distillation reads stored predictions."""
+        return any(self.reads_predictions(distillation) for distillation in self.distillations)
+
+    def reads_predictions(self, distillation: DistillationSettings) -> bool:
+        """Tells whether a distillation reads stored predictions; else the teacher runs in its steps."""
+        return self.teacher_predictions == "stored" and not isinstance(distillation, HintSettings)
 
     @field_validator("name")
     @classmethod
@@ -80,7 +85,7 @@ class Config(Settings):
 
     @model_validator(mode="after")
     def _augmentation_is_taught(self) -> Self:
-        if self.augment and self.stores_predictions:
+        if self.augment and self.teacher_predictions == "stored":
             raise PydanticCustomError(
                 "value",
                 "augment: the stored predictions are not those of augmented images; set "

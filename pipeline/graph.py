@@ -87,20 +87,19 @@ def create_pipeline(
     scratch = supervised_trainer(
         job("Scratch", config.student, "student"), node_id="Scratch", **training_inputs
     )
-    predictors = []
-    if config.stores_predictions:
-        predictor = TeacherPredictor(
-            examples=transform.outputs["transformed_examples"],
-            teacher=teacher.outputs["model"],
-            image=config.image,
-        )
-        predictors.append(predictor.with_id("TeacherPredictions"))
+    teacher_predictions = TeacherPredictor(
+        examples=transform.outputs["transformed_examples"],
+        teacher=teacher.outputs["model"],
+        image=config.image,
+    ).with_id("TeacherPredictions")
     distillers = {
         distillation.name: Distiller(
             job=job(distiller_id(distillation.name), config.student, "student"),
             distillation=distillation,
             teacher=teacher.outputs["model"],
-            teacher_predictions=predictors[0].outputs["predictions"] if predictors else None,
+            teacher_predictions=(
+                teacher_predictions.outputs["predictions"] if config.reads_predictions(distillation) else None
+            ),
             **training_inputs,
         ).with_id(distiller_id(distillation.name))
         for distillation in config.distillations
@@ -138,7 +137,7 @@ def create_pipeline(
             transform,
             teacher,
             scratch,
-            *predictors,
+            *([teacher_predictions] if config.stores_predictions else []),
             *distillers.values(),
             evaluator,
             pusher,

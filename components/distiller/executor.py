@@ -13,12 +13,14 @@ from components.settings import (
     DistillationSettings,
     DistSettings,
     DkdSettings,
+    HintSettings,
     KdSettings,
     LogitsMseSettings,
     TrainingJob,
 )
 from components.teacher_predictions.store import fingerprint_teacher, open_predictions
 from components.trainer.adapter import example_files, keras_file, train
+from components.training.teaching import Hint
 
 
 class Executor(base_executor.BaseExecutor):
@@ -33,7 +35,8 @@ class Executor(base_executor.BaseExecutor):
         """Writes the `model` and the `model_run` of the student.
 
         Raises:
-          InputError: The predictions are not of this teacher, or not of these examples.
+          InputError: The predictions are not of this teacher or not of these examples, or the hint's layers
+            are not there or cannot be compared.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         inputs = {key: artifact_utils.get_single_instance(artifacts) for key, artifacts in input_dict.items()}
@@ -66,6 +69,7 @@ class Executor(base_executor.BaseExecutor):
             model_run_uri=artifact_utils.get_single_uri(output_dict["model_run"]),
             prediction_files=prediction_files,
             teacher_file=None if prediction_files else teacher_file,
+            hint=_hint(distillation),
         )
 
 
@@ -92,6 +96,14 @@ def _distance(settings: DistillationSettings) -> objective.Distance:
             )
         case LogitsMseSettings():
             return objective.logits_mse
+        case HintSettings():
+            return objective.hint(temperature=settings.temperature, hint_weight=settings.hint_weight)
+
+
+def _hint(settings: DistillationSettings) -> Hint | None:
+    if not isinstance(settings, HintSettings):
+        return None
+    return Hint(teacher_layer=settings.teacher_layer, student_layer=settings.student_layer)
 
 
 def _count_examples(statistics: Artifact) -> dict[str, int]:

@@ -11,6 +11,7 @@ from components.training.losses import (
     correlation_loss,
     decoupled_distillation_loss,
     distillation_loss,
+    features_squared_error,
     logits_squared_error,
 )
 
@@ -109,3 +110,19 @@ def dist(*, temperature: float, inter_class_weight: float, intra_class_weight: f
 def logits_mse(targets: Targets, logits: Any) -> Any:
     """Is the distance of logit matching; see `logits_squared_error`."""
     return logits_squared_error(student_logits=logits, teacher_logits=targets["teacher_logits"])
+
+
+def hint(*, temperature: float, hint_weight: float) -> Distance:
+    """Makes the distance of FitNets: that of `kd`, and the weighted `features_squared_error`.
+
+    The paper trains with the features first and with the logits afterwards; here both count at once.
+    """
+    of_logits = kd(temperature=temperature)
+
+    def distance(targets: Targets, logits: Any) -> Any:
+        of_features = features_squared_error(
+            student_features=targets["student_features"], teacher_features=targets["teacher_features"]
+        )
+        return of_logits(targets, logits) + hint_weight * of_features
+
+    return distance

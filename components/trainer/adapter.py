@@ -12,6 +12,7 @@ from components.settings import TrainingJob
 from components.training.augmentation import Augmentation
 from components.training.export import KERAS_FILE
 from components.training.job import Destination, TrainingData, train_and_export
+from components.training.teaching import Hint
 
 
 def example_files(split_uri: str) -> list[str]:
@@ -37,6 +38,7 @@ def train(
     model_run_uri: str,
     prediction_files: Sequence[str] = (),
     teacher_file: str | None = None,
+    hint: Hint | None = None,
 ) -> None:
     """Trains the model of a job and writes its `model` and `model_run` artifacts.
 
@@ -52,6 +54,7 @@ def train(
       model_run_uri: Where the history and the logs go.
       prediction_files: The teacher's predictions for the training split, if the objective wants them.
       teacher_file: The teacher's `.keras` file, if it is to run in the training step instead.
+      hint: Layers of that teacher and of the model, if the objective compares them.
     """
     schema = io_utils.parse_pbtxt_file(schema_file, schema_pb2.Schema())
     train_and_export(
@@ -80,5 +83,6 @@ def train(
             run_dir=model_run_uri,
         ),
         teacher_file=teacher_file,
+        hint=hint,
         augmentation=Augmentation(**job.augment.model_dump()) if job.augment else None,
     )

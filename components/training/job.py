@@ -16,7 +16,7 @@ from components.training.export import export_model
 from components.training.learner import Learner
 from components.training.loop import choose_steps_per_execution, fit
 from components.training.models import build_model
-from components.training.teaching import load_teacher, online
+from components.training.teaching import Hint, load_teacher, online, online_with_hint
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -56,6 +56,7 @@ def train_and_export(
     transform_graph: str,
     destination: Destination,
     teacher_file: str | None = None,
+    hint: Hint | None = None,
     augmentation: Augmentation | None = None,
 ) -> None:
     """Builds a model, trains it, and writes it with its history.
@@ -78,10 +79,12 @@ def train_and_export(
       destination: Where to write.
       teacher_file: The `.keras` file of a teacher that runs in each training step, for objectives that want
         its logits and are given no predictions.
+      hint: Layers of that teacher and of the model that the objective compares.
       augmentation: Random changes to the training images.
 
     Raises:
-      InputError: The architecture does not fit the data, or training diverged.
+      InputError: The architecture does not fit the data, the hint does not fit the models, or training
+        diverged.
     """
     keras.backend.clear_session()
     keras.utils.set_random_seed(seed)
@@ -95,10 +98,9 @@ def train_and_export(
             num_classes=len(data.class_names),
             precision=precision,
         )
-        # Made after the model, whose initial weights and dropout then do not depend on there being a teacher.
-        teacher = online(load_teacher(teacher_file)) if teacher_file else None
         fit(
-            Learner(model=model, objective=objective, teacher=teacher),
+            # Made after the model, whose initial weights and dropout then do not depend on the teacher.
+            _learner(model, objective=objective, teacher_file=teacher_file, hint=hint),
             training_data=training_batches(
                 data.training_files,
                 num_examples=data.num_training_examples,
@@ -133,3 +135,15 @@ def train_and_export(
         keras_file=destination.keras_file,
         serving_dir=destination.serving_dir,
     )
+
+
+def _learner(
+    model: keras.Model, *, objective: keras.losses.Loss, teacher_file: str | None, hint: Hint | None
+) -> Learner:
+    if teacher_file is None:
+        return Learner(model=model, objective=objective)
+    teacher = load_teacher(teacher_file)
+    if hint is None:
+        return Learner(model=model, objective=objective, teacher=online(teacher))
+    ask, shown = online_with_hint(teacher, student=model, hint=hint)
+    return Learner(model=model, objective=objective, teacher=ask, shown=shown)

@@ -77,15 +77,23 @@ class Learner(keras.Model):
         different objectives can be compared.
       teacher: Gives the objective further targets of the images that the model is trained on; nothing of
         it is trained, or kept with the learner. Validation does not ask it.
+      shown: Shares the model's layers and returns, beside the `logits`, what else the objective looks at, by
+        name. It runs instead of the model in training; layers that it adds are trained too.
     """
 
     def __init__(
-        self, *, model: keras.Model, objective: keras.losses.Loss, teacher: Teacher | None = None
+        self,
+        *,
+        model: keras.Model,
+        objective: keras.losses.Loss,
+        teacher: Teacher | None = None,
+        shown: keras.Model | None = None,
     ) -> None:
         super().__init__(name=f"{model.name}_learner")
         self.model = model
         self._objective = objective
         self._ask_teacher = teacher
+        self._shown = shown
         self._supervised = Supervised()
         self._accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
         self._finite_steps = FiniteSteps()
@@ -96,8 +104,10 @@ class Learner(keras.Model):
         self._epoch.assign(epoch)
 
     def call(self, images: Any, training: bool = False) -> Any:
-        """Returns the model's logits."""
-        return self.model(images, training=training)
+        """Returns the model's `logits`, and in training what else the objective looks at."""
+        if training and self._shown is not None:
+            return self._shown(images, training=True)
+        return {"logits": self.model(images, training=training)}
 
     def compute_loss(
         self,
@@ -109,9 +119,11 @@ class Learner(keras.Model):
     ) -> Any:
         """Returns the mean loss of a batch, a scalar."""
         if not training:
-            return self._supervised(y, y_pred, sample_weight)
-        of_teacher = self._ask_teacher(x) if self._ask_teacher else {}
-        loss = self._objective(y | of_teacher | {"epoch": self._epoch}, y_pred, sample_weight)
+            return self._supervised(y, y_pred["logits"], sample_weight)
+        targets = y | y_pred | {"epoch": self._epoch}
+        if self._ask_teacher:
+            targets |= {name: ops.stop_gradient(value) for name, value in self._ask_teacher(x).items()}
+        loss = self._objective(targets, y_pred["logits"], sample_weight)
         for own in self.model.losses:
             loss += self._aggregate_additional_loss(own)
         self._finite_steps.update_state(loss)
@@ -119,5 +131,5 @@ class Learner(keras.Model):
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
         """Updates the accuracy and returns every metric."""
-        self._accuracy.update_state(y["label"], y_pred, sample_weight)
+        self._accuracy.update_state(y["label"], y_pred["logits"], sample_weight)
         return self.get_metrics_result()

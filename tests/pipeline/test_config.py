@@ -183,6 +183,12 @@ def test_override_that_leads_nowhere_is_refused(override, message, refusal):
         ("augment.mixup=-1", "augment.mixup: got -1", "greater than or equal to 0"),
         ("augment.horizontal_flip=false", "augment: changes nothing", "horizontal_flip, shift, crop"),
         ("augment.flip=true", "augment: unknown key 'flip'", "horizontal_flip, shift"),
+        (
+            "distillations.0={name: hinted, method: hint, teacher_layer: dense}",
+            "distillations.0.student_layer: is missing",
+            "add it",
+        ),
+        ("distillations.0.hint_weight=1", "distillations.0: unknown key 'hint_weight'", "temperature"),
         ("teacher_predictions=live", "teacher_predictions: got 'live'", "'stored' or 'online'"),
         ("push.directory=3", "push.directory: got 3", "valid string"),
     ],

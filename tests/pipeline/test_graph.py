@@ -53,6 +53,22 @@ def test_a_teacher_in_the_training_step_needs_no_stored_predictions() -> None:
     assert edges["Distiller-distilled"] == TRAINING_INPUTS | {"Teacher"}
 
 
+def test_a_hint_asks_the_teacher_itself_whatever_is_stored() -> None:
+    two = (
+        "distillations=[{name: warm, method: kd},"
+        " {name: hinted, method: hint, teacher_layer: dense, student_layer: dense}]"
+    )
+    config = load_config(CONFIGS / "digits.yaml", overrides=[two])
+
+    nodes = create_pipeline(config, root="/root", push_directory="/pushed").components
+
+    edges = {node.id: {upstream.id for upstream in node.upstream_nodes} for node in nodes}
+    assert edges["Distiller-warm"] == TRAINING_INPUTS | {"Teacher", "TeacherPredictions"}
+    assert edges["Distiller-hinted"] == TRAINING_INPUTS | {"Teacher"}
+    alone = load_config(CONFIGS / "digits.yaml", overrides=[two, "distillations.0.name=other"])
+    assert "TeacherPredictions" in node_ids(alone)
+
+
 def test_augmentation_reaches_every_model_that_is_trained() -> None:
     online = "teacher_predictions=online"
     plain, augmented = (

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from sklearn.datasets import load_digits
 
-from components.distiller.objective import Distillation, kd
+from components.distiller.objective import Distillation, hint, kd
 from components.errors import InputError
 from components.teacher_predictions.store import fingerprint_teacher, open_predictions, write_predictions
 from components.training.augmentation import Augmentation
@@ -19,7 +19,7 @@ from components.training.data import epoch_counter, ordered_batches
 from components.training.job import Destination, TrainingData, train_and_export
 from components.training.learner import Learner, Supervised
 from components.training.loop import choose_steps_per_execution, fit
-from components.training.teaching import load_teacher, online
+from components.training.teaching import Hint, load_teacher, online
 
 SHAPE = (8, 8, 1)
 TRAINING, VALIDATION = slice(0, 600), slice(600, 900)
@@ -187,6 +187,20 @@ def test_every_student_sees_the_same_augmented_images(
 
     for first, second in zip(weights_of(scratch), weights_of(distilled), strict=True):
         np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("strategy", ["single", "mirrored"])
+def test_a_hint_changes_neither_the_first_weights_of_the_student_nor_its_size(
+    train: Callable[..., pathlib.Path], scratch: pathlib.Path, teacher_file: str, strategy: str
+) -> None:
+    """A hint that weighs nothing is training from scratch, with a projector from 16 to 64 units beside it."""
+    layers = Hint(teacher_layer="dense", student_layer="dense")
+    objective = Distillation(distance=hint(temperature=4.0, hint_weight=1.0), student_loss_weight=1.0)
+
+    hinted = train(objective=objective, teacher_file=teacher_file, hint=layers, strategy=strategy)
+
+    for first, second in zip(weights_of(scratch), weights_of(hinted), strict=True):
+        np.testing.assert_allclose(first, second, rtol=1e-4, atol=1e-5)
 
 
 def test_a_teacher_in_the_training_step_is_not_changed_nor_kept(
