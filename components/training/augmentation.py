@@ -92,13 +92,13 @@ def _change_colour(images: tf.Tensor, *, strength: float, seed: tf.Tensor) -> tf
     brightness, contrast, saturation = tf.unstack(
         tf.random.stateless_uniform(shape, seed, 1 - strength, 1 + strength)
     )
-    images = images * brightness
-    mean = tf.reduce_mean(images, axis=[1, 2, 3], keepdims=True)
-    images = mean + contrast * (images - mean)
+    # All three are linear in the pixels, and one pass over them is faster than three.
+    scale = brightness * contrast
+    offset = brightness * (1 - contrast) * tf.reduce_mean(images, axis=[1, 2, 3], keepdims=True)
     if images.shape[-1] == 3:
-        grey = tf.image.rgb_to_grayscale(images)
-        images = grey + saturation * (images - grey)
-    return tf.clip_by_value(images, 0.0, 1.0)
+        offset += scale * (1 - saturation) * tf.image.rgb_to_grayscale(images)
+        scale *= saturation
+    return tf.clip_by_value(scale * images + offset, 0.0, 1.0)
 
 
 def _mix(images: tf.Tensor, targets: dict[str, tf.Tensor], *, alpha: float, seed: tf.Tensor) -> Batch:

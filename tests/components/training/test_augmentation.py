@@ -81,6 +81,17 @@ def test_colour_scales_brightness_by_at_most_its_strength() -> None:
     assert 1.18 < factors.max() <= 1.2
 
 
+def test_colour_scales_contrast_about_the_mean() -> None:
+    images = np.tile(np.array([0.3, 0.5], np.float32), (300, 2, 1))[..., None]
+
+    result = augmented(images, colour=0.2)[:, 0, :, 0]
+
+    mean = result.mean(axis=1)
+    contrasts = (result[:, 1] - result[:, 0]) / 0.2 / (mean / 0.4)
+    assert 0.8 <= contrasts.min() + 1e-5 < 0.82
+    assert 1.18 < contrasts.max() - 1e-5 <= 1.2
+
+
 def test_colour_keeps_grey_grey_and_the_pixels_in_their_range() -> None:
     grey = np.repeat(RANDOM.random((50, 4, 4, 1), dtype=np.float32), 3, axis=-1)
     coloured = RANDOM.random((50, 4, 4, 3), dtype=np.float32)
