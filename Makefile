@@ -3,13 +3,18 @@ UV_VERSION := 0.13.9
 VENV := .venv
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test lint format lock pipeline.yaml clean install
+.PHONY: benchmark demo test lint format lock pipeline.yaml clean install
 
 demo: $(INSTALLED)  ## Run the whole pipeline on scikit-learn's digits.
 	$(VENV)/bin/distill run configs/digits.yaml
 
 test: $(INSTALLED)  ## Run the test suite.
 	$(VENV)/bin/python -m pytest
+
+benchmark: $(INSTALLED)  ## Measure against the bounds; DATA_DIR=DIR says where TFDS's data is prepared.
+	$(VENV)/bin/python -m benchmarks.speed mnist cats_vs_dogs --data-dir $(DATA_DIR)
+	$(VENV)/bin/python -m benchmarks.memory --data-dir $(DATA_DIR)
+	$(VENV)/bin/python -m benchmarks.whole mnist_three_losses cats_vs_dogs --data-dir $(DATA_DIR)
 
 lint: $(INSTALLED)  ## Check style and types.
 	$(VENV)/bin/ruff format --check .

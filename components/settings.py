@@ -138,10 +138,11 @@ class ModelSettings(Settings):
 class HardwareSettings(Settings):
     """What training runs on: the numeric precision and the distribution over GPUs.
 
-    `precision` is a Keras dtype policy; `mirrored` spreads each batch over all GPUs of the machine.
+    `precision` is a Keras dtype policy, or `auto`: bfloat16 where the machine that trains computes in it,
+    float32 elsewhere. `mirrored` spreads each batch over all GPUs of the machine.
     """
 
-    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16", "auto"] = "float32"
     strategy: Literal["single", "mirrored"] = "single"
 
 

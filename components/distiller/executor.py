@@ -20,7 +20,7 @@ from components.settings import (
 )
 from components.teacher_predictions.store import fingerprint_teacher, open_predictions
 from components.trainer.adapter import example_files, keras_file, train
-from components.training.teaching import Hint
+from components.training.teaching import Hint, OnlineTeacher
 
 
 class Executor(base_executor.BaseExecutor):
@@ -45,7 +45,7 @@ class Executor(base_executor.BaseExecutor):
         num_examples = _count_examples(inputs["statistics"])
         training_uri = artifact_utils.get_split_uri([inputs["examples"]], "train")
         teacher_file = keras_file(inputs["teacher"].uri)
-        prediction_files = []
+        prediction_files, teacher = [], None
         if "teacher_predictions" in inputs:
             prediction_files = open_predictions(
                 inputs["teacher_predictions"].uri,
@@ -53,6 +53,8 @@ class Executor(base_executor.BaseExecutor):
                 num_examples=num_examples["train"],
                 example_files=example_files(training_uri),
             )
+        else:
+            teacher = OnlineTeacher(keras_file=teacher_file, hint=_hint(distillation))
         train(
             job,
             objective=objective.Distillation(
@@ -68,8 +70,7 @@ class Executor(base_executor.BaseExecutor):
             model_uri=artifact_utils.get_single_uri(output_dict["model"]),
             model_run_uri=artifact_utils.get_single_uri(output_dict["model_run"]),
             prediction_files=prediction_files,
-            teacher_file=None if prediction_files else teacher_file,
-            hint=_hint(distillation),
+            teacher=teacher,
         )
 
 

@@ -12,7 +12,7 @@ from components.settings import TrainingJob
 from components.training.augmentation import Augmentation
 from components.training.export import KERAS_FILE
 from components.training.job import Destination, TrainingData, train_and_export
-from components.training.teaching import Hint
+from components.training.teaching import OnlineTeacher
 
 
 def example_files(split_uri: str) -> list[str]:
@@ -37,8 +37,7 @@ def train(
     model_uri: str,
     model_run_uri: str,
     prediction_files: Sequence[str] = (),
-    teacher_file: str | None = None,
-    hint: Hint | None = None,
+    teacher: OnlineTeacher | None = None,
 ) -> None:
     """Trains the model of a job and writes its `model` and `model_run` artifacts.
 
@@ -53,8 +52,7 @@ def train(
       model_uri: Where the model goes.
       model_run_uri: Where the history and the logs go.
       prediction_files: The teacher's predictions for the training split, if the objective wants them.
-      teacher_file: The teacher's `.keras` file, if it is to run in the training step instead.
-      hint: Layers of that teacher and of the model, if the objective compares them.
+      teacher: The teacher, if it is to run in the training step instead.
     """
     schema = io_utils.parse_pbtxt_file(schema_file, schema_pb2.Schema())
     train_and_export(
@@ -66,6 +64,7 @@ def train(
             image_shape=job.image.shape,
             class_names=class_names(schema),
             prediction_files=prediction_files,
+            augmentation=Augmentation(**job.augment.model_dump()) if job.augment else None,
         ),
         name=job.name,
         architecture=job.model.architecture,
@@ -82,7 +81,5 @@ def train(
             serving_dir=path_utils.serving_model_dir(model_uri),
             run_dir=model_run_uri,
         ),
-        teacher_file=teacher_file,
-        hint=hint,
-        augmentation=Augmentation(**job.augment.model_dump()) if job.augment else None,
+        teacher=teacher,
     )

@@ -16,12 +16,13 @@ from components.training.export import export_model
 from components.training.learner import Learner
 from components.training.loop import choose_steps_per_execution, fit
 from components.training.models import build_model
-from components.training.teaching import Hint, load_teacher, online, online_with_hint
+from components.training.precision import resolve_precision
+from components.training.teaching import OnlineTeacher, load_teacher, online, online_with_hint
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingData:
-    """The examples of a training, as files of transformed examples and their number."""
+    """The examples of a training, as files and their number, and how the training images are changed."""
 
     training_files: Sequence[str]
     num_training_examples: int
@@ -30,6 +31,7 @@ class TrainingData:
     image_shape: tuple[int, int, int]
     class_names: Sequence[str]
     prediction_files: Sequence[str] = ()
+    augmentation: Augmentation | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -55,11 +57,69 @@ def train_and_export(
     strategy: Literal["single", "mirrored"],
     transform_graph: str,
     destination: Destination,
-    teacher_file: str | None = None,
-    hint: Hint | None = None,
-    augmentation: Augmentation | None = None,
+    teacher: OnlineTeacher | None = None,
 ) -> None:
-    """Builds a model, trains it, and writes it with its history.
+    """Trains a model as `train_model` does, and writes it.
+
+    Args:
+      data: What to train and validate on.
+      name: How to call the model in messages.
+      architecture: A registered name or an import path.
+      objective: What to minimise; see `Learner`.
+      epochs: Passes over the training data.
+      batch_size: Examples in a batch, over all devices.
+      learning_rate: Adam's.
+      seed: Decides the initial weights, dropout and the order of the examples.
+      precision: Keras dtype policy, or `auto`; see `resolve_precision`.
+      strategy: `mirrored` spreads each batch over all GPUs.
+      transform_graph: Directory of the Transform node's graph.
+      destination: Where to write.
+      teacher: Runs in each training step, for objectives that want more than stored predictions.
+
+    Raises:
+      InputError: The architecture does not fit the data, the hint does not fit the models, or training
+        diverged.
+    """
+    model = train_model(
+        data,
+        name=name,
+        architecture=architecture,
+        objective=objective,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        seed=seed,
+        precision=precision,
+        strategy=strategy,
+        run_dir=destination.run_dir,
+        teacher=teacher,
+    )
+    export_model(
+        model,
+        class_names=data.class_names,
+        image_shape=data.image_shape,
+        transform_graph=transform_graph,
+        keras_file=destination.keras_file,
+        serving_dir=destination.serving_dir,
+    )
+
+
+def train_model(
+    data: TrainingData,
+    *,
+    name: str,
+    architecture: str,
+    objective: keras.losses.Loss,
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    seed: int,
+    precision: str,
+    strategy: Literal["single", "mirrored"],
+    run_dir: str,
+    teacher: OnlineTeacher | None = None,
+) -> keras.Model:
+    """Builds a model and trains it.
 
     Two trainings of one architecture, seed and data start from the same weights and see the same
     batches in the same order, whatever their objectives.
@@ -73,14 +133,13 @@ def train_and_export(
       batch_size: Examples in a batch, over all devices.
       learning_rate: Adam's.
       seed: Decides the initial weights, dropout and the order of the examples.
-      precision: Keras dtype policy.
+      precision: Keras dtype policy, or `auto`; see `resolve_precision`.
       strategy: `mirrored` spreads each batch over all GPUs.
-      transform_graph: Directory of the Transform node's graph.
-      destination: Where to write.
-      teacher_file: The `.keras` file of a teacher that runs in each training step, for objectives that want
-        its logits and are given no predictions.
-      hint: Layers of that teacher and of the model that the objective compares.
-      augmentation: Random changes to the training images.
+      run_dir: Where the history and the logs go.
+      teacher: Runs in each training step, for objectives that want more than stored predictions.
+
+    Returns:
+      The model, with the weights of its best epoch.
 
     Raises:
       InputError: The architecture does not fit the data, the hint does not fit the models, or training
@@ -96,11 +155,11 @@ def train_and_export(
             name=architecture,
             image_shape=data.image_shape,
             num_classes=len(data.class_names),
-            precision=precision,
+            precision=resolve_precision(precision),
         )
         fit(
             # Made after the model, whose initial weights and dropout then do not depend on the teacher.
-            _learner(model, objective=objective, teacher_file=teacher_file, hint=hint),
+            _learner(model, objective=objective, teacher=teacher),
             training_data=training_batches(
                 data.training_files,
                 num_examples=data.num_training_examples,
@@ -110,7 +169,7 @@ def train_and_export(
                 epoch=epoch,
                 prediction_files=data.prediction_files,
                 num_classes=len(data.class_names),
-                augmentation=augmentation,
+                augmentation=data.augmentation,
             ),
             validation_data=ordered_batches(
                 data.validation_files,
@@ -125,25 +184,16 @@ def train_and_export(
             steps_per_execution=choose_steps_per_execution(
                 image_shape=data.image_shape, batch_size=batch_size
             ),
-            run_dir=pathlib.Path(destination.run_dir),
+            run_dir=pathlib.Path(run_dir),
         )
-    export_model(
-        model,
-        class_names=data.class_names,
-        image_shape=data.image_shape,
-        transform_graph=transform_graph,
-        keras_file=destination.keras_file,
-        serving_dir=destination.serving_dir,
-    )
+    return model
 
 
-def _learner(
-    model: keras.Model, *, objective: keras.losses.Loss, teacher_file: str | None, hint: Hint | None
-) -> Learner:
-    if teacher_file is None:
+def _learner(model: keras.Model, *, objective: keras.losses.Loss, teacher: OnlineTeacher | None) -> Learner:
+    if teacher is None:
         return Learner(model=model, objective=objective)
-    teacher = load_teacher(teacher_file)
-    if hint is None:
-        return Learner(model=model, objective=objective, teacher=online(teacher))
-    ask, shown = online_with_hint(teacher, student=model, hint=hint)
+    loaded = load_teacher(teacher.keras_file)
+    if teacher.hint is None:
+        return Learner(model=model, objective=objective, teacher=online(loaded))
+    ask, shown = online_with_hint(loaded, student=model, hint=teacher.hint)
     return Learner(model=model, objective=objective, teacher=ask, shown=shown)

@@ -21,6 +21,14 @@ class Hint:
     student_layer: str
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OnlineTeacher:
+    """A teacher's `.keras` file, and the layers that an objective compares, if it does."""
+
+    keras_file: str
+    hint: Hint | None = None
+
+
 def load_teacher(keras_file: str) -> keras.Model:
     """Loads a teacher from its `.keras` file, without running code that is stored in it."""
     return keras.saving.load_model(keras_file, compile=False, safe_mode=True)

@@ -19,7 +19,7 @@ from components.training.data import epoch_counter, ordered_batches
 from components.training.job import Destination, TrainingData, train_and_export
 from components.training.learner import Learner, Supervised
 from components.training.loop import choose_steps_per_execution, fit
-from components.training.teaching import Hint, load_teacher, online
+from components.training.teaching import Hint, OnlineTeacher, load_teacher, online
 
 SHAPE = (8, 8, 1)
 TRAINING, VALIDATION = slice(0, 600), slice(600, 900)
@@ -55,6 +55,7 @@ def train(
         *,
         objective: keras.losses.Loss | None = None,
         prediction_files: list[str] | None = None,
+        augmentation: Augmentation | None = None,
         **settings: Any,
     ) -> pathlib.Path:
         directory = tmp_path_factory.mktemp("training")
@@ -69,7 +70,7 @@ def train(
             "strategy": "single",
         }
         train_and_export(
-            TrainingData(**data, prediction_files=prediction_files or []),
+            TrainingData(**data, prediction_files=prediction_files or [], augmentation=augmentation),
             objective=objective or Supervised(),
             transform_graph=transform_graph,
             destination=Destination(
@@ -167,7 +168,7 @@ def test_a_teacher_in_the_training_step_teaches_what_its_stored_predictions_do(
     objective = Distillation(distance=kd(temperature=2.0), student_loss_weight=0.1)
 
     stored = train(objective=objective, prediction_files=prediction_files)
-    online = train(objective=objective, teacher_file=teacher_file)
+    online = train(objective=objective, teacher=OnlineTeacher(keras_file=teacher_file))
 
     for first, second in zip(weights_of(stored), weights_of(online), strict=True):
         np.testing.assert_allclose(first, second, rtol=1e-4, atol=1e-5)
@@ -183,7 +184,9 @@ def test_every_student_sees_the_same_augmented_images(
     objective = Distillation(distance=kd(temperature=4.0), student_loss_weight=1.0)
 
     scratch = train(augmentation=augmentation)
-    distilled = train(objective=objective, augmentation=augmentation, teacher_file=teacher_file)
+    distilled = train(
+        objective=objective, augmentation=augmentation, teacher=OnlineTeacher(keras_file=teacher_file)
+    )
 
     for first, second in zip(weights_of(scratch), weights_of(distilled), strict=True):
         np.testing.assert_array_equal(first, second)
@@ -197,7 +200,9 @@ def test_a_hint_changes_neither_the_first_weights_of_the_student_nor_its_size(
     layers = Hint(teacher_layer="dense", student_layer="dense")
     objective = Distillation(distance=hint(temperature=4.0, hint_weight=1.0), student_loss_weight=1.0)
 
-    hinted = train(objective=objective, teacher_file=teacher_file, hint=layers, strategy=strategy)
+    hinted = train(
+        objective=objective, teacher=OnlineTeacher(keras_file=teacher_file, hint=layers), strategy=strategy
+    )
 
     for first, second in zip(weights_of(scratch), weights_of(hinted), strict=True):
         np.testing.assert_allclose(first, second, rtol=1e-4, atol=1e-5)

@@ -1,0 +1,352 @@
+"""What distillation costs, against the student alone and against the Distillers people use.
+
+    .venv/bin/python -m benchmarks.speed mnist cats_vs_dogs --data-dir DIR [--rounds 3] [--images N]
+
+`--data-dir` holds MNIST and cats_vs_dogs in TFDS's format. MNIST: 60,000 images, lab 2's models, 5 epochs in
+batches of 32. cats_vs_dogs: `--images` of its photographs at 224x224, lab 1's models, 5 epochs in batches of
+32. The contenders train in one process, in turns. Teachers are untrained: their weights do not matter for
+time. Ours runs at the precision of `configs/` (`auto`), from the examples as Transform stores them, and
+validates as often as the lab it stands beside: lab 1 after each epoch, lab 2 never (ours on 32 images).
+"""
+
+import argparse
+import dataclasses
+import functools
+import itertools
+import pathlib
+import shlex
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from benchmarks.examples import Examples, load_splits, write_examples
+from benchmarks.labs import Lab1Distiller, Lab2Distiller, lab1_batches
+from benchmarks.table import Row, Seconds, ratios, report, take_turns
+from components.distiller.objective import Distillation, kd
+from components.models import registry
+from components.settings import ModelSettings
+from components.teacher_predictions.store import fingerprint_teacher, open_predictions, write_predictions
+from components.training.data import epoch_counter, training_batches
+from components.training.job import TrainingData, train_model
+from components.training.learner import Supervised
+from components.training.models import build_model
+from components.training.precision import resolve_precision
+from components.transform.pixels import unpack_images
+from pipeline.config import Config, load_config
+
+CONFIGS = pathlib.Path(__file__).parent.parent / "configs"
+EPOCHS = 5
+BATCH_SIZE = 32
+PREDICTION_BATCHES = (64, 128, 256, 512)
+
+
+def main() -> None:
+    """Runs the benchmarks that are asked for."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("experiments", nargs="+", choices=EXPERIMENTS)
+    parser.add_argument("--data-dir", required=True, help="Where TFDS's data is prepared already.")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--images", type=int, default=2000, help="Of cats_vs_dogs, to train on.")
+    arguments = parser.parse_args()
+    command = shlex.join(["python", "-m", "benchmarks.speed", *sys.argv[1:]])
+    for name in arguments.experiments:
+        with tempfile.TemporaryDirectory() as folder:
+            seconds, rows = EXPERIMENTS[name](arguments, pathlib.Path(folder))
+        report(f"speed_{name}", rows, measured=seconds, command=command)
+
+
+def measure_mnist(arguments: argparse.Namespace, folder: pathlib.Path) -> tuple[Seconds, list[Row]]:
+    """Measures on MNIST, beside lab 2 and `keras.distillation`."""
+    config = load_config(
+        CONFIGS / "mnist.yaml",
+        overrides=[f"data.data_dir={arguments.data_dir}", "data.splits.train=train"],
+    )
+    splits = load_splits(config)
+    bench = Bench(config, training=splits["train"], validation=splits["test"].take(slice(32)), folder=folder)
+    images = bench.images() / 255.0
+    one_hot = keras.utils.to_categorical(splits["train"].labels)
+    contenders = bench.contenders() | {
+        "lab 2's Distiller": lambda: _fit_lab2(bench, images, one_hot),
+        "keras.distillation": lambda: _fit_keras(bench, images, splits["train"].labels),
+        "plain fit": lambda: _fit_plain(bench, images, splits["train"].labels),
+    }
+    seconds = take_turns(contenders, rounds=arguments.rounds)
+    ours = bench.pass_and_epochs(seconds)
+    rows = [
+        Row(
+            name="teacher pass + 5 distilled epochs / lab 2's Distiller",
+            ratios=ratios(ours, seconds["lab 2's Distiller"]),
+            bound=0.40,
+        ),
+        Row(
+            name="teacher pass + 5 distilled epochs / keras.distillation",
+            ratios=ratios(ours, seconds["keras.distillation"]),
+            bound=0.45,
+        ),
+        *bench.rows(seconds),
+    ]
+    return seconds, rows
+
+
+def measure_cats_vs_dogs(arguments: argparse.Namespace, folder: pathlib.Path) -> tuple[Seconds, list[Row]]:
+    """Measures on photographs at 224x224, beside lab 1."""
+    count, held_out = arguments.images, arguments.images // 8
+    train, validation = f"train[:{count}]", f"train[{count}:{count + held_out}]"
+    config = load_config(
+        CONFIGS / "cats_vs_dogs.yaml",
+        overrides=[
+            f"data.data_dir={arguments.data_dir}",
+            f"data.splits.train='{train}'",
+            f"data.splits.validation='{validation}'",
+            "data.splits.test='train[-32:]'",
+        ],
+    )
+    splits = load_splits(config)
+    bench = Bench(config, training=splits["train"], validation=splits["validation"], folder=folder)
+    load = functools.partial(tfds.load, "cats_vs_dogs", data_dir=arguments.data_dir, as_supervised=True)
+    size = config.image.height
+    training = lab1_batches(load(split=train), pixels=size, shuffled=count // 4)
+    validating = lab1_batches(load(split=validation), pixels=size)
+    contenders = bench.contenders() | {"lab 1's Distiller": lambda: _fit_lab1(bench, training, validating)}
+    seconds = take_turns(contenders, rounds=arguments.rounds)
+    rows = [
+        Row(
+            name="teacher pass + 5 distilled epochs / lab 1's Distiller, 224x224",
+            ratios=ratios(bench.pass_and_epochs(seconds), seconds["lab 1's Distiller"]),
+            bound=0.35,
+        ),
+        *bench.rows(seconds),
+    ]
+    return seconds, rows
+
+
+EXPERIMENTS: dict[str, Callable[[argparse.Namespace, pathlib.Path], tuple[Seconds, list[Row]]]] = {
+    "mnist": measure_mnist,
+    "cats_vs_dogs": measure_cats_vs_dogs,
+}
+
+
+class Bench:
+    """What is measured of this project on one data set.
+
+    Args:
+      config: Says models, image size and precision.
+      training: What to train on.
+      validation: What to validate on after each epoch.
+      folder: Where files go.
+    """
+
+    def __init__(
+        self, config: Config, *, training: Examples, validation: Examples, folder: pathlib.Path
+    ) -> None:
+        self._config = config
+        self._training = training
+        self._folder = folder
+        self._precision = resolve_precision(config.hardware.precision)
+        self._numbers = itertools.count()
+        self.num_classes = int(training.labels.max()) + 1
+        self._data = TrainingData(
+            training_files=write_examples(training, folder / "train"),
+            num_training_examples=len(training),
+            validation_files=write_examples(validation, folder / "validation"),
+            num_validation_examples=len(validation),
+            image_shape=config.image.shape,
+            class_names=[str(label) for label in range(self.num_classes)],
+        )
+        self._teacher = self.build(config.teacher, precision=self._precision)
+        self._teacher_file = folder / "teacher.keras"
+        self._teacher.save(self._teacher_file)
+        self._predictions = self._write_predictions()
+
+    def images(self) -> np.ndarray:
+        """Returns the training images, uint8 `[images, height, width, channels]`."""
+        pixels = np.frombuffer(b"".join(self._training.images), np.uint8)
+        return pixels.reshape(-1, *self._config.image.shape)
+
+    def build(self, settings: ModelSettings, *, precision: str = "float32") -> keras.Model:
+        """Builds a model."""
+        return build_model(
+            registry.load(settings.architecture),
+            name=settings.architecture,
+            image_shape=self._config.image.shape,
+            num_classes=self.num_classes,
+            precision=precision,
+        )
+
+    def student(self) -> keras.Model:
+        """Builds the student as the labs have it."""
+        return self.build(self._config.student)
+
+    def teacher(self) -> keras.Model:
+        """Builds the teacher as the labs have it."""
+        return self.build(self._config.teacher)
+
+    def contenders(self) -> dict[str, Callable[[], object]]:
+        """Returns what to time of this project, and the parts it is made of."""
+        batches = [
+            tf.constant(self._training.images[start : start + 512])
+            for start in range(0, len(self._training), 512)
+        ]
+        size = self._best_batch_size(batches)
+        return {
+            "scratch": lambda: self._train(Supervised()),
+            "distilled": lambda: self._train(
+                Distillation(distance=kd(temperature=4.0, standardise_logits=False), student_loss_weight=0.1),
+                predictions=self._predictions,
+            ),
+            "TeacherPredictions": self._write_predictions,
+            "teacher forwards": lambda: self._forward(batches, size=size),
+            "reading": self._read,
+        }
+
+    def pass_and_epochs(self, seconds: Seconds) -> list[float]:
+        """Returns the seconds of one teacher pass and the distilled epochs, of each round."""
+        pairs = zip(seconds["TeacherPredictions"], seconds["distilled"], strict=True)
+        return [sum(pair) for pair in pairs]
+
+    def rows(self, seconds: Seconds) -> list[Row]:
+        """Returns the rows that look at this project alone."""
+        return [
+            Row(
+                name="a distilled epoch from stored predictions / a scratch epoch",
+                ratios=ratios(seconds["distilled"], seconds["scratch"]),
+                bound=1.05,
+            ),
+            Row(
+                name="TeacherPredictions / a bare loop of teacher forwards",
+                ratios=ratios(seconds["TeacherPredictions"], seconds["teacher forwards"]),
+                bound=1.15,
+            ),
+            Row(
+                name="reading stored examples / the student's training rate",
+                ratios=[
+                    train / EPOCHS / read
+                    for train, read in zip(seconds["scratch"], seconds["reading"], strict=True)
+                ],
+                bound=3,
+                sense="at least",
+            ),
+        ]
+
+    def _train(self, objective: keras.losses.Loss, *, predictions: tuple[str, ...] = ()) -> None:
+        train_model(
+            dataclasses.replace(self._data, prediction_files=predictions),
+            name="student",
+            architecture=self._config.student.architecture,
+            objective=objective,
+            epochs=EPOCHS,
+            batch_size=BATCH_SIZE,
+            learning_rate=0.001,
+            seed=0,
+            precision=self._precision,
+            strategy="single",
+            run_dir=str(self._folder / f"run-{next(self._numbers)}"),
+        )
+
+    def _write_predictions(self) -> tuple[str, ...]:
+        directory = self._folder / f"predictions-{next(self._numbers)}"
+        directory.mkdir()
+        fingerprint = fingerprint_teacher(str(self._teacher_file))
+        write_predictions(
+            keras.saving.load_model(self._teacher_file, compile=False),
+            teacher_fingerprint=fingerprint,
+            example_files=self._data.training_files,
+            image_shape=self._config.image.shape,
+            batch_size=128,
+            directory=str(directory),
+        )
+        return tuple(
+            open_predictions(
+                str(directory),
+                teacher_fingerprint=fingerprint,
+                num_examples=len(self._training),
+                example_files=self._data.training_files,
+            )
+        )
+
+    def _best_batch_size(self, batches: list[tf.Tensor]) -> int:
+        """Tries batch sizes on a part of the images; returns the fastest."""
+        part = batches[: max(1, len(batches) // 8)]
+        seconds = {}
+        for size in PREDICTION_BATCHES:
+            start = time.perf_counter()
+            self._forward(part, size=size)
+            seconds[size] = time.perf_counter() - start
+        return min(seconds, key=lambda size: seconds[size])
+
+    def _forward(self, batches: list[tf.Tensor], *, size: int) -> None:
+        """Runs the teacher over images in memory, compiled, and keeps nothing."""
+        teacher = self._teacher
+        shape = self._config.image.shape
+        predict = tf.function(
+            lambda packed: teacher(unpack_images(packed, image_shape=shape), training=False),
+            reduce_retracing=True,
+        )
+        for packed in batches:
+            for start in range(0, len(packed), size):
+                predict(packed[start : start + size]).numpy()
+
+    def _read(self) -> None:
+        """Reads the batches of one epoch, with the teacher's predictions, and does nothing with them."""
+        batches = training_batches(
+            self._data.training_files,
+            num_examples=len(self._training),
+            image_shape=self._config.image.shape,
+            batch_size=BATCH_SIZE,
+            seed=0,
+            epoch=epoch_counter(),
+            prediction_files=self._predictions,
+            num_classes=self.num_classes,
+        )
+        batches.reduce(np.int64(0), lambda count, _: count + 1).numpy()
+
+
+def _fit_lab1(bench: Bench, training: tf.data.Dataset, validation: tf.data.Dataset) -> None:
+    distiller = Lab1Distiller(student=bench.student(), teacher=bench.teacher())
+    distiller.compile(optimizer=keras.optimizers.Adam())
+    distiller.fit(training, epochs=EPOCHS, validation_data=validation, verbose=0)
+
+
+def _fit_lab2(bench: Bench, images: np.ndarray, one_hot: np.ndarray) -> None:
+    distiller = Lab2Distiller(student=bench.student(), teacher=bench.teacher())
+    distiller.compile(optimizer=keras.optimizers.Adam())
+    distiller.fit(images, one_hot, epochs=EPOCHS, verbose=0)
+
+
+def _fit_keras(bench: Bench, images: np.ndarray, labels: np.ndarray) -> None:
+    distiller = keras.distillation.Distiller(
+        teacher=bench.teacher(),
+        student=bench.student(),
+        distillation_losses=keras.distillation.LogitsDistillation(
+            temperature=4.0, loss=keras.losses.KLDivergence()
+        ),
+        student_loss_weight=0.1,
+    )
+    distiller.compile(
+        optimizer=keras.optimizers.Adam(),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
+    distiller.fit(images, labels, epochs=EPOCHS, verbose=0)
+
+
+def _fit_plain(bench: Bench, images: np.ndarray, labels: np.ndarray) -> None:
+    student = bench.student()
+    student.compile(
+        optimizer=keras.optimizers.Adam(),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
+    student.fit(images, labels, epochs=EPOCHS, verbose=0)
+
+
+if __name__ == "__main__":
+    main()
