@@ -43,7 +43,8 @@ class Distillation(keras.losses.Loss):
         """Returns the loss of each example, `[batch]`.
 
         Args:
-          y_true: The targets of `Supervised`, `teacher_logits` `[batch, num_classes]`, and `epoch`, a scalar.
+          y_true: The targets of `Supervised`, `teacher_logits` `[batch, num_classes]`, for hints also
+            `teacher_features` and `student_features` `[batch, ...]`, and `epoch`, a scalar.
           y_pred: The student's logits `[batch, num_classes]`.
         """
         weight = self._student_loss_weight

@@ -72,9 +72,9 @@ class Learner(keras.Model):
     Args:
       model: Maps images `[batch, height, width, channels]` to logits `[batch, num_classes]`.
       objective: A loss of targets and logits. The targets are those of the data, `{"label": [batch],
-        ...}`, and `epoch`, the number of the epoch, from 0. Training minimises its mean plus the
-        model's own regularisation losses. Validation always measures `Supervised`, so that models of
-        different objectives can be compared.
+        ...}`, those of `teacher` and `shown`, and `epoch`, the number of the epoch, from 0. Training
+        minimises its mean plus the model's own regularisation losses. Validation always measures
+        `Supervised`, so that models of different objectives can be compared.
       teacher: Gives the objective further targets of the images that the model is trained on; nothing of
         it is trained, or kept with the learner. Validation does not ask it.
       shown: Shares the model's layers and returns, beside the `logits`, what else the objective looks at, by
