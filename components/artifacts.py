@@ -4,7 +4,7 @@ from tfx.types import artifact
 
 
 class TeacherPredictions(artifact.Artifact):
-    """A teacher's logits for the training split; see `components.teacher_predictions.store`."""
+    """A teacher's logits for the examples of splits; see `components.teacher_predictions.store`."""
 
     TYPE_NAME = "distillation.TeacherPredictions"
 

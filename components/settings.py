@@ -5,13 +5,24 @@ JSON in its exec properties and are parsed back there into the same objects.
 """
 
 import difflib
+import math
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
-from components.models import registry
+from components.models import applications, registry
 
 SPLITS = ("train", "validation", "test")
 
@@ -26,21 +37,31 @@ class Settings(BaseModel):
     """Strict, frozen settings that name the allowed keys when they meet an unknown one."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, hide_input_in_errors=False
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
+        hide_input_in_errors=False,
+        serialize_by_alias=True,
     )
 
     @model_validator(mode="before")
     @classmethod
     def _name_unknown_key(cls, values: Any) -> Any:
         if isinstance(values, dict):
+            allowed = _keys(cls)
             for key in values:
-                if key not in cls.model_fields:
+                if key not in allowed:
                     raise PydanticCustomError("unknown_key", "{message}", _unknown_key(cls, key))
         return values
 
 
+def _keys(cls: type[Settings]) -> list[str]:
+    return [field.alias or name for name, field in cls.model_fields.items()]
+
+
 def _unknown_key(cls: type[Settings], key: object) -> dict[str, str]:
-    allowed = list(cls.model_fields)
+    allowed = _keys(cls)
     close = difflib.get_close_matches(str(key), allowed, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     return {"message": f"unknown key {key!r}; allowed: {', '.join(allowed)}{hint}"}
@@ -74,20 +95,34 @@ class SplitFractions(Settings):
 
 
 class _Data(Settings):
+    """What every source has.
+
+    Without `labels`, those of the training and the validation split are left out: students are distilled
+    from the teacher alone, and only the test split is labelled.
+    """
+
     max_corrupt_fraction: Fraction = 0.1
+    labels: bool = True
 
 
 class TfdsData(_Data):
-    """Any image classification data set of TensorFlow Datasets."""
+    """Any image classification data set of TensorFlow Datasets.
+
+    `sample_weight` names a feature with a number that each example's loss is multiplied by in training.
+    """
 
     source: Literal["tfds"]
     dataset: Annotated[str, Field(min_length=1)]
     data_dir: str | None = None
     splits: Splits
+    sample_weight: Annotated[str, Field(min_length=1)] | None = None
 
 
 class ImageFolderData(_Data):
-    """`path/{train,validation,test}/CLASS/*` or `path/CLASS/*`, the latter split by fractions."""
+    """`path/{train,validation,test}/CLASS/*` or `path/CLASS/*`, the latter split by fractions.
+
+    Without `labels`, the images of train and validation need no class folders.
+    """
 
     source: Literal["image_folder"]
     path: Annotated[str, Field(min_length=1)]
@@ -135,6 +170,103 @@ class ModelSettings(Settings):
         return name
 
 
+def _to_class_weights(value: Any) -> Any:
+    """Refuses in one sentence all that is not `balanced` or positive weights by class name."""
+    if value == "balanced":
+        return value
+    if not isinstance(value, dict) or not value:
+        raise _custom_error("must be balanced, or a weight for each of some classes, as in {cat: 2.0}")
+    weights = {}
+    for name, weight in value.items():
+        if not isinstance(name, str | int) or isinstance(name, bool):
+            raise _custom_error(f"holds the class {name!r}, which is no text; put it in quotes")
+        is_number = isinstance(weight, int | float) and not isinstance(weight, bool)
+        if not is_number or not 0 < weight < math.inf:
+            raise _custom_error(f"holds {weight!r} for the class {str(name)!r}; a weight must be above 0")
+        weights[str(name)] = float(weight)
+    return weights
+
+
+# `balanced` lets each class count alike; a class that is not named has weight 1.
+ClassWeights = Annotated[Literal["balanced"] | dict[str, float], BeforeValidator(_to_class_weights)]
+
+
+class FineTunedTeacher(ModelSettings):
+    """An architecture of `keras.applications` on top of which a layer of logits is trained.
+
+    `weights` is a file with the weights of all layers but the last; None starts from random ones. The new
+    layer is trained alone for `head_epochs`, then everything for `epochs`.
+    """
+
+    weights: str | None
+    head_epochs: NonNegativeInt = 1
+    head_learning_rate: PositiveFloat = 0.001
+
+    @field_validator("architecture")
+    @classmethod
+    def _known_architecture(cls, name: str) -> str:
+        problem = applications.find_problem(name)
+        if problem:
+            raise _custom_error(problem)
+        return name
+
+
+class BroughtTeacher(Settings):
+    """A trained model that is brought along: a `.keras` file or the directory of a SavedModel.
+
+    `outputs` says what it returns, and `pixels` the range of the values that it was trained on.
+    """
+
+    path: Annotated[str, Field(alias="from", min_length=1)]
+    outputs: Literal["logits", "probabilities"] = "logits"
+    pixels: Literal["zero_to_one", "minus_one_to_one", "zero_to_255"] = "zero_to_one"
+
+
+def _kind_of_teacher(value: Any) -> str:
+    """Tells by its keys which teacher a value describes."""
+    if isinstance(value, Settings):
+        value = dict.fromkeys(_keys(type(value))) | dict(value)
+    if isinstance(value, dict) and "from" in value:
+        return "brought_along"
+    if isinstance(value, dict) and applications.is_application(value.get("architecture")):
+        return "fine_tuned"
+    return "trained"
+
+
+def _kind_of_teachers(value: Any) -> str:
+    return "several" if isinstance(value, list | tuple) else _kind_of_teacher(value)
+
+
+def _check_number_of_teachers(teachers: tuple[Any, ...]) -> tuple[Any, ...]:
+    if len(teachers) < 2:
+        raise _custom_error("must list at least two teachers; give a single one without the list")
+    return teachers
+
+
+TrainedModel = Annotated[
+    Annotated[ModelSettings, Tag("trained")] | Annotated[FineTunedTeacher, Tag("fine_tuned")],
+    Discriminator(_kind_of_teacher),
+]
+Teacher = Annotated[
+    Annotated[ModelSettings, Tag("trained")]
+    | Annotated[FineTunedTeacher, Tag("fine_tuned")]
+    | Annotated[BroughtTeacher, Tag("brought_along")],
+    Discriminator(_kind_of_teacher),
+]
+TeacherSettings = Annotated[
+    Annotated[ModelSettings, Tag("trained")]
+    | Annotated[FineTunedTeacher, Tag("fine_tuned")]
+    | Annotated[BroughtTeacher, Tag("brought_along")]
+    | Annotated[
+        tuple[Teacher, ...],
+        Field(strict=False),
+        AfterValidator(_check_number_of_teachers),
+        Tag("several"),
+    ],
+    Discriminator(_kind_of_teachers),
+]
+
+
 class HardwareSettings(Settings):
     """What training runs on: the numeric precision and the distribution over GPUs.
 
@@ -169,16 +301,30 @@ class AugmentSettings(Settings):
 class TrainingJob(Settings):
     """All that a node that trains one model needs to be told.
 
+    `labels` tells whether the examples to train and to validate on have some.
     `code_fingerprint` takes part in nothing: it tells the cache when the architecture's code changed.
     """
 
     name: str
-    model: ModelSettings
+    model: TrainedModel
     image: ImageSettings
     hardware: HardwareSettings
     seed: int
+    labels: bool = True
+    class_weights: ClassWeights | None = None
     code_fingerprint: str = ""
     augment: AugmentSettings | None = None
+
+
+class TeacherImport(Settings):
+    """All that a node that takes a teacher brought along needs to be told.
+
+    `file_fingerprint` takes part in nothing: it tells the cache when the teacher's content changed.
+    """
+
+    teacher: BroughtTeacher
+    image: ImageSettings
+    file_fingerprint: str = ""
 
 
 class _Distillation(Settings):

@@ -2,7 +2,7 @@
 
 import pathlib
 import re
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator
 from typing import Annotated, Any, Literal, Self
 
 import yaml
@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from components.errors import InputError
 from components.settings import (
     AugmentSettings,
+    ClassWeights,
     DataSettings,
     DistillationSettings,
     DkdSettings,
@@ -22,9 +23,10 @@ from components.settings import (
     ModelSettings,
     PushSettings,
     Settings,
+    TeacherSettings,
 )
 from pipeline.kubeflow.settings import KubeflowSettings
-from pipeline.nodes import node_ids
+from pipeline.nodes import node_ids, teacher_ids
 
 
 class ConfigError(InputError):
@@ -38,9 +40,10 @@ class Config(Settings):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 42
     data: DataSettings
     image: ImageSettings
-    teacher: ModelSettings
+    teacher: TeacherSettings
     student: ModelSettings
     distillations: tuple[DistillationSettings, ...]
+    class_weights: ClassWeights | None = None
     hardware: HardwareSettings = HardwareSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     push: PushSettings = PushSettings()
@@ -102,6 +105,13 @@ class Config(Settings):
         return self
 
     @model_validator(mode="after")
+    def _possible_without_labels(self) -> Self:
+        problem = None if self.data.labels else next(_needs_of_labels(self), None)
+        if problem:
+            raise PydanticCustomError("value", "{problem}", {"problem": problem})
+        return self
+
+    @model_validator(mode="after")
     def _known_nodes(self) -> Self:
         known = node_ids(self)
         for node in self.kubeflow.nodes:
@@ -112,6 +122,43 @@ class Config(Settings):
                     {"given": repr(node), "known": ", ".join(known)},
                 )
         return self
+
+
+def _needs_of_labels(config: Config) -> Iterator[str]:
+    """Says what in a configuration needs labels in the training split."""
+    missing = "but data.labels is false"
+    if any(isinstance(teacher, ModelSettings) for teacher in teacher_ids(config).values()):
+        yield (
+            f"teacher: is to be trained, {missing}; bring a trained one along: "
+            "teacher: {from: PATH} of a .keras file or a SavedModel"
+        )
+    for index, distillation in enumerate(config.distillations):
+        key, weight = f"distillations.{index}", distillation.student_loss_weight
+        if isinstance(distillation, DkdSettings):
+            yield f"{key}.method: got 'dkd', which needs labels, {missing}; take another, such as kd"
+        if not config.reads_predictions(distillation):
+            yield (
+                f"{key}: has no stored predictions to stand for the labels, {missing}; set "
+                "teacher_predictions: stored, and take another method than hint"
+            )
+        if weight:
+            yield f"{key}.student_loss_weight: got {weight:g}, {missing}; set it to 0"
+    smoothing = config.student.label_smoothing
+    if smoothing:
+        yield f"student.label_smoothing: got {smoothing:g}, {missing}; leave it out"
+    if config.class_weights is not None:
+        yield f"class_weights: needs labels, {missing}; leave it out"
+    of_scratch = "compares with a student trained from scratch, which needs labels"
+    if config.evaluation.against_scratch == "better":
+        yield f"evaluation.against_scratch: got 'better', which {of_scratch}, {missing}; leave it out"
+    if config.evaluation.min_gap_closed is not None:
+        yield f"evaluation.min_gap_closed: {of_scratch}, {missing}; leave it out"
+    for index, change in enumerate(config.evaluation.changes):
+        if change.baseline == "scratch":
+            yield (
+                f"evaluation.changes.{index}.baseline: got 'scratch', which {of_scratch}, {missing}; take "
+                "teacher or incumbent"
+            )
 
 
 def load_config(path: pathlib.Path, *, overrides: Iterable[str] = ()) -> Config:
@@ -227,11 +274,11 @@ def _describe(detail: ErrorDetails) -> str:
 
 
 def _without_tag(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
-    """Leaves out the tag of a union, such as `tfds`, which is no key."""
-    tagged = {"data": 1, "distillations": 2}.get(str(location[0]) if location else "")
-    if tagged is None or len(location) <= tagged:
-        return location
-    return (*location[:tagged], *location[tagged + 1 :])
+    """Leaves out the tags of unions, such as `tfds`, which are no keys."""
+    tags: tuple[int, ...] = {"data": (1,), "distillations": (2,), "teacher": (1, 3)}.get(
+        str(location[0]) if location else "", ()
+    )
+    return tuple(part for position, part in enumerate(location) if position not in tags)
 
 
 def _describe_tag(detail: ErrorDetails, *, key: str) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from tfx.components import Pusher, StatisticsGen, Transform
+from tfx.dsl.components.base.base_node import BaseNode
 from tfx.orchestration import metadata
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import pusher_pb2, transform_pb2
@@ -14,11 +15,19 @@ from components.example_gen.component import ExampleGen
 from components.example_validator.component import ExampleValidator
 from components.schema_gen.component import SchemaGen
 from components.schema_gen.schema import statistics_options
-from components.settings import SPLITS, ModelSettings, TrainingJob
+from components.settings import (
+    SPLITS,
+    BroughtTeacher,
+    ModelSettings,
+    Teacher,
+    TeacherImport,
+    TrainingJob,
+)
+from components.teacher.component import TeacherAverager, TeacherImporter
 from components.teacher_predictions.component import TeacherPredictor
 from components.trainer.component import supervised_trainer
 from pipeline.config import Config
-from pipeline.nodes import distiller_id
+from pipeline.nodes import distiller_id, teacher_ids
 
 PREPROCESSING_FN = "components.transform.preprocessing.preprocessing_fn"
 
@@ -39,8 +48,9 @@ def create_pipeline(
       root: Where the artifacts go.
       push_directory: Where a blessed student goes.
       metadata_path: The SQLite file of ML Metadata; None where the platform brings its own.
-      fingerprints: Of what the cache cannot see by itself: `data`, the code of `teacher` and `student`, and
-        the version of the `incumbent`, the student pushed last, or `none`.
+      fingerprints: Of what the cache cannot see by itself: `data`, the code and files of `teacher`, or of
+        each of several (`teacher-1`, ...), the code of `student`, and the version of the `incumbent`, the
+        student pushed last, or `none`.
       beam_args: Options of Beam's pipelines.
 
     Returns:
@@ -52,7 +62,9 @@ def create_pipeline(
     statistics = statistics_gen.outputs["statistics"]
     schema_gen = SchemaGen(statistics=statistics, examples=examples)
     schema = schema_gen.outputs["schema"]
-    example_validator = ExampleValidator(statistics=statistics, schema=schema)
+    example_validator = ExampleValidator(
+        statistics=statistics, schema=schema, class_weights=config.class_weights
+    )
     transform = Transform(
         examples=examples,
         schema=schema,
@@ -70,27 +82,52 @@ def create_pipeline(
         "statistics": statistics,
     }
 
-    def job(name: str, model: ModelSettings, code: str) -> TrainingJob:
+    export_inputs = {key: training_inputs[key] for key in ("transform_graph", "schema")}
+
+    def job(name: str, model: ModelSettings, code: str, *, seed: int = config.seed) -> TrainingJob:
         return TrainingJob(
             name=name,
             model=model,
             image=config.image,
             hardware=config.hardware,
-            seed=config.seed,
+            seed=seed,
+            labels=config.data.labels,
+            class_weights=config.class_weights,
             code_fingerprint=fingerprints.get(code, ""),
             augment=config.augment,
         )
 
-    teacher = supervised_trainer(
-        job("Teacher", config.teacher, "teacher"), node_id="Teacher", **training_inputs
-    )
-    scratch = supervised_trainer(
-        job("Scratch", config.student, "student"), node_id="Scratch", **training_inputs
-    )
+    def make_teacher(node_id: str, settings: Teacher, *, seed: int) -> BaseNode:
+        if isinstance(settings, BroughtTeacher):
+            teacher_import = TeacherImport(
+                teacher=settings, image=config.image, file_fingerprint=fingerprints.get(node_id.lower(), "")
+            )
+            return TeacherImporter(teacher_import=teacher_import, **export_inputs).with_id(node_id)
+        return supervised_trainer(
+            job(node_id, settings, node_id.lower(), seed=seed), node_id=node_id, **training_inputs
+        )
+
+    teachers = {
+        # Else two of the same architecture would be the same model.
+        node_id: make_teacher(node_id, settings, seed=config.seed + position)
+        for position, (node_id, settings) in enumerate(teacher_ids(config).items())
+    }
+    if "Teacher" not in teachers:
+        models = {node_id: node.outputs["model"] for node_id, node in teachers.items()}
+        teachers["Teacher"] = TeacherAverager(teachers=models, image=config.image, **export_inputs).with_id(
+            "Teacher"
+        )
+    teacher = teachers["Teacher"]
+    scratch = None
+    if config.data.labels:
+        scratch = supervised_trainer(
+            job("Scratch", config.student, "student"), node_id="Scratch", **training_inputs
+        )
     teacher_predictions = TeacherPredictor(
         examples=transform.outputs["transformed_examples"],
         teacher=teacher.outputs["model"],
         image=config.image,
+        splits=("train",) if config.data.labels else ("train", "validation"),
     ).with_id("TeacherPredictions")
     distillers = {
         distillation.name: Distiller(
@@ -109,8 +146,7 @@ def create_pipeline(
         schema=schema,
         teacher=teacher.outputs["model"],
         teacher_run=teacher.outputs["model_run"],
-        scratch=scratch.outputs["model"],
-        scratch_run=scratch.outputs["model_run"],
+        scratch=(scratch.outputs["model"], scratch.outputs["model_run"]) if scratch else None,
         students={
             name: (distiller.outputs["model"], distiller.outputs["model_run"])
             for name, distiller in distillers.items()
@@ -135,8 +171,8 @@ def create_pipeline(
             schema_gen,
             example_validator,
             transform,
-            teacher,
-            scratch,
+            *teachers.values(),
+            *([scratch] if scratch else []),
             *([teacher_predictions] if config.stores_predictions else []),
             *distillers.values(),
             evaluator,

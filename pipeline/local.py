@@ -13,10 +13,13 @@ from typing import Any, Literal
 from components.errors import InputError
 from components.example_gen import sources
 from components.models import registry
+from components.settings import BroughtTeacher, FineTunedTeacher, Teacher
+from components.teacher import files
 from pipeline import beam
 from pipeline.background import Task, run_in_background
 from pipeline.config import Config
 from pipeline.events import Event, Report
+from pipeline.nodes import teacher_ids
 from pipeline.report import read_summary
 
 Runner = Literal["local", "beam"]
@@ -55,9 +58,10 @@ def running(
       The events of the nodes as they come, then `RunFinished` or `RunFailed`.
 
     Raises:
-      InputError: The data or the workspace cannot be used.
+      InputError: The data, the file of a teacher or the workspace cannot be used.
     """
     sources.open_source(config.data).check()
+    _check_teachers(config)
     task = functools.partial(
         run_graph, config=config, workspace=workspace, runner=runner, beam_args=tuple(beam_args)
     )
@@ -190,11 +194,31 @@ def run_pipeline(
     return watched.nodes
 
 
+def _check_teachers(config: Config) -> None:
+    """Raises InputError if a file that a teacher is made of is not there."""
+    for teacher in teacher_ids(config).values():
+        match teacher:
+            case BroughtTeacher(path=path):
+                files.find_model(path)
+            case FineTunedTeacher(weights=str(path)):
+                files.check_weights(path)
+
+
+def _fingerprint_teacher(teacher: Teacher) -> str:
+    match teacher:
+        case BroughtTeacher(path=path):
+            return files.fingerprint(path)
+        case FineTunedTeacher(weights=str(path)):
+            return f"{_sha256(registry.source_file(teacher.architecture))} {files.fingerprint(path)}"
+        case _:
+            return _sha256(registry.source_file(teacher.architecture))
+
+
 def _fingerprints(config: Config) -> dict[str, str]:
     """What decides, beside the configuration, whether an earlier result still holds."""
     return {
         "data": sources.open_source(config.data).fingerprint(),
-        "teacher": _sha256(registry.source_file(config.teacher.architecture)),
+        **{node.lower(): _fingerprint_teacher(teacher) for node, teacher in teacher_ids(config).items()},
         "student": _sha256(registry.source_file(config.student.architecture)),
     }
 

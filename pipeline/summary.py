@@ -12,6 +12,7 @@ from components.errors import InputError
 from components.evaluator.files import EVALUATION_FILE
 from components.example_validator.anomalies import describe
 from components.files import read_json, write_json
+from components.schema_gen.schema import count_labels
 from components.settings import SPLITS
 from pipeline.config import Config
 from pipeline.report import SCHEMA_VERSION, SUMMARY_FILE, write_report
@@ -116,14 +117,12 @@ def _describe_data(outputs: Outputs, *, class_names: Sequence[str]) -> dict[str,
 
 
 def _count_labels(path: pathlib.Path, class_names: Sequence[str]) -> dict[str, int] | None:
-    """Reads the number of examples of each class; None if the statistics do not count labels."""
+    """Reads the number of examples of each class; None if the statistics count none."""
     found = statistics_pb2.DatasetFeatureStatisticsList.FromString(path.read_bytes())
-    for feature in found.datasets[0].features:
-        if list(feature.path.step) == ["label"] and feature.string_stats.rank_histogram.buckets:
-            buckets = feature.string_stats.rank_histogram.buckets
-            counts = {int(bucket.label): round(bucket.sample_count) for bucket in buckets}
-            return {name: counts.get(label, 0) for label, name in enumerate(class_names)}
-    return None
+    counts = count_labels(found) or {}
+    if not counts.keys() & set(range(len(class_names))):
+        return None
+    return {name: counts.get(label, 0) for label, name in enumerate(class_names)}
 
 
 def _describe_anomalies(uri: str) -> list[str]:

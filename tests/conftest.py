@@ -58,13 +58,22 @@ def write_examples() -> Callable[..., str]:
     """A function that writes transformed examples to a file, as Transform does."""
     import tensorflow as tf
 
-    def write(path: pathlib.Path, *, pixels: np.ndarray, labels: Sequence[int], ids: Sequence[str]) -> str:
+    def write(
+        path: pathlib.Path,
+        *,
+        pixels: np.ndarray,
+        labels: Sequence[int],
+        ids: Sequence[str],
+        weights: Sequence[float] = (),
+    ) -> str:
         with tf.io.TFRecordWriter(str(path), "GZIP") as writer:
-            for image, label, example_id in zip(pixels, labels, ids, strict=True):
+            for number, (image, label, example_id) in enumerate(zip(pixels, labels, ids, strict=True)):
                 example = tf.train.Example()
                 example.features.feature["image"].bytes_list.value.append(image.astype(np.uint8).tobytes())
                 example.features.feature["label"].int64_list.value.append(int(label))
                 example.features.feature["id"].bytes_list.value.append(example_id.encode())
+                if len(weights):
+                    example.features.feature["weight"].float_list.value.append(weights[number])
                 writer.write(example.SerializeToString())
         return str(path)
 

@@ -57,8 +57,8 @@ class Distiller(base_component.BaseComponent):
           schema: The schema, which holds the class names.
           statistics: The statistics, which hold the number of examples.
           teacher: The teacher; its fingerprint must be that of the predictions.
-          teacher_predictions: Its logits for the training split; without them, and for methods that look
-            into the teacher, it runs in the training step.
+          teacher_predictions: Its logits for the training split, and for the validation split if neither has
+            labels; without them, and for methods that look into the teacher, it runs in the training step.
         """
         super().__init__(
             DistillerSpec(

@@ -18,7 +18,11 @@ from components.settings import (
     LogitsMseSettings,
     TrainingJob,
 )
-from components.teacher_predictions.store import fingerprint_teacher, open_predictions
+from components.teacher_predictions.store import (
+    fingerprint_teacher,
+    open_predictions,
+    split_directory,
+)
 from components.trainer.adapter import example_files, keras_file, train
 from components.training.teaching import Hint, OnlineTeacher
 
@@ -43,18 +47,18 @@ class Executor(base_executor.BaseExecutor):
         job = TrainingJob.model_validate_json(exec_properties["job"])
         distillation = TypeAdapter(DistillationSettings).validate_json(exec_properties["distillation"])
         num_examples = _count_examples(inputs["statistics"])
-        training_uri = artifact_utils.get_split_uri([inputs["examples"]], "train")
         teacher_file = keras_file(inputs["teacher"].uri)
-        prediction_files, teacher = [], None
-        if "teacher_predictions" in inputs:
-            prediction_files = open_predictions(
-                inputs["teacher_predictions"].uri,
+
+        def predictions_for(split: str) -> list[str]:
+            examples = artifact_utils.get_split_uri([inputs["examples"]], split)
+            return open_predictions(
+                split_directory(inputs["teacher_predictions"].uri, split),
                 teacher_fingerprint=fingerprint_teacher(teacher_file),
-                num_examples=num_examples["train"],
-                example_files=example_files(training_uri),
+                num_examples=num_examples[split],
+                example_files=example_files(examples),
             )
-        else:
-            teacher = OnlineTeacher(keras_file=teacher_file, hint=_hint(distillation))
+
+        is_stored = "teacher_predictions" in inputs
         train(
             job,
             objective=objective.Distillation(
@@ -62,15 +66,16 @@ class Executor(base_executor.BaseExecutor):
                 student_loss_weight=distillation.student_loss_weight,
                 label_smoothing=job.model.label_smoothing,
             ),
-            training_uri=training_uri,
+            training_uri=artifact_utils.get_split_uri([inputs["examples"]], "train"),
             validation_uri=artifact_utils.get_split_uri([inputs["examples"]], "validation"),
             num_examples=num_examples,
             schema_file=io_utils.get_only_uri_in_dir(inputs["schema"].uri),
             transform_graph=inputs["transform_graph"].uri,
             model_uri=artifact_utils.get_single_uri(output_dict["model"]),
             model_run_uri=artifact_utils.get_single_uri(output_dict["model_run"]),
-            prediction_files=prediction_files,
-            teacher=teacher,
+            prediction_files=predictions_for("train") if is_stored else [],
+            validation_prediction_files=[] if job.labels else predictions_for("validation"),
+            teacher=None if is_stored else OnlineTeacher(keras_file=teacher_file, hint=_hint(distillation)),
         )
 
 

@@ -19,14 +19,15 @@ def gates(evidence: Evidence, *, candidate: str, settings: EvaluationSettings) -
     Args:
       evidence: All that was measured on the test split.
       candidate: Name of the candidate.
-      settings: What it must reach. What is asked against the incumbent is left out where there is none.
+      settings: What it must reach. What is asked against scratch or the incumbent is left out where there
+        is none.
 
     Returns:
       The gates, those that are set in every run first.
     """
     found = list(_always(evidence, candidate=candidate))
     found += _values(evidence, candidate, ValueThreshold(metric="accuracy", min=settings.min_accuracy))
-    if settings.against_scratch != "any":
+    if settings.against_scratch != "any" and SCRATCH in evidence.models:
         change = ChangeThreshold(baseline="scratch", significant=settings.against_scratch)
         found += _change(evidence, candidate, change, level=settings.significance_level)
     if INCUMBENT in evidence.models:
@@ -60,7 +61,9 @@ def rivals(evidence: Evidence, *, candidate: str) -> list[Rival]:
 
 
 def is_teacher_worse(evidence: Evidence) -> bool:
-    """Returns whether the teacher has a lower accuracy than the student trained from scratch."""
+    """Returns whether there is a student trained from scratch that has a higher accuracy than the teacher."""
+    if SCRATCH not in evidence.models:
+        return False
     return evidence.metric(TEACHER, "accuracy") < evidence.metric(SCRATCH, "accuracy")
 
 

@@ -12,15 +12,13 @@ from components.settings import EvaluationSettings
 
 
 class EvaluatorSpec(component_spec.ComponentSpec):
-    """Inputs, outputs and parameters of the node, but for the students, whose number varies."""
+    """Inputs, outputs and parameters of the node, but for the students, of which there may be any number."""
 
     INPUTS = {
         "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
         "schema": component_spec.ChannelParameter(type=standard_artifacts.Schema),
         "teacher": component_spec.ChannelParameter(type=standard_artifacts.Model),
         "teacher_run": component_spec.ChannelParameter(type=standard_artifacts.ModelRun),
-        "scratch": component_spec.ChannelParameter(type=standard_artifacts.Model),
-        "scratch_run": component_spec.ChannelParameter(type=standard_artifacts.ModelRun),
     }
     OUTPUTS = {
         "evaluation": component_spec.ChannelParameter(type=standard_artifacts.ModelEvaluation),
@@ -53,8 +51,7 @@ class Evaluator(base_beam_component.BaseBeamComponent):
         schema: BaseChannel,
         teacher: BaseChannel,
         teacher_run: BaseChannel,
-        scratch: BaseChannel,
-        scratch_run: BaseChannel,
+        scratch: tuple[BaseChannel, BaseChannel] | None,
         students: Mapping[str, tuple[BaseChannel, BaseChannel]],
         evaluation: EvaluationSettings,
         push_directory: str,
@@ -67,8 +64,8 @@ class Evaluator(base_beam_component.BaseBeamComponent):
           schema: The schema, which holds the class names.
           teacher: The teacher's model.
           teacher_run: Its history.
-          scratch: The student trained without a teacher.
-          scratch_run: Its history.
+          scratch: The model and the history of the student trained without a teacher; None where there are
+            no labels to train it on.
           students: The model and the history of each distilled student, by the distillation's name.
           evaluation: What the candidate must reach.
           push_directory: Where blessed students go, and so where the last one lies.
@@ -77,6 +74,8 @@ class Evaluator(base_beam_component.BaseBeamComponent):
         """
         models = {model_key(name): model for name, (model, _) in students.items()}
         runs = {run_key(name): run for name, (_, run) in students.items()}
+        if scratch:
+            models["scratch"], runs["scratch_run"] = scratch
         spec_class = _spec_class(models=list(models), runs=list(runs))
         super().__init__(
             spec_class(
@@ -84,8 +83,6 @@ class Evaluator(base_beam_component.BaseBeamComponent):
                 schema=schema,
                 teacher=teacher,
                 teacher_run=teacher_run,
-                scratch=scratch,
-                scratch_run=scratch_run,
                 **models,
                 **runs,
                 evaluation=Channel(type=standard_artifacts.ModelEvaluation),

@@ -6,7 +6,6 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import keras
 import tensorflow as tf
 from absl import logging
 from tensorflow_metadata.proto.v0 import schema_pb2
@@ -52,6 +51,7 @@ from components.files import write_json, write_text
 from components.schema_gen.schema import class_names
 from components.settings import EvaluationSettings
 from components.training.export import KERAS_FILE
+from components.training.models import load_model
 
 
 def model_key(name: str) -> str:
@@ -94,9 +94,10 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         outputs = {key: artifact_utils.get_single_instance(found) for key, found in output_dict.items()}
         settings = EvaluationSettings.model_validate_json(exec_properties["evaluation_settings"])
         students = json.loads(exec_properties["students"])
-        models = {TEACHER: inputs["teacher"], SCRATCH: inputs["scratch"]}
+        fixed = [TEACHER, SCRATCH] if "scratch" in inputs else [TEACHER]
+        models = {name: inputs[name] for name in fixed}
         models |= {name: inputs[model_key(name)] for name in students}
-        runs = {TEACHER: inputs["teacher_run"], SCRATCH: inputs["scratch_run"]}
+        runs = {name: inputs[f"{name}_run"] for name in fixed}
         runs |= {name: inputs[run_key(name)] for name in students}
         histories = {name: read_history(run.uri) for name, run in runs.items()}
         schema = _read_schema(inputs["schema"].uri)
@@ -104,7 +105,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         classes = class_names(schema)
 
         subjects = {name: _examine(model.uri, name=name, classes=classes) for name, model in models.items()}
-        image_shape = subjects[SCRATCH].image_shape
+        image_shape = subjects[students[0]].image_shape
         incumbent, warnings = _find_incumbent(exec_properties, classes=classes, image_shape=image_shape)
         subjects |= incumbent
         with self._make_beam_pipeline() as pipeline:
@@ -115,7 +116,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                 ),
                 models={name: subject.serving_dir for name, subject in subjects.items()},
                 teacher=TEACHER,
-                baseline=SCRATCH,
+                baseline=fixed[-1],
                 class_names=classes,
                 image_shape=image_shape,
                 slices=settings.slices,
@@ -132,12 +133,12 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         candidate = choose_candidate({name: histories[name] for name in students})
         verdict = gates(evidence, candidate=candidate, settings=settings)
         io_utils.copy_dir(models[candidate].uri, outputs["model"].uri)
-        _bless(outputs["blessing"], verdict, model=models[candidate], baseline=models[SCRATCH])
+        _bless(outputs["blessing"], verdict, model=models[candidate], baseline=models[fixed[-1]])
         evaluation = summarise(evidence) | _describe_verdict(evidence, candidate=candidate, verdict=verdict)
         evaluation |= {
             "architectures": {
                 key: [dataclasses.asdict(layer) for layer in subjects[name].layers]
-                for key, name in (("teacher", TEACHER), ("student", SCRATCH))
+                for key, name in (("teacher", TEACHER), ("student", students[0]))
             },
             "histories": histories,
             "warnings": [*warnings, *_warn_of(evidence)],
@@ -171,7 +172,7 @@ def _slice_features(slices: Sequence[str], schema: schema_pb2.Schema) -> list[sc
 
 def _examine(model_uri: str, *, name: str, classes: tuple[str, ...]) -> Subject:
     """Looks at a model of this run, and refuses one that does not fit the data."""
-    model = keras.saving.load_model(pathlib.Path(model_uri, KERAS_FILE), compile=False)
+    model = load_model(pathlib.Path(model_uri, KERAS_FILE))
     serving_dir = pathlib.Path(path_utils.serving_model_path(model_uri))
     width = model.output_shape[-1]
     if width != len(classes):
@@ -275,6 +276,11 @@ def _describe_verdict(evidence: Evidence, *, candidate: str, verdict: Sequence[G
 def _warn_of(evidence: Evidence) -> list[str]:
     """Says what the reader of the numbers should know."""
     warnings = []
+    if SCRATCH not in evidence.models:
+        warnings.append(
+            "The data to train and to validate on has no labels: there is no student trained from scratch to "
+            "compare with, and the candidate is the student that agrees most with the teacher in validation."
+        )
     if is_teacher_worse(evidence):
         warnings.append(
             "The teacher is worse than the student trained from scratch: distilling from it cannot be "

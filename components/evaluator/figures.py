@@ -32,30 +32,41 @@ class Figure:
 
 
 def training_curves(summary: Summary) -> list[Figure]:
-    """Draws scratch against each distilled student, and the teacher alone, in training and in validation."""
-    histories = summary.get("histories", {})
+    """Draws scratch against each distilled student, and the teacher alone, in training and in validation.
+
+    Where there is no scratch, each student is drawn alone. A teacher that was not trained in the run is left
+    out.
+    """
+    histories = {name: each for name, each in summary.get("histories", {}).items() if each["epochs"]}
     students = [name for name in histories if summary["models"][name]["role"] == "distilled"]
-    groups = [["scratch", student] for student in students] + [["teacher"]]
+    scratch = [name for name in histories if name == "scratch"]
+    groups = [[*scratch, student] for student in students] + [["teacher"]]
     return [_accuracy_curves(summary, names=group) for group in groups if histories.keys() >= set(group)] + [
         _loss_curves(summary, names=list(histories)) for _ in range(bool(histories))
     ]
 
 
 def _accuracy_curves(summary: Summary, *, names: Sequence[str]) -> Figure:
-    title = " and ".join(names)
+    title, measure = " and ".join(names), _measure(summary, names=names)
     best = " ".join(_best_epoch(name, summary["histories"][name]) for name in names)
     return Figure(
         svg=line_chart(
-            f"accuracy of {title}",
+            f"{measure} of {title}",
             lines=[line for name in names for line in _accuracy_lines(summary, name=name)],
             x_label="epoch",
-            y_label="accuracy",
+            y_label=measure,
             in_percent=True,
         ),
-        alternative=f"Accuracy of {title} by epoch. {best}",
-        caption=f"{title}: accuracy after each epoch; a steep beginning may lie below. The marker is at the "
+        alternative=f"{measure.capitalize()} of {title} by epoch. {best}",
+        caption=f"{title}: {measure} after each epoch; a steep beginning may lie below. The marker is at the "
         "epoch whose weights were kept.",
     )
+
+
+def _measure(summary: Summary, *, names: Sequence[str]) -> str:
+    """Names what the accuracies in the histories of some models are."""
+    references = {summary["histories"][name].get("reference", "labels") for name in names}
+    return "agreement with the teacher" if references == {"teacher"} else "accuracy"
 
 
 def _accuracy_lines(summary: Summary, *, name: str) -> Iterator[Line]:
@@ -92,8 +103,14 @@ def _loss_curves(summary: Summary, *, names: Sequence[str]) -> Figure:
             "validation loss", lines=lines, x_label="epoch", y_label="cross-entropy (nats)", in_percent=False
         ),
         alternative=f"Validation cross-entropy by epoch. {last}",
-        caption="Cross-entropy with the labels on the validation split, the same measure for every model.",
+        caption=f"Cross-entropy with the {_classes(summary, names=names)} on the validation split, the same "
+        "measure for every model.",
     )
+
+
+def _classes(summary: Summary, *, names: Sequence[str]) -> str:
+    is_agreement = _measure(summary, names=names) != "accuracy"
+    return "teacher's classes" if is_agreement else "labels"
 
 
 def _points(history: Mapping[str, Any], key: str) -> list[tuple[float, float | None]]:

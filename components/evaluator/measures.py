@@ -89,6 +89,10 @@ class Evidence:
 
     def gap_closed(self, student: str) -> GapClosed:
         """Measures how much of the way from scratch to the teacher a student has gone."""
+        if SCRATCH not in self.models:
+            return GapClosed(
+                estimate=None, low=None, high=None, reason="there is no student trained from scratch"
+            )
         right = self.outcomes.right
         return measure_gap_closed(
             right(student), scratch=right(SCRATCH), teacher=right(TEACHER), confidence=self.confidence

@@ -22,7 +22,7 @@ class ExampleGenSpec(component_spec.ComponentSpec):
 
 
 class ExampleGen(base_beam_component.BaseBeamComponent):
-    """Ingests labelled images.
+    """Ingests images.
 
     Its output `examples` holds the splits train, validation and test, and `dataset.json` with the
     class names, the number of examples and all that was left out.

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from components.errors import InputError
+from components.example_gen.records import NO_LABEL
 from components.example_gen.shards import Outcome
 
 FILE_NAME = "dataset.json"
@@ -30,17 +31,20 @@ def describe(outcomes: Sequence[Outcome], *, class_names: Sequence[str]) -> dict
     return {"class_names": list(class_names), "splits": splits}
 
 
-def check(outcomes: Sequence[Outcome], *, splits: Sequence[str], max_corrupt_fraction: float) -> None:
+def check(
+    outcomes: Sequence[Outcome], *, splits: Sequence[str], max_corrupt_fraction: float, labels: bool = True
+) -> None:
     """Refuses a data set that one cannot go on with.
 
     Args:
       outcomes: What became of each shard.
-      splits: The splits that must have examples.
+      splits: The splits that must have examples; training first, test last.
       max_corrupt_fraction: The share of the images of all splits together that may be undecodable.
+      labels: Whether splits other than the last must be labelled.
 
     Raises:
-      InputError: Too many images are corrupt, a split has no examples, or the training split has
-        fewer than two classes.
+      InputError: Too many images are corrupt, a split has no examples or lacks labels that are needed, or
+        the training split has fewer than two classes.
     """
     _check_corrupt(outcomes, max_corrupt_fraction)
     counts = dict.fromkeys(splits, 0)
@@ -50,7 +54,9 @@ def check(outcomes: Sequence[Outcome], *, splits: Sequence[str], max_corrupt_fra
         if not count:
             skipped = [item for each in _ordered(outcomes) if each.split == split for item in each.skipped]
             raise InputError(f"The {split} split has no examples{_first(skipped)}; add images.")
-    _check_classes(outcomes, splits[0])
+    _check_labels(outcomes, splits=splits, labels=labels)
+    if labels:
+        _check_classes(outcomes, splits[0])
 
 
 def _check_corrupt(outcomes: Sequence[Outcome], limit: float) -> None:
@@ -62,6 +68,23 @@ def _check_corrupt(outcomes: Sequence[Outcome], limit: float) -> None:
             f"more than data.max_corrupt_fraction allows ({limit:.1%}){_first(corrupt)}; mend or remove "
             "them, or raise the limit."
         )
+
+
+def _check_labels(outcomes: Sequence[Outcome], *, splits: Sequence[str], labels: bool) -> None:
+    *others, test = splits
+    for outcome in outcomes:
+        if NO_LABEL not in outcome.labels:
+            continue
+        if outcome.split == test:
+            raise InputError(
+                f"The {test} split has examples without a label (stored as {NO_LABEL}), but models are "
+                "measured on it; choose examples that have one."
+            )
+        if labels and outcome.split in others:
+            raise InputError(
+                f"The {outcome.split} split has examples without a label (stored as {NO_LABEL}); label them, "
+                "or set data.labels: false to distil from a teacher alone."
+            )
 
 
 def _check_classes(outcomes: Sequence[Outcome], split: str) -> None:

@@ -57,7 +57,12 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         source = sources.open_source(data)
         source.prepare()
         outcomes = self._write(source, examples)
-        dataset.check(outcomes, splits=SPLITS, max_corrupt_fraction=data.max_corrupt_fraction)
+        dataset.check(
+            outcomes,
+            splits=SPLITS,
+            max_corrupt_fraction=data.max_corrupt_fraction,
+            labels=data.labels,
+        )
         description = dataset.describe(outcomes, class_names=source.class_names)
         with fileio.open(f"{examples.uri}/{dataset.FILE_NAME}", "w") as file:
             file.write(json.dumps(description, indent=1))

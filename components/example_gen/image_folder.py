@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from components.errors import InputError
 from components.example_gen import splitting
-from components.example_gen.records import Record, Skipped, Source
+from components.example_gen.records import NO_LABEL, Record, Skipped, Source
 
 SPLITS = ("train", "validation", "test")
 SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -25,12 +25,12 @@ class FoundFile:
 
     Attributes:
       path: Relative to the folder, with forward slashes.
-      label: The index of its class; meaningless where there is a problem.
+      label: The index of its class; `NO_LABEL` where there is none, or a problem.
       problem: Why it is left out, if it is.
     """
 
     path: str
-    label: int = -1
+    label: int = NO_LABEL
     problem: str | None = None
 
 
@@ -38,20 +38,25 @@ class FoundFile:
 class ImageFolderSource(Source):
     """`path/{train,validation,test}/CLASS/*`, or `path/CLASS/*` split by a hash of the file name.
 
+    Without labels, the images of `path/train` and `path/validation` lie there, or in folders whose names
+    mean nothing.
+
     Hidden files are ignored; every other file that is no image is reported as skipped.
 
     Attributes:
       path: The folder.
       fractions: The share of each split where there are no split folders.
+      labels: Whether split folders other than that of the test split hold class folders.
     """
 
     path: str
     fractions: Mapping[str, float]
+    labels: bool = True
 
     @property
     def class_names(self) -> tuple[str, ...]:
         """The names of the class folders, sorted."""
-        return _folder_names(self._root / "train" if self._has_split_folders() else self._root)
+        return _folder_names(self._class_parent)
 
     def check(self) -> None:
         """Refuses a folder that is missing, empty, or not laid out as it should be."""
@@ -66,9 +71,10 @@ class ImageFolderSource(Source):
             splitting.check_none_empty(counts, fractions=self.fractions)
         for split, count in counts.items():
             if not count:
+                where = "in class folders" if self._has_class_folders(split) else "in it"
                 raise InputError(
                     f"data.path: {str(self._root / split)!r} holds no image; expected {_kinds()} files "
-                    "in class folders."
+                    f"{where}."
                 )
 
     def fingerprint(self) -> str:
@@ -94,8 +100,18 @@ class ImageFolderSource(Source):
     def _root(self) -> pathlib.Path:
         return pathlib.Path(self.path).expanduser()
 
+    @property
+    def _class_parent(self) -> pathlib.Path:
+        """The folder whose folders are the classes."""
+        if not self._has_split_folders():
+            return self._root
+        return self._root / ("train" if self.labels else "test")
+
     def _has_split_folders(self) -> bool:
         return any((self._root / split).is_dir() for split in SPLITS)
+
+    def _has_class_folders(self, split: str) -> bool:
+        return self.labels or split == "test"
 
     def _check_folder(self) -> None:
         if not self._root.exists():
@@ -116,21 +132,25 @@ class ImageFolderSource(Source):
                     f"data.path: {self.path!r} lacks the folder {split!r} (found: {', '.join(found)}); "
                     f"expected train, validation and test, or class folders alone."
                 )
+        if not self.labels or not self.class_names:
+            return
         for split in SPLITS[1:]:
             unknown = sorted(set(_folder_names(self._root / split)) - set(self.class_names))
             if unknown:
                 raise InputError(
                     f"data.path: {str(self._root / split)!r} holds the class folder {unknown[0]!r}, which "
-                    f"train lacks (it has: {', '.join(self.class_names) or 'none'}); every class needs "
+                    f"train lacks (it has: {', '.join(self.class_names)}); every class needs "
                     "images to train on."
                 )
 
     def _check_classes(self) -> None:
-        parent = self._root / "train" if self._has_split_folders() else self._root
-        names = self.class_names
+        parent, names = self._class_parent, self.class_names
         if len(names) < 2:
             only = f"only the class folder {names[0]!r}" if names else "no class folders"
-            raise InputError(f"data.path: {str(parent)!r} holds {only}; a classifier needs at least two.")
+            way_out = "" if names or not self.labels else "; to distil without labels, set data.labels: false"
+            raise InputError(
+                f"data.path: {str(parent)!r} holds {only}; a classifier needs at least two{way_out}."
+            )
         for name in names:
             if not any(map(_is_image, _names(parent / name))):
                 raise InputError(
@@ -141,7 +161,12 @@ class ImageFolderSource(Source):
     def _files(self) -> dict[str, list[FoundFile]]:
         """Lists what lies in each split, ordered by hash so that classes come mixed."""
         if self._has_split_folders():
-            members = {split: list(self._list_classes(split)) for split in SPLITS}
+            members = {
+                split: list(
+                    self._list_classes(split) if self._has_class_folders(split) else self._list_any(split)
+                )
+                for split in SPLITS
+            }
             members["train"].extend(
                 FoundFile(name, problem=_NO_SPLIT) for name in _names(self._root) if name not in SPLITS
             )
@@ -155,9 +180,17 @@ class ImageFolderSource(Source):
         for name in _names(self._root / parent):
             path = f"{parent}/{name}" if parent else name
             if (self._root / path).is_dir():
-                yield from self._list_images(path, labels.get(name, -1))
+                yield from self._list_images(path, labels.get(name, NO_LABEL))
             else:
                 yield FoundFile(path, problem=_NO_CLASS)
+
+    def _list_any(self, split: str) -> Iterator[FoundFile]:
+        """Lists what lies in the folder of a split without labels, and in the folders there."""
+        for file in self._list_images(split, NO_LABEL):
+            if file.problem == _FOLDER:
+                yield from self._list_images(file.path, NO_LABEL)
+            else:
+                yield file
 
     def _list_images(self, folder: str, label: int) -> Iterator[FoundFile]:
         for name in _names(self._root / folder):

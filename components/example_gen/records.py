@@ -5,6 +5,9 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+# Stands for the label where there is none, as in TFDS.
+NO_LABEL = -1
+
 
 @dataclasses.dataclass(frozen=True)
 class Record:
@@ -13,12 +16,14 @@ class Record:
     Attributes:
       id: Names the image within its data set; unique, and the same in every run.
       image: The encoded image.
-      label: The index of its class in the class names of the source.
+      label: The index of its class in the class names of the source, or `NO_LABEL`.
+      weight: How much it counts in training, if the data set says so.
     """
 
     id: str
     image: bytes
     label: int
+    weight: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -121,5 +121,8 @@ def _serialize(item: _Probed) -> bytes:
         "height": integer(item.height),
         "width": integer(item.width),
     }
+    if item.record.weight is not None:
+        weight = tf.train.FloatList(value=[item.record.weight])
+        features["weight"] = tf.train.Feature(float_list=weight)
     example = tf.train.Example(features=tf.train.Features(feature=features))
     return example.SerializeToString(deterministic=True)

@@ -4,6 +4,7 @@ from components.example_gen.digits import DigitsSource
 from components.example_gen.image_folder import ImageFolderSource
 from components.example_gen.records import Source
 from components.example_gen.tfds import TfdsSource
+from components.example_gen.unlabelled import UnlabelledSource
 from components.settings import DataSettings, ImageFolderData, TfdsData
 
 
@@ -13,8 +14,13 @@ def open_source(data: DataSettings) -> Source:
     Args:
       data: Which source, and how it is split.
     """
+    source = _open_source(data)
+    return source if data.labels else UnlabelledSource(source)
+
+
+def _open_source(data: DataSettings) -> Source:
     if isinstance(data, TfdsData):
-        return TfdsSource(data.dataset, data.data_dir, data.splits.model_dump())
+        return TfdsSource(data.dataset, data.data_dir, data.splits.model_dump(), data.sample_weight)
     if isinstance(data, ImageFolderData):
-        return ImageFolderSource(data.path, data.split_fractions.model_dump())
+        return ImageFolderSource(data.path, data.split_fractions.model_dump(), labels=data.labels)
     return DigitsSource(data.split_fractions.model_dump())

@@ -30,11 +30,13 @@ class TfdsSource(Source):
       dataset: Its name, with config and version if wanted: `name/config:1.2.3`.
       data_dir: Where prepared data lies; None is TFDS's default.
       splits: A TFDS split expression for each split.
+      weight: The name of the feature that says how much an example counts in training, if one does.
     """
 
     dataset: str
     data_dir: str | None
     splits: Mapping[str, str]
+    weight: str | None = None
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -78,6 +80,7 @@ class TfdsSource(Source):
             _download(builder)
         _check_files(builder)
         _feature_keys(builder)
+        self._check_weight(builder)
         self._resolve(_shard_lengths(builder))
 
     def shards(self, split: str) -> list[str]:
@@ -90,17 +93,32 @@ class TfdsSource(Source):
 
         builder = self._builder()
         image, label = _feature_keys(builder)
+        weights = {self.weight: True} if self.weight else {}
         examples = builder.as_dataset(
             split=shard,
             shuffle_files=False,
             decoders=tfds.decode.PartialDecoding(
-                {image: True, label: True}, decoders={image: tfds.decode.SkipDecoding()}
+                {image: True, label: True, **weights}, decoders={image: tfds.decode.SkipDecoding()}
             ),
             read_config=tfds.ReadConfig(add_tfds_id=True, interleave_cycle_length=1, try_autocache=False),
         )
         for batch in tfds.as_numpy(examples.batch(_READ_BATCH)):
-            for name, encoded, target in zip(batch["tfds_id"], batch[image], batch[label], strict=True):
-                yield Record(name.decode(), encoded, int(target))
+            columns = [batch["tfds_id"], batch[image], batch[label], *(batch[name] for name in weights)]
+            for name, encoded, target, *weight in zip(*columns, strict=True):
+                yield Record(name.decode(), encoded, int(target), *map(float, weight))
+
+    def _check_weight(self, builder: Any) -> None:
+        if self.weight is None:
+            return
+        import numpy as np
+
+        features = dict(builder.info.features.items())
+        feature = features.get(self.weight)
+        if feature is None or feature.shape != () or not np.issubdtype(feature.np_dtype, np.floating):
+            raise InputError(
+                f"data.sample_weight: got {self.weight!r}, which is no feature of {builder.name!r} with one "
+                f"floating-point number an example; its features are {', '.join(sorted(features))}."
+            )
 
     @property
     def _data_dir(self) -> pathlib.Path:

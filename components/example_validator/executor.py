@@ -1,17 +1,23 @@
 """Executor of ExampleValidator."""
 
+import json
 from typing import Any
 
 from absl import logging
-from tensorflow_metadata.proto.v0 import anomalies_pb2
+from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2
 from tfx import types
 from tfx.components.example_validator import executor as tfx_executor
 from tfx.dsl.io import fileio
 from tfx.proto.orchestration import execution_result_pb2
 from tfx.types import artifact_utils, standard_component_specs
+from tfx.utils import io_utils
 
 from components.errors import InputError
 from components.example_validator.anomalies import describe
+from components.schema_gen.schema import class_names
+from components.training.weights import check_names
+
+CLASS_WEIGHTS_KEY = "class_weights"
 
 
 class Executor(tfx_executor.Executor):
@@ -28,12 +34,16 @@ class Executor(tfx_executor.Executor):
         Args:
           input_dict: `statistics` and `schema`.
           output_dict: `anomalies`.
-          exec_properties: As TFX's own.
+          exec_properties: As TFX's own, and `class_weights` as JSON.
 
         Raises:
-          InputError: There is an anomaly. All of them are in the log too, since the artifact of a
-            node that fails is not kept.
+          InputError: A weight is given for something that is no class, or there is an anomaly. All of them
+            are in the log too, since the artifact of a node that fails is not kept.
         """
+        weights = json.loads(exec_properties[CLASS_WEIGHTS_KEY])
+        if isinstance(weights, dict):
+            schema = artifact_utils.get_single_uri(input_dict[standard_component_specs.SCHEMA_KEY])
+            check_names(weights, class_names=class_names(_read_schema(schema)))
         output = super().Do(input_dict, output_dict, exec_properties)
         artifact = artifact_utils.get_single_instance(output_dict[standard_component_specs.ANOMALIES_KEY])
         lines = describe({split: _load(artifact, split) for split in _splits(artifact)})
@@ -44,6 +54,10 @@ class Executor(tfx_executor.Executor):
                 f"The data does not match its schema: {'; '.join(lines)}; correct the data and run again."
             )
         return output
+
+
+def _read_schema(uri: str) -> schema_pb2.Schema:
+    return io_utils.parse_pbtxt_file(io_utils.get_only_uri_in_dir(uri), schema_pb2.Schema())
 
 
 def _splits(artifact: types.Artifact) -> list[str]:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from components.errors import InputError
+from components.models import applications
 
 ARCHITECTURES = {
     "digits_teacher": "components.models.digits:digits_teacher",
@@ -52,6 +53,8 @@ def import_path(name: str) -> str:
 
 def source_file(name: str) -> pathlib.Path:
     """Returns the file that defines an architecture, without importing it."""
+    if applications.is_application(name):
+        return pathlib.Path(applications.__file__)
     spec = importlib.util.find_spec(import_path(name).partition(":")[0])
     if spec is None or spec.origin is None:
         raise InputError(f"Architecture {name!r} has no source file.")

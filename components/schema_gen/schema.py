@@ -6,10 +6,14 @@ from typing import TYPE_CHECKING
 
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
+from components.example_gen.records import NO_LABEL
+
 if TYPE_CHECKING:
     import tensorflow_data_validation as tfdv
 
 CLASS_NAMES_DOMAIN = "class_names"
+# The feature that says how much an example counts in training, where the data set has one.
+WEIGHT = "weight"
 
 _FEATURE_TYPES = {
     "image": schema_pb2.BYTES,
@@ -17,6 +21,7 @@ _FEATURE_TYPES = {
     "label": schema_pb2.INT,
     "height": schema_pb2.INT,
     "width": schema_pb2.INT,
+    WEIGHT: schema_pb2.FLOAT,
 }
 
 # TFDV validates the labels that are in the histogram, the most frequent ones. A wrong label is rare.
@@ -46,9 +51,11 @@ def infer_schema(
       class_names: The name of each class, in the order of the labels.
 
     Returns:
-      A schema in which `image`, `id`, `label`, `height` and `width` are required scalars, a label is
-      the index of a class name, and any further feature is as TFDV infers it.
+      A schema in which `image`, `id`, `label`, `height`, `width` and, if there is one, `weight` are
+      required scalars, a label is the index of a class name, a weight is finite and not negative, and any
+      further feature is as TFDV infers it. Where no example has a label, `NO_LABEL` stands for one.
     """
+    no_label = set(count_labels(statistics) or ()) == {NO_LABEL}
     schema = _import_tfdv().infer_schema(statistics, infer_feature_shape=True)
     domains = [domain for domain in schema.string_domain if domain.name != "label"]
     del schema.string_domain[:]
@@ -59,11 +66,24 @@ def infer_schema(
             feature.CopyFrom(_required_scalar(feature.name))
         if feature.name == "image":
             feature.image_domain.SetInParent()
+        if feature.name == WEIGHT:
+            feature.float_domain.CopyFrom(schema_pb2.FloatDomain(min=0, disallow_nan=True, disallow_inf=True))
         if feature.name == "label":
             feature.int_domain.CopyFrom(
-                schema_pb2.IntDomain(min=0, max=len(class_names) - 1, is_categorical=True)
+                schema_pb2.IntDomain(
+                    min=NO_LABEL if no_label else 0, max=len(class_names) - 1, is_categorical=True
+                )
             )
     return schema
+
+
+def count_labels(statistics: statistics_pb2.DatasetFeatureStatisticsList) -> dict[int, int] | None:
+    """Reads the number of examples of each label; None if the statistics do not count them."""
+    for feature in statistics.datasets[0].features:
+        buckets = feature.string_stats.rank_histogram.buckets
+        if list(feature.path.step) == ["label"] and buckets:
+            return {int(bucket.label): round(bucket.sample_count) for bucket in buckets}
+    return None
 
 
 def class_names(schema: schema_pb2.Schema) -> tuple[str, ...]:
@@ -76,6 +96,11 @@ def class_names(schema: schema_pb2.Schema) -> tuple[str, ...]:
         if domain.name == CLASS_NAMES_DOMAIN:
             return tuple(domain.value)
     raise ValueError(f"The schema has no string_domain {CLASS_NAMES_DOMAIN!r}.")
+
+
+def has_weights(schema: schema_pb2.Schema) -> bool:
+    """Tells whether the examples have a feature `weight`."""
+    return any(feature.name == WEIGHT for feature in schema.feature)
 
 
 def _required_scalar(name: str) -> schema_pb2.Feature:

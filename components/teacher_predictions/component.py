@@ -1,5 +1,8 @@
 """The TeacherPredictions node."""
 
+import json
+from collections.abc import Sequence
+
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import BaseChannel, Channel, component_spec, standard_artifacts
 
@@ -16,11 +19,14 @@ class TeacherPredictionsSpec(component_spec.ComponentSpec):
         "teacher": component_spec.ChannelParameter(type=standard_artifacts.Model),
     }
     OUTPUTS = {"predictions": component_spec.ChannelParameter(type=TeacherPredictions)}
-    PARAMETERS = {"image": component_spec.ExecutionParameter(type=str)}
+    PARAMETERS = {
+        "image": component_spec.ExecutionParameter(type=str),
+        "splits": component_spec.ExecutionParameter(type=str),
+    }
 
 
 class TeacherPredictor(base_component.BaseComponent):
-    """Runs the teacher once over the training split and stores its logits.
+    """Runs the teacher once over splits, as a rule the training split alone, and stores its logits.
 
     Distillations reuse them in every variant and epoch: changing a distillation's settings never runs
     the teacher again.
@@ -29,19 +35,28 @@ class TeacherPredictor(base_component.BaseComponent):
     SPEC_CLASS = TeacherPredictionsSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
-    def __init__(self, *, examples: BaseChannel, teacher: BaseChannel, image: ImageSettings) -> None:
+    def __init__(
+        self,
+        *,
+        examples: BaseChannel,
+        teacher: BaseChannel,
+        image: ImageSettings,
+        splits: Sequence[str] = ("train",),
+    ) -> None:
         """Wires the node.
 
         Args:
           examples: The transformed examples.
           teacher: The trained teacher.
           image: The size of the images.
+          splits: The splits whose examples it runs over.
         """
         super().__init__(
             TeacherPredictionsSpec(
                 examples=examples,
                 teacher=teacher,
                 image=image.model_dump_json(),
+                splits=json.dumps(list(splits)),
                 predictions=Channel(type=TeacherPredictions),
             )
         )

@@ -1,21 +1,23 @@
 """Runs the TeacherPredictions node."""
 
+import json
+import pathlib
 from typing import Any
 
 from tfx.dsl.components.base import base_executor
 from tfx.types import Artifact, artifact_utils
 
 from components.settings import ImageSettings
-from components.teacher_predictions.store import fingerprint_teacher, write_predictions
+from components.teacher_predictions.store import fingerprint_teacher, split_directory, write_predictions
 from components.trainer.adapter import example_files, keras_file
-from components.training.teaching import load_teacher
+from components.training.models import load_model
 
 # A forward pass gains nothing from larger batches on processors, and this one fits any GPU.
 _BATCH_SIZE = 128
 
 
 class Executor(base_executor.BaseExecutor):
-    """Stores the teacher's logits for the training split."""
+    """Stores the teacher's logits for the examples of some splits."""
 
     def Do(
         self,
@@ -23,14 +25,18 @@ class Executor(base_executor.BaseExecutor):
         output_dict: dict[str, list[Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Writes the `predictions` of `teacher` for `examples`."""
+        """Writes the `predictions` of `teacher` for the `splits` of `examples`, each in a directory."""
         self._log_startup(input_dict, output_dict, exec_properties)
         teacher_file = keras_file(artifact_utils.get_single_uri(input_dict["teacher"]))
-        write_predictions(
-            load_teacher(teacher_file),
-            teacher_fingerprint=fingerprint_teacher(teacher_file),
-            example_files=example_files(artifact_utils.get_split_uri(input_dict["examples"], "train")),
-            image_shape=ImageSettings.model_validate_json(exec_properties["image"]).shape,
-            batch_size=_BATCH_SIZE,
-            directory=artifact_utils.get_single_uri(output_dict["predictions"]),
-        )
+        teacher = load_model(teacher_file)
+        for split in json.loads(exec_properties["splits"]):
+            directory = split_directory(artifact_utils.get_single_uri(output_dict["predictions"]), split)
+            pathlib.Path(directory).mkdir()
+            write_predictions(
+                teacher,
+                teacher_fingerprint=fingerprint_teacher(teacher_file),
+                example_files=example_files(artifact_utils.get_split_uri(input_dict["examples"], split)),
+                image_shape=ImageSettings.model_validate_json(exec_properties["image"]).shape,
+                batch_size=_BATCH_SIZE,
+                directory=directory,
+            )

@@ -35,6 +35,11 @@ class Manifest:
     num_examples: dict[str, int]
 
 
+def split_directory(uri: str, split: str) -> str:
+    """Returns where in a `TeacherPredictions` artifact the predictions for a split lie."""
+    return f"{uri}/Split-{split}"
+
+
 def fingerprint_teacher(keras_file: str) -> str:
     """Returns the SHA-256 of a teacher's `.keras` file, in hexadecimal."""
     with pathlib.Path(keras_file).open("rb") as file:
@@ -119,7 +124,7 @@ def open_predictions(
     stored = sum(manifest.num_examples.values())
     if stored != num_examples:
         raise InputError(
-            f"The teacher predictions in {directory} cover {stored} examples, but the training split has "
+            f"The teacher predictions in {directory} cover {stored} examples, but the split has "
             f"{num_examples}: {advice}."
         )
     names = [_shard_name(example_file) for example_file in example_files]

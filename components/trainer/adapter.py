@@ -7,12 +7,14 @@ import tensorflow as tf
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx.utils import io_utils, path_utils
 
-from components.schema_gen.schema import class_names
-from components.settings import TrainingJob
+from components.schema_gen.schema import class_names, has_weights
+from components.settings import ClassWeights, FineTunedTeacher, ModelSettings, TrainingJob
 from components.training.augmentation import Augmentation
+from components.training.data import count_labels
 from components.training.export import KERAS_FILE
-from components.training.job import Destination, TrainingData, train_and_export
+from components.training.job import Destination, FineTuning, TrainingData, train_and_export
 from components.training.teaching import OnlineTeacher
+from components.training.weights import balanced_weights, named_weights
 
 
 def example_files(split_uri: str) -> list[str]:
@@ -37,6 +39,7 @@ def train(
     model_uri: str,
     model_run_uri: str,
     prediction_files: Sequence[str] = (),
+    validation_prediction_files: Sequence[str] = (),
     teacher: OnlineTeacher | None = None,
 ) -> None:
     """Trains the model of a job and writes its `model` and `model_run` artifacts.
@@ -52,18 +55,23 @@ def train(
       model_uri: Where the model goes.
       model_run_uri: Where the history and the logs go.
       prediction_files: The teacher's predictions for the training split, if the objective wants them.
+      validation_prediction_files: Those for the validation split, if neither has labels.
       teacher: The teacher, if it is to run in the training step instead.
     """
     schema = io_utils.parse_pbtxt_file(schema_file, schema_pb2.Schema())
+    names, training_files = class_names(schema), example_files(training_uri)
     train_and_export(
         TrainingData(
-            training_files=example_files(training_uri),
+            training_files=training_files,
             num_training_examples=num_examples["train"],
             validation_files=example_files(validation_uri),
             num_validation_examples=num_examples["validation"],
             image_shape=job.image.shape,
-            class_names=class_names(schema),
+            class_names=names,
             prediction_files=prediction_files,
+            validation_prediction_files=validation_prediction_files,
+            class_weights=_class_weights(job.class_weights, class_names=names, files=training_files),
+            weighted=has_weights(schema),
             augmentation=Augmentation(**job.augment.model_dump()) if job.augment else None,
         ),
         name=job.name,
@@ -81,5 +89,27 @@ def train(
             serving_dir=path_utils.serving_model_dir(model_uri),
             run_dir=model_run_uri,
         ),
+        fine_tuning=_fine_tuning(job.model),
         teacher=teacher,
     )
+
+
+def _fine_tuning(model: ModelSettings) -> FineTuning | None:
+    if not isinstance(model, FineTunedTeacher):
+        return None
+    return FineTuning(
+        weights_file=model.weights,
+        head_epochs=model.head_epochs,
+        head_learning_rate=model.head_learning_rate,
+    )
+
+
+def _class_weights(
+    weights: ClassWeights | None, *, class_names: Sequence[str], files: Sequence[str]
+) -> list[float]:
+    """Returns the weight of each class in the order of the labels; none if all have weight 1."""
+    if weights is None:
+        return []
+    if isinstance(weights, dict):
+        return named_weights(weights, class_names=class_names)
+    return balanced_weights(count_labels(files), num_classes=len(class_names))

@@ -4,6 +4,7 @@ The order of the training examples depends on the files, the seed and the epoch 
 is read beside them: every student of one comparison sees the same batches in the same order.
 """
 
+import collections
 import math
 from collections.abc import Sequence
 
@@ -16,8 +17,10 @@ from components.transform.pixels import unpack_images
 # ExampleGen has already laid them out in an order that does not follow the classes.
 SHUFFLE_BYTES = 256 * 2**20
 
+_COUNTING_BATCH = 64
+
 ImageShape = tuple[int, int, int]
-Batch = tuple[tf.Tensor, dict[str, tf.Tensor]]
+Batch = tuple[tf.Tensor, dict[str, tf.Tensor]] | tuple[tf.Tensor, dict[str, tf.Tensor], tf.Tensor]
 
 
 def training_batches(
@@ -31,6 +34,9 @@ def training_batches(
     prediction_files: Sequence[str] = (),
     num_classes: int | None = None,
     augmentation: Augmentation | None = None,
+    labels: bool = True,
+    class_weights: Sequence[float] = (),
+    weighted: bool = False,
 ) -> tf.data.Dataset:
     """Reads the shuffled batches of an epoch.
 
@@ -46,13 +52,18 @@ def training_batches(
       num_classes: Width of the predictions; needed if there are any.
       augmentation: Random changes to the images, which depend on the seed, the epoch and the position of
         the batch in the epoch alone. Predictions would be of other images: use one or the other.
+      labels: Whether the examples have labels. If not, they need predictions, and the teacher's most
+        likely class stands for the label.
+      class_weights: The weight of the examples of each class, in the order of the labels; none for 1.
+      weighted: Whether the examples have a feature `weight` of their own.
 
     Returns:
       A dataset of `(images, targets)` of known length: images float32
       `[batch, height, width, channels]` in [0, 1]; targets `label` int64 `[batch]`, with
-      predictions `teacher_logits` float32 `[batch, num_classes]`, and those that `augment` adds. Reading
-      fails if the files hold more or fewer examples than said, or if the predictions belong to other
-      examples.
+      predictions `teacher_logits` float32 `[batch, num_classes]`, and those that `augment` adds. With
+      weights of either kind, of `(images, targets, sample_weight)`, the product of the two, float32
+      `[batch]`. Reading fails if the files hold more or fewer examples than said, or if the predictions
+      belong to other examples.
     """
     records = _read(files, num_examples, compression="GZIP")
     if prediction_files:
@@ -69,15 +80,20 @@ def training_batches(
 
     def parse(position: tf.Tensor, records: tf.Tensor | tuple[tf.Tensor, tf.Tensor]) -> Batch:
         examples, predictions = records if prediction_files else (records, None)
-        features = parse_examples(examples)
+        features = parse_examples(examples, weighted=weighted)
+        images = unpack_images(features["image"], image_shape=image_shape)
         targets = {"label": features["label"]}
         if predictions is not None:
             targets["teacher_logits"] = _logits_of(predictions, ids=features["id"], width=num_classes)
-        images = unpack_images(features["image"], image_shape=image_shape)
-        if augmentation is None:
-            return images, targets
-        of_batch = tf.random.fold_in(tf.stack([tf.cast(seed, tf.int64), epoch]), position)
-        return augment(images, targets, augmentation=augmentation, seed=of_batch)
+        if not labels:
+            targets["label"] = tf.argmax(targets["teacher_logits"], axis=-1)
+        if augmentation is not None:
+            of_batch = tf.random.fold_in(tf.stack([tf.cast(seed, tf.int64), epoch]), position)
+            images, targets = augment(images, targets, augmentation=augmentation, seed=of_batch)
+        weights = [features["weight"]] if weighted else []
+        if class_weights:
+            weights.append(tf.gather(tf.constant(class_weights, tf.float32), features["label"]))
+        return (images, targets, math.prod(weights)) if weights else (images, targets)
 
     return (
         tf.data.Dataset.from_tensors(0)
@@ -90,7 +106,13 @@ def training_batches(
 
 
 def ordered_batches(
-    files: Sequence[str], *, image_shape: ImageShape, batch_size: int, num_examples: int | None = None
+    files: Sequence[str],
+    *,
+    image_shape: ImageShape,
+    batch_size: int,
+    num_examples: int | None = None,
+    prediction_files: Sequence[str] = (),
+    num_classes: int | None = None,
 ) -> tf.data.Dataset:
     """Reads batches in the order of the files.
 
@@ -99,20 +121,28 @@ def ordered_batches(
       image_shape: `(height, width, channels)`.
       batch_size: Examples in a batch; the last one may be smaller.
       num_examples: How many examples the files hold together, if known.
+      prediction_files: TFRecord files of the teacher's predictions for those examples, in the same order,
+        if they have no labels; its most likely class then stands for the label.
+      num_classes: Width of the predictions; needed if there are any.
 
     Returns:
       A dataset of `(images, targets)`: images as in `training_batches`; targets `label` int64 `[batch]`
-      and `id` string `[batch]`.
+      and `id` string `[batch]`. Reading fails if the predictions belong to other examples.
     """
+    records = _read(files, num_examples, compression="GZIP")
+    if prediction_files:
+        records = tf.data.Dataset.zip(records, _read(prediction_files, num_examples, compression=""))
 
-    def parse(examples: tf.Tensor) -> Batch:
+    def parse(examples: tf.Tensor, predictions: tf.Tensor | None = None) -> Batch:
         features = parse_examples(examples)
         images = unpack_images(features["image"], image_shape=image_shape)
-        return images, {"label": features["label"], "id": features["id"]}
+        label = features["label"]
+        if predictions is not None:
+            label = tf.argmax(_logits_of(predictions, ids=features["id"], width=num_classes), axis=-1)
+        return images, {"label": label, "id": features["id"]}
 
     return (
-        _read(files, num_examples, compression="GZIP")
-        .batch(batch_size)
+        records.batch(batch_size)
         .map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         .prefetch(tf.data.AUTOTUNE)
         .with_options(_unsharded())
@@ -124,16 +154,34 @@ def epoch_counter() -> tf.Variable:
     return tf.Variable(0, dtype=tf.int64, trainable=False)
 
 
-def parse_examples(examples: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Parses a batch of serialized transformed examples into `image`, `label` and `id`, each `[batch]`."""
-    return tf.io.parse_example(
-        examples,
-        {
-            "image": tf.io.FixedLenFeature([], tf.string),
-            "label": tf.io.FixedLenFeature([], tf.int64),
-            "id": tf.io.FixedLenFeature([], tf.string),
-        },
-    )
+def count_labels(files: Sequence[str]) -> dict[int, int]:
+    """Counts the examples of each label in GZIP TFRecord files of transformed examples."""
+    specification = {"label": tf.io.FixedLenFeature([], tf.int64)}
+    batches = _read(files, None, compression="GZIP").batch(_COUNTING_BATCH)
+    counts: collections.Counter[int] = collections.Counter()
+    for parsed in batches.map(lambda examples: tf.io.parse_example(examples, specification)):
+        counts.update(parsed["label"].numpy().tolist())
+    return dict(counts)
+
+
+def parse_examples(examples: tf.Tensor, *, weighted: bool = False) -> dict[str, tf.Tensor]:
+    """Parses a batch of serialized transformed examples.
+
+    Args:
+      examples: A string tensor `[batch]`.
+      weighted: Whether they have a feature `weight`.
+
+    Returns:
+      `image`, `label` and `id`, and `weight` if there is one, each `[batch]`.
+    """
+    specification = {
+        "image": tf.io.FixedLenFeature([], tf.string),
+        "label": tf.io.FixedLenFeature([], tf.int64),
+        "id": tf.io.FixedLenFeature([], tf.string),
+    }
+    if weighted:
+        specification["weight"] = tf.io.FixedLenFeature([], tf.float32)
+    return tf.io.parse_example(examples, specification)
 
 
 def _unsharded() -> tf.data.Options:

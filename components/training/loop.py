@@ -3,7 +3,7 @@
 import math
 import pathlib
 import time
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import tensorflow as tf
@@ -30,6 +30,7 @@ def fit(
     learning_rate: float,
     steps_per_execution: int,
     run_dir: pathlib.Path,
+    reference: Literal["labels", "teacher"] = "labels",
 ) -> None:
     """Trains a learner with Adam and restores the weights of the epoch that validated best.
 
@@ -46,6 +47,8 @@ def fit(
       learning_rate: Adam's.
       steps_per_execution: Steps that run without returning to Python.
       run_dir: Where the history and the logs go.
+      reference: Whose classes the targets hold, for the history: with the teacher's, an accuracy is the
+        agreement with it.
 
     Raises:
       InputError: The loss became NaN or infinite.
@@ -55,7 +58,7 @@ def fit(
         steps_per_execution=steps_per_execution,
         jit_compile=False,  # On processors, XLA made every model of configs/ slower.
     )
-    recorder = _HistoryRecorder(run_dir / "history.json")
+    recorder = _HistoryRecorder(run_dir / "history.json", reference=reference)
     learner.fit(
         training_data,
         validation_data=validation_data,
@@ -110,11 +113,12 @@ class _StopAtDivergence(keras.callbacks.Callback):
 
 
 class _HistoryRecorder(keras.callbacks.Callback):
-    """Keeps `history.json` up to date: one entry an epoch, and the number of the best one."""
+    """Keeps `history.json` up to date: one entry an epoch, the number of the best one, and the reference."""
 
-    def __init__(self, path: pathlib.Path) -> None:
+    def __init__(self, path: pathlib.Path, *, reference: str) -> None:
         super().__init__()
         self._path = path
+        self._reference = reference
         self._epochs: list[dict[str, float]] = []
         self._start = 0.0
 
@@ -127,6 +131,6 @@ class _HistoryRecorder(keras.callbacks.Callback):
             entry[key] = float((logs or {})[key])
         self._epochs.append(entry)
         best = max(self._epochs, key=lambda entry: entry["val_accuracy"])
-        history = {"best_epoch": best["epoch"], "epochs": self._epochs}
+        history = {"best_epoch": best["epoch"], "reference": self._reference, "epochs": self._epochs}
         self._path.parent.mkdir(parents=True, exist_ok=True)
         write_json(self._path, history)

@@ -1,11 +1,13 @@
 """Building a model and checking that it is one this pipeline can train."""
 
+import pathlib
 from collections.abc import Callable
 
 import keras
 import numpy as np
 
 from components.errors import InputError
+from components.training import saved_model  # noqa: F401  # Its layer is known to Keras from here on.
 
 Architecture = Callable[[tuple[int, int, int], int], keras.Model]
 
@@ -49,7 +51,7 @@ def build_model(
         raise InputError(f"Architecture {name!r} returned {type(model).__name__}, not a keras.Model.")
     check_width(model, name=name, num_classes=num_classes)
     _check_logits(model, name=name, image_shape=image_shape)
-    return _with_float32_output(model)
+    return with_float32_output(model)
 
 
 def check_width(model: keras.Model, *, name: str, num_classes: int) -> None:
@@ -62,18 +64,40 @@ def check_width(model: keras.Model, *, name: str, num_classes: int) -> None:
         )
 
 
-def _check_logits(model: keras.Model, *, name: str, image_shape: tuple[int, int, int]) -> None:
-    """Raises InputError if the outputs on random images look like probabilities."""
+def load_model(path: str | pathlib.Path) -> keras.Model:
+    """Loads a `.keras` file without running code of its own.
+
+    Args:
+      path: The file; it may hold layers of this package.
+
+    Raises:
+      ValueError: It holds what is not safe; other errors of Keras if it is no such file.
+    """
+    return keras.saving.load_model(path, compile=False, safe_mode=True)
+
+
+def returns_probabilities(model: keras.Model, *, image_shape: tuple[int, int, int]) -> bool:
+    """Tells whether the outputs on random images look like probabilities.
+
+    Args:
+      model: Maps images `[batch, height, width, channels]` in [0, 1] to `[batch, num_classes]`.
+      image_shape: `(height, width, channels)`.
+    """
     images = np.random.default_rng(0).random((4, *image_shape), dtype=np.float32)
     outputs = keras.ops.convert_to_numpy(keras.ops.cast(model(images, training=False), "float32"))
-    if (outputs >= 0).all() and np.allclose(outputs.sum(axis=-1), 1, atol=1e-2):
+    return bool((outputs >= 0).all() and np.allclose(outputs.sum(axis=-1), 1, atol=1e-2))
+
+
+def _check_logits(model: keras.Model, *, name: str, image_shape: tuple[int, int, int]) -> None:
+    if returns_probabilities(model, image_shape=image_shape):
         raise InputError(
             f"Architecture {name!r} returns probabilities, but distillation needs logits; remove the softmax "
             "from its last layer."
         )
 
 
-def _with_float32_output(model: keras.Model) -> keras.Model:
+def with_float32_output(model: keras.Model) -> keras.Model:
+    """Returns the model, with its output turned into float32 if it is not."""
     if keras.backend.standardize_dtype(model.outputs[0].dtype) == "float32":
         return model
     logits = keras.layers.Activation("linear", dtype="float32", name="float32_logits")(model.outputs[0])

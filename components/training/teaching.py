@@ -29,11 +29,6 @@ class OnlineTeacher:
     hint: Hint | None = None
 
 
-def load_teacher(keras_file: str) -> keras.Model:
-    """Loads a teacher from its `.keras` file, without running code that is stored in it."""
-    return keras.saving.load_model(keras_file, compile=False, safe_mode=True)
-
-
 def online(teacher: keras.Model) -> Teacher:
     """Makes a model the teacher of a `Learner`.
 
@@ -72,8 +67,10 @@ def online_with_hint(
     Raises:
       InputError: There is no such layer, or the features cannot be compared.
     """
-    of_teacher = _watch(teacher, layer=hint.teacher_layer, role="teacher")
-    of_student = _watch(student, layer=hint.student_layer, role="student")
+    check_layer(teacher, layer=hint.teacher_layer, role="teacher")
+    check_layer(student, layer=hint.student_layer, role="student")
+    of_teacher = _with_output_of(teacher, hint.teacher_layer.split("/"))
+    of_student = _with_output_of(student, hint.student_layer.split("/"))
     teacher_logits, teacher_features = of_teacher.outputs
     logits, features = of_student.outputs
     size, teacher_size = features.shape[1:-1], teacher_features.shape[1:-1]
@@ -95,8 +92,8 @@ def online_with_hint(
     return functools.partial(asked, training=False), shown
 
 
-def _watch(model: keras.Model, *, layer: str, role: str) -> keras.Model:
-    """Returns a model of the same layers that returns its output and that of the named one."""
+def check_layer(model: keras.Model, *, layer: str, role: str) -> None:
+    """Raises InputError, with the names of those that there are, unless a model has a layer."""
     known = list(_layers(model))
     if layer not in known:
         close = difflib.get_close_matches(layer, known, n=1)
@@ -104,7 +101,6 @@ def _watch(model: keras.Model, *, layer: str, role: str) -> keras.Model:
         raise InputError(
             f"The hint's {role}_layer {layer!r} is no layer of the {role}; allowed: {', '.join(known)}{hint}"
         )
-    return _with_output_of(model, layer.split("/"))
 
 
 def _layers(model: keras.Model) -> Iterator[str]:
@@ -119,6 +115,7 @@ def _layers(model: keras.Model) -> Iterator[str]:
 
 
 def _with_output_of(model: keras.Model, path: list[str]) -> keras.Model:
+    """Returns a model of the same layers that returns its output and that of the layer at a path."""
     name, *inside = path
     chosen = model.get_layer(name)
     if not inside:

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from components.errors import InputError
-from components.settings import DistillationSettings, ImageFolderData, TfdsData
+from components.settings import BroughtTeacher, DistillationSettings, ImageFolderData, TfdsData
 from pipeline.config import Config
-from pipeline.nodes import distiller_id
+from pipeline.nodes import distiller_id, teacher_ids
 
 # The Pusher must have a directory to push to. Where none is configured this one ends with the pod, and the
 # student is the Pusher's artifact `pushed_model`.
@@ -44,22 +44,17 @@ def run_parameters(config: Config) -> tuple[RunParameter, ...]:
     Args:
       config: The experiment.
     """
+    scratch = {"Scratch": f"custom_config.{_EPOCHS}"} if config.data.labels else {}
     distillers = [distiller_id(distillation.name) for distillation in config.distillations]
     parameters = [
         *_of_data(config),
-        RunParameter(
-            "teacher_epochs",
-            "NUMBER_INTEGER",
-            config.teacher.epochs,
-            "How many times the teacher sees the training split.",
-            {"Teacher": f"custom_config.{_EPOCHS}"},
-        ),
+        *_of_teachers(config),
         RunParameter(
             "student_epochs",
             "NUMBER_INTEGER",
             config.student.epochs,
             "How many times every student, distilled or not, sees the training split.",
-            {"Scratch": f"custom_config.{_EPOCHS}"} | dict.fromkeys(distillers, _EPOCHS),
+            scratch | dict.fromkeys(distillers, _EPOCHS),
         ),
         RunParameter(
             "push_directory",
@@ -70,7 +65,7 @@ def run_parameters(config: Config) -> tuple[RunParameter, ...]:
         ),
     ]
     for distillation in config.distillations:
-        parameters += _of_distillation(distillation)
+        parameters += _of_distillation(distillation, labels=config.data.labels)
     return tuple(parameters)
 
 
@@ -124,7 +119,21 @@ def _of_data(config: Config) -> list[RunParameter]:
     return [RunParameter("data_location", "STRING", location or "", where, {"ExampleGen": path}), version]
 
 
-def _of_distillation(distillation: DistillationSettings) -> list[RunParameter]:
+def _of_teachers(config: Config) -> list[RunParameter]:
+    return [
+        RunParameter(
+            f"{node.lower().replace('-', '_')}_epochs",
+            "NUMBER_INTEGER",
+            teacher.epochs,
+            f"How many times the {node.lower().replace('-', ' ')} sees the training split.",
+            {node: f"custom_config.{_EPOCHS}"},
+        )
+        for node, teacher in teacher_ids(config).items()
+        if not isinstance(teacher, BroughtTeacher)
+    ]
+
+
+def _of_distillation(distillation: DistillationSettings, *, labels: bool) -> list[RunParameter]:
     prefix = distillation.name.replace("-", "_")
     values = distillation.model_dump()
     return [
@@ -136,7 +145,7 @@ def _of_distillation(distillation: DistillationSettings) -> list[RunParameter]:
             {distiller_id(distillation.name): f"distillation.{key}"},
         )
         for key in _OF_DISTILLATION
-        if key in values
+        if key in values and (labels or key != "student_loss_weight")
     ]
 
 

@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from components.settings import PositiveInt, Settings
 
 TRAINING_NODES = ("Teacher", "TeacherPredictions", "Scratch")
-_DISTILLER = "Distiller-"
+_SEVERAL = ("Teacher-", "Distiller-")
 
 _CPU = re.compile(r"\d+(\.\d+)?|\d+m")
 _MEMORY = re.compile(r"\d+(\.\d+)?[KMGT]i?")
@@ -136,4 +136,4 @@ def is_training_node(node: str) -> bool:
     Args:
       node: The node's id.
     """
-    return node in TRAINING_NODES or node.startswith(_DISTILLER)
+    return node in TRAINING_NODES or node.startswith(_SEVERAL)

@@ -17,7 +17,7 @@ class Data(NamedTuple):
     statistics: Any
 
 
-def _write_examples(path: pathlib.Path, labels: Iterable[int]) -> None:
+def _write_examples(path: pathlib.Path, labels: Iterable[int], weight: float | None) -> None:
     import tensorflow as tf
 
     path.parent.mkdir(parents=True)
@@ -30,14 +30,18 @@ def _write_examples(path: pathlib.Path, labels: Iterable[int]) -> None:
             feature["label"].int64_list.value.append(label)
             feature["height"].int64_list.value.append(8 + index % 3)
             feature["width"].int64_list.value.append(8)
+            if weight is not None:
+                feature["weight"].float_list.value.append(weight)
             writer.write(example.SerializeToString())
 
 
 @pytest.fixture
 def make_data(tmp_path: pathlib.Path) -> Callable[..., Data]:
-    """Writes examples with the given labels, and runs StatisticsGen over them."""
+    """Writes examples with the given labels, and a weight if need be, and runs StatisticsGen over them."""
 
-    def make(labels: dict[str, Iterable[int]], *, class_names: Sequence[str]) -> Data:
+    def make(
+        labels: dict[str, Iterable[int]], *, class_names: Sequence[str], weight: float | None = None
+    ) -> Data:
         from tfx.components.statistics_gen.executor import Executor
         from tfx.types import artifact_utils, standard_artifacts
 
@@ -48,7 +52,7 @@ def make_data(tmp_path: pathlib.Path) -> Callable[..., Data]:
         data.examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
         for split in SPLITS:
             path = tmp_path / f"examples/Split-{split}/data_tfrecord-00000-of-00001.gz"
-            _write_examples(path, labels[split])
+            _write_examples(path, labels[split], weight)
         description = json.dumps({"class_names": class_names, "splits": {}})
         (tmp_path / "examples/dataset.json").write_text(description, encoding="utf-8")
         Executor().Do(

@@ -1,3 +1,4 @@
+import json
 import pathlib
 from typing import Any
 
@@ -93,6 +94,16 @@ def test_every_experiment_compiles_under_a_name_that_kubeflow_takes(config: path
 
     assert information["name"] == config.stem.replace("_", "-")
     assert information["displayName"] == config.stem
+
+
+def test_a_teacher_s_file_need_not_be_here() -> None:
+    """It lies where the container sees it."""
+    teachers = "teacher=[{from: /models/one.keras}, {from: /models/two}]"
+
+    specification = documents(render_pipeline(load_config(DIGITS, overrides=[teachers])))[0]
+
+    assert {"Teacher-1", "Teacher-2", "Teacher"} <= set(specification["root"]["dag"]["tasks"])
+    assert "/models/two" in json.dumps(specification)
 
 
 @pytest.mark.parametrize(

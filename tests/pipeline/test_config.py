@@ -6,8 +6,15 @@ import pytest
 
 from components.errors import InputError
 from components.models import registry
-from components.settings import KdSettings, ModelSettings, SplitFractions
+from components.settings import (
+    BroughtTeacher,
+    FineTunedTeacher,
+    KdSettings,
+    ModelSettings,
+    SplitFractions,
+)
 from pipeline.config import Config, ConfigError, load_config
+from pipeline.nodes import node_ids, teacher_ids
 
 CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
 
@@ -29,6 +36,9 @@ distillations:
 evaluation: {min_accuracy: 0.9}
 push: {directory: null}
 """
+
+
+VGG16 = "architecture: keras.applications.VGG16, epochs: 1, batch_size: 8, learning_rate: 0.1"
 
 
 @pytest.fixture
@@ -64,6 +74,32 @@ def test_every_value_is_read(path):
     assert [d.name for d in config.distillations] == ["distilled", "hot"]
     assert config.evaluation.min_accuracy == 0.9
     assert config.push.directory is None
+
+
+@pytest.mark.parametrize(
+    ("teacher", "kinds"),
+    [
+        ("{from: x.keras}", [BroughtTeacher]),
+        (f"{{{VGG16}, weights: null}}", [FineTunedTeacher]),
+        (f"[{{from: x.keras}}, {{{VGG16}, weights: vgg16.h5}}]", [BroughtTeacher, FineTunedTeacher]),
+    ],
+)
+def test_a_teacher_is_known_by_its_keys(teacher, kinds, path):
+    config = load_config(path, overrides=[f"teacher={teacher}"])
+
+    assert [type(each) for each in teacher_ids(config).values()] == kinds
+    assert Config.model_validate_json(config.model_dump_json()) == config
+
+
+def test_a_fine_tuned_teacher_asks_for_its_weights(refusal):
+    assert refusal(f"teacher={{{VGG16}}}") == "teacher.weights: is missing; add it"
+
+
+def test_a_key_of_one_of_several_teachers_is_overridden_by_its_index(path):
+    config = load_config(
+        path, overrides=[f"teacher=[{{from: x}}, {{{VGG16}, weights: null}}]", "teacher.1.epochs=7"]
+    )
+    assert config.teacher[1].epochs == 7
 
 
 def test_defaults():
@@ -155,6 +191,34 @@ def test_override_that_leads_nowhere_is_refused(override, message, refusal):
         ("teacher.learning_rate=0", "teacher.learning_rate: got 0", "greater than 0"),
         ("teacher.learning_rate=.inf", "teacher.learning_rate: got inf", "finite number"),
         ("teacher.architecture=mnist_techer", "teacher.architecture: got", "did you mean 'mnist_teacher'?"),
+        ("teacher.from=x", "teacher: unknown key 'architecture'", "allowed: from, outputs, pixels"),
+        ("teacher={from: x, outputs: odds}", "teacher.outputs: got 'odds'", "'logits' or 'probabilities'"),
+        ("teacher={from: x, pixels: bytes}", "teacher.pixels: got 'bytes'", "'minus_one_to_one'"),
+        ("teacher={from: ''}", "teacher.from: got ''", "at least 1 character"),
+        ("teacher=[{from: x}]", "teacher: got [", "at least two teachers"),
+        ("teacher=[{from: x}, 3]", "teacher.1: got 3", "must be a mapping"),
+        ("teacher=[{from: x}, {from: y, epochs: 3}]", "teacher.1: unknown key 'epochs'", "allowed: from"),
+        (f"teacher=[{{from: x}}, {{{VGG16}}}]", "teacher.1.weights: is missing", "add it"),
+        (
+            f"teacher={{{VGG16.replace('VGG16', 'mobilnetv2')}, weights: x}}",
+            "teacher.architecture: got 'keras.applications.mobilnetv2'",
+            "did you mean: MobileNetV2",
+        ),
+        (
+            f"teacher={{{VGG16}, weights: x, from: y}}",
+            "teacher: unknown key 'architecture'",
+            "allowed: from, outputs, pixels",
+        ),
+        (
+            f"teacher={{{VGG16}, weights: x, freeze: 3}}",
+            "teacher: unknown key 'freeze'",
+            "weights, head_epochs, head_learning_rate",
+        ),
+        (
+            f"teacher={{{VGG16}, weights: x, head_epochs: -1}}",
+            "teacher.head_epochs: got -1",
+            "greater than or equal to 0",
+        ),
         ("student=mnist_student", "student: got 'mnist_student'", "must be a mapping"),
         ("studnet.epochs=1", "unknown key 'studnet'", "did you mean 'student'?"),
         ("distillations=[]", "distillations: got []", "at least one distillation"),
@@ -299,3 +363,99 @@ def test_every_registered_architecture_is_defined_where_it_says():
 
 def test_import_path_is_loaded():
     assert registry.load("components.errors:InputError") is InputError
+
+
+UNLABELLED = (
+    "data.labels=false",
+    "teacher={from: teacher.keras}",
+    "distillations=[{name: distilled, method: kd, student_loss_weight: 0}]",
+)
+
+
+def test_distillation_without_labels_needs_a_teacher_and_no_label(path):
+    config = load_config(path, overrides=UNLABELLED)
+
+    assert config.data.labels is False
+    assert "Scratch" not in node_ids(config)
+    assert Config.model_validate_json(config.model_dump_json()) == config
+
+
+@pytest.mark.parametrize(
+    ("override", "given", "way_out"),
+    [
+        (
+            "teacher={architecture: mnist_teacher, epochs: 2, batch_size: 64, learning_rate: 0.1}",
+            "teacher: is to be trained",
+            "teacher: {from: PATH}",
+        ),
+        (
+            "teacher=[{from: a.keras}, {architecture: mnist_teacher, epochs: 2, batch_size: 64, "
+            "learning_rate: 0.1}]",
+            "teacher: is to be trained",
+            "teacher: {from: PATH}",
+        ),
+        (
+            "distillations=[{name: distilled, method: kd}]",
+            "distillations.0.student_loss_weight: got 0.1, but data.labels is false",
+            "set it to 0",
+        ),
+        (
+            "distillations=[{name: distilled, method: dkd, student_loss_weight: 0}]",
+            "distillations.0.method: got 'dkd', which needs labels",
+            "take another",
+        ),
+        (
+            "teacher_predictions=online",
+            "distillations.0: has no stored predictions to stand for the labels",
+            "set teacher_predictions: stored",
+        ),
+        ("student.label_smoothing=0.1", "student.label_smoothing: got 0.1", "leave it out"),
+        ("class_weights=balanced", "class_weights: needs labels", "leave it out"),
+        ("evaluation.against_scratch=better", "evaluation.against_scratch: got 'better'", "leave it out"),
+        ("evaluation.min_gap_closed=0.3", "evaluation.min_gap_closed: compares", "leave it out"),
+        (
+            "evaluation.changes=[{baseline: scratch, min: 0}]",
+            "evaluation.changes.0.baseline: got 'scratch'",
+            "take teacher or incumbent",
+        ),
+    ],
+)
+def test_what_needs_labels_is_refused_without_them(override, given, way_out, refusal):
+    message = refusal(*UNLABELLED, override)
+    assert message.startswith(given)
+    assert way_out in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("balanced", "balanced"),
+        ("{cat: 2, dog: 0.5}", {"cat": 2.0, "dog": 0.5}),
+        ("{0: 2}", {"0": 2.0}),
+        ("null", None),
+    ],
+)
+def test_class_weights_are_read(given, expected, path):
+    config = load_config(path, overrides=[f"class_weights={given}"])
+    assert config.class_weights == expected
+    assert Config.model_validate_json(config.model_dump_json()) == config
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("balance", "must be balanced, or a weight for each of some classes"),
+        ("{}", "must be balanced, or a weight for each of some classes"),
+        ("{cat: 0}", "holds 0 for the class 'cat'; a weight must be above 0"),
+        ("{cat: -1}", "holds -1 for the class 'cat'; a weight must be above 0"),
+        ("{cat: .inf}", "holds inf for the class 'cat'; a weight must be above 0"),
+        ("{cat: heavy}", "holds 'heavy' for the class 'cat'; a weight must be above 0"),
+        ("{no: 2}", "holds the class False, which is no text; put it in quotes"),
+    ],
+)
+def test_impossible_class_weights_are_refused_in_one_line(given, words, refusal):
+    message = refusal(f"class_weights={given}")
+    assert message.startswith("class_weights: ")
+    assert words in message
+    assert "\n" not in message

@@ -1,3 +1,4 @@
+import json
 import pathlib
 
 import pytest
@@ -95,6 +96,45 @@ def test_node_ids_names_every_node_in_an_order_that_can_run(config: Config) -> N
         assert EDGES[node] <= set(ids[:position])
 
 
+def test_a_teacher_that_is_brought_along_is_not_trained() -> None:
+    config = load_config(CONFIGS / "digits.yaml", overrides=["teacher={from: teacher.keras}"])
+
+    pipeline = create_pipeline(
+        config, root="/root", push_directory="/pushed", fingerprints={"teacher": "of-the-file"}
+    )
+
+    (teacher,) = (node for node in pipeline.components if node.id == "Teacher")
+    assert {node.id for node in teacher.upstream_nodes} == {"Transform", "SchemaGen"}
+    assert "of-the-file" in str(teacher.exec_properties)
+
+
+def test_several_teachers_are_averaged_by_a_node_of_their_own() -> None:
+    trained = "{architecture: digits_teacher, epochs: 1, batch_size: 32, learning_rate: 0.001}"
+    config = load_config(
+        CONFIGS / "digits.yaml", overrides=[f"teacher=[{trained}, {{from: teacher.keras}}, {trained}]"]
+    )
+
+    pipeline = create_pipeline(
+        config, root="/root", push_directory="/pushed", fingerprints={"teacher-2": "of-the-file"}
+    )
+
+    nodes = {node.id: node for node in pipeline.components}
+    edges = {name: {upstream.id for upstream in node.upstream_nodes} for name, node in nodes.items()}
+    assert sorted(nodes) == sorted(node_ids(config))
+    assert node_ids(config)[5:9] == ("Teacher-1", "Teacher-2", "Teacher-3", "Teacher")
+    assert edges["Teacher-1"] == edges["Teacher-3"] == TRAINING_INPUTS
+    assert edges["Teacher-2"] == {"Transform", "SchemaGen"}
+    assert edges["Teacher"] == {"Teacher-1", "Teacher-2", "Teacher-3", "Transform", "SchemaGen"}
+    assert edges["TeacherPredictions"] == EDGES["TeacherPredictions"]
+    assert "of-the-file" in str(nodes["Teacher-2"].exec_properties)
+    # Of one architecture, they must not become the same model.
+    first, third = (
+        json.loads(json.loads(nodes[name].exec_properties["custom_config"])["job"])
+        for name in ("Teacher-1", "Teacher-3")
+    )
+    assert first["seed"] != third["seed"]
+
+
 @pytest.mark.parametrize(
     ("override", "changed"),
     [
@@ -109,6 +149,10 @@ def test_node_ids_names_every_node_in_an_order_that_can_run(config: Config) -> N
             | {"Distiller-warm", "Distiller-very-hot"},
         ),
         ("data.max_corrupt_fraction=0.5", {"ExampleGen"}),
+        (
+            "class_weights=balanced",
+            {"ExampleValidator", "Teacher", "Scratch", "Distiller-warm", "Distiller-very-hot"},
+        ),
     ],
 )
 def test_a_setting_changes_the_parameters_of_the_nodes_that_use_it_alone(
@@ -149,3 +193,24 @@ def test_fingerprints_reach_the_nodes_whose_cache_they_guard(config: Config) -> 
         ("Distiller-very-hot", "student"),
         ("Evaluator", "incumbent"),
     }
+
+
+def test_without_labels_nothing_is_trained_but_the_students() -> None:
+    overrides = (
+        "data.labels=false",
+        "teacher={from: teacher.keras}",
+        "distillations=[{name: warm, method: kd, student_loss_weight: 0}]",
+    )
+    config = load_config(CONFIGS / "digits.yaml", overrides=overrides)
+
+    pipeline = create_pipeline(config, root="/root", push_directory="/pushed")
+
+    edges = {node.id: {upstream.id for upstream in node.upstream_nodes} for node in pipeline.components}
+    distiller = {"Distiller-warm": TRAINING_INPUTS | {"Teacher", "TeacherPredictions"}}
+    fixed = {node: EDGES[node] for node in EDGES if node not in ("Scratch", "Teacher", "Distiller-very-hot")}
+    teacher = {"Teacher": edges["Teacher"]}
+    evaluator = {"Evaluator": {"Transform", "SchemaGen", "Teacher", "Distiller-warm"}}
+    assert edges == fixed | teacher | distiller | evaluator
+    assert sorted(edges) == sorted(node_ids(config))
+    splits = {node.id: node.exec_properties.get("splits") for node in pipeline.components}
+    assert splits["TeacherPredictions"] == '["train", "validation"]'

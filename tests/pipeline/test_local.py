@@ -139,6 +139,25 @@ def test_workspace_that_cannot_be_written_is_refused(place, tmp_path):
         running(load_config(DIGITS), workspace=Workspace(tmp_path / place)).__enter__()
 
 
+@pytest.mark.parametrize(
+    ("teacher", "message"),
+    [
+        ("{from: nowhere.keras}", "The teacher nowhere.keras does not exist"),
+        ("[{from: nowhere.keras}, {from: nowhere}]", "The teacher nowhere.keras does not exist"),
+        (
+            "{architecture: keras.applications.VGG16, weights: imagenet, epochs: 1, batch_size: 8,"
+            " learning_rate: 0.1}",
+            "teacher.weights 'imagenet' is no file, and nothing is downloaded",
+        ),
+    ],
+)
+def test_the_files_of_teachers_are_checked_before_anything_is_made(teacher, message, tmp_path):
+    config = load_config(DIGITS, overrides=[f"teacher={teacher}"])
+    with pytest.raises(InputError, match=message):
+        running(config, workspace=Workspace(tmp_path / "runs")).__enter__()
+    assert not (tmp_path / "runs").exists()
+
+
 def test_data_are_checked_before_anything_is_made(tmp_path):
     overrides = [f"data={{source: image_folder, path: {tmp_path / 'nowhere'}}}"]
     config = load_config(DIGITS, overrides=overrides)

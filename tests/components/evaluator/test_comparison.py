@@ -72,3 +72,14 @@ def test_a_run_without_intervals_or_configuration_is_no_obstacle(runs):
     cells = {column.heading: column.cells for columns in tables(runs).values() for column in columns}
     assert cells["Against scratch (points)"]["a"] == "–"  # noqa: RUF001
     assert render_comparison(runs).count("<svg") == 3
+
+
+def test_a_run_without_scratch_is_no_obstacle(runs):
+    del runs["a"]["models"]["scratch"]
+    runs["a"]["differences"] = [each for each in runs["a"]["differences"] if each["baseline"] != "scratch"]
+    undefined = {"estimate": None, "confidence_interval": None, "reason": "there is no scratch"}
+    runs["a"]["gap_closed"] = dict.fromkeys(runs["a"]["gap_closed"], undefined)
+    cells = {column.heading: column.cells for columns in tables(runs).values() for column in columns}
+    assert cells["Against scratch (points)"]["a"] == "–"  # noqa: RUF001
+    assert cells["Gap closed"]["a"] == "–"  # noqa: RUF001
+    assert "Against scratch" in render_comparison(runs)

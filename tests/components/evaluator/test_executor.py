@@ -100,7 +100,7 @@ def evaluate(tmp_path, data, schema, write_model, write_history):
     """Runs the node on students given as `name: (weights, validation accuracies)`; returns its outputs."""
 
     def run(*, students, teacher=TEACHER, scratch=SCRATCH, pushed="", **settings):
-        models = {"teacher": (teacher, [0.9]), "scratch": (scratch, [0.4])}
+        models = {"teacher": (teacher, [0.9])} | ({"scratch": (scratch, [0.4])} if scratch else {})
         models |= {f"student_{name}": student for name, student in students.items()}
         inputs = {"examples": [data], "schema": [schema]}
         for number, (key, (weights, accuracies)) in enumerate(models.items(), start=1):
@@ -253,6 +253,36 @@ def test_an_unblessed_candidate_is_not_pushed(evaluate, tmp_path):
     ((failure,),) = (each.failures for each in validation.metric_validations_per_slice)
     assert failure.metric_key.name == "accuracy"
     assert failure.metric_value.double_value.value == pytest.approx(4 / 6)
+
+
+@pytest.mark.usefixtures("quickly")
+def test_without_scratch_the_candidate_is_compared_with_the_teacher(evaluate, tmp_path):
+    evaluation = read_evaluation(
+        outputs := evaluate(students={"kd": (STUDENT, [0.7]), "worse": (SCRATCH, [0.6])}, scratch=None)
+    )
+
+    assert list(evaluation["models"]) == ["teacher", "kd", "worse"]
+    assert evaluation["candidate"] == "kd"
+    assert {each["baseline"] for each in evaluation["differences"]} == {"teacher"}
+    nothing = {"estimate": None, "confidence_interval": None}
+    reason = {"reason": "there is no student trained from scratch"}
+    assert evaluation["gap_closed"] == {"kd": nothing | reason, "worse": nothing | reason}
+    assert evaluation["blessed"] is True
+    assert "scratch" not in evaluation["verdict"]
+    assert "the teacher 100.0\N{NO-BREAK SPACE}% [\N{MINUS SIGN}33.33" in evaluation["verdict"]
+    assert not any(gate["baseline"] == "scratch" for gate in evaluation["gates"])
+    assert "has no labels: there is no student trained from scratch" in evaluation["warnings"][0]
+    assert evaluation["architectures"]["student"][-1]["parameters"] == 15
+    whole = json.loads(SCHEMA_FILE.read_text())
+    jsonschema.validate(evaluation, whole | {"required": list(evaluation)})
+    assert outputs["blessing"].get_int_custom_property("baseline_model_id") == 1
+    assert push(outputs, tmp_path)
+    assert outputs["metrics"].get_float_custom_property("kd_accuracy") == pytest.approx(4 / 6)
+    assert not outputs["metrics"].has_custom_property("gap_closed")
+    report = pathlib.Path(outputs["report"].uri, "report.html").read_text()
+    assert "The gap that <strong>kd</strong> closed is undefined" in report
+    overview = pathlib.Path(outputs["overview"].uri, kubeflow.MARKDOWN_FILE).read_text()
+    assert "no student trained from scratch" in overview
 
 
 @pytest.mark.usefixtures("quickly")

@@ -156,6 +156,15 @@ def test_what_an_older_or_unfinished_run_lacks_is_left_out(summary, disagreement
     assert sections(Page(render(first))) == ["models", "gates", "cost", "classes", "architecture"]
 
 
+def test_a_teacher_that_was_not_trained_has_no_curve(summary):
+    summary["histories"]["teacher"] = {"best_epoch": None, "epochs": []}
+    shown = Page(render(summary)).alternatives()
+    assert any(each.startswith("Accuracy of scratch and") for each in shown)
+    assert not any(each.startswith("Accuracy of teacher") for each in shown)
+    (loss,) = (each for each in shown if each.startswith("Validation cross-entropy"))
+    assert "teacher:" not in loss
+
+
 def test_numbers_that_are_not_there_are_no_obstacle(summary):
     """A model that returns NaN, a class without examples, costs that cannot be measured."""
     broken = summary["models"]["kd_t2"]
@@ -273,3 +282,33 @@ def test_many_classes_stay_small_and_readable(summary, disagreements):
     (classes,) = (each for each in page.alternatives() if each.startswith("Errors for each class"))
     assert "Most errors of kd_t2: class 042" in classes
     assert sum(">class " in line for line in re.findall(r"<text[^<]*<", text)) < 20 + 5 * 2 * 20 + 1
+
+
+@pytest.fixture
+def unlabelled(summary):
+    """The example as if it had been distilled without labels."""
+    del summary["models"]["scratch"]
+    summary["histories"] = {
+        name: history | {"reference": "teacher"}
+        for name, history in summary["histories"].items()
+        if name not in ("scratch", "teacher")
+    }
+    summary["differences"] = [each for each in summary["differences"] if each["baseline"] != "scratch"]
+    undefined = {"estimate": None, "confidence_interval": None, "reason": "there is no scratch"}
+    summary["gap_closed"] = dict.fromkeys(summary["gap_closed"], undefined)
+    for split in ("train", "validation"):
+        summary["data"][split]["classes"] = None
+    return summary
+
+
+def test_without_labels_the_curves_are_of_the_agreement_with_the_teacher(unlabelled):
+    page = Page(render(unlabelled))
+
+    curves = [words for words in page.alternatives() if "by epoch" in words]
+    students = [name for name, model in unlabelled["models"].items() if model["role"] == "distilled"]
+    assert [words.partition(" by epoch")[0] for words in curves] == [
+        *(f"Agreement with the teacher of {name}" for name in students),
+        "Validation cross-entropy",
+    ]
+    assert "Cross-entropy with the teacher's classes on the validation split" in page.text
+    assert "trained from scratch" not in page.text

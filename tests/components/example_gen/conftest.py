@@ -29,7 +29,7 @@ class Ingested(NamedTuple):
         for record in tf.data.TFRecordDataset(list(map(str, self.shards(split))), "GZIP"):
             features = tf.train.Example.FromString(record.numpy()).features.feature
             yield {
-                name: (feature.bytes_list.value or feature.int64_list.value)[0]
+                name: (feature.bytes_list.value or feature.int64_list.value or feature.float_list.value)[0]
                 for name, feature in features.items()
             }
 

@@ -3,6 +3,8 @@ import pathlib
 import pytest
 
 from components.errors import InputError
+from components.example_gen import dataset
+from components.example_gen.shards import Outcome
 from components.settings import DigitsData, ImageFolderData, Splits, TfdsData
 
 MULTI_PROCESSING = (
@@ -87,6 +89,40 @@ def test_stops_when_a_split_has_no_image_left(pets: pathlib.Path, ingest) -> Non
         InputError, match=r"The test split has no examples: test/\w+/0.png \(the file is empty\)"
     ):
         ingest(folder(pets, max_corrupt_fraction=0.5))
+
+
+def test_drops_the_labels_of_all_but_the_test_split(pets: pathlib.Path, ingest) -> None:
+    ingested = ingest(folder(pets, labels=False))
+
+    assert ingested.description["class_names"] == ["cat", "dog"]
+    labels = {
+        split: {example["id"]: example["label"] for example in ingested.examples(split)}
+        for split in ("train", "validation", "test")
+    }
+    assert (len(labels["train"]), set(labels["train"].values())) == (7, {-1})
+    assert labels["validation"] == {b"validation/cat/0.png": -1, b"validation/dog/0.png": -1}
+    assert labels["test"] == {b"test/cat/0.png": 0, b"test/dog/0.png": 1}
+
+
+def test_without_labels_all_else_stays_as_it_is(ingest) -> None:
+    bare = ingest(DigitsData(source="digits", labels=False), name="bare")
+    labelled = ingest(DigitsData(source="digits"), name="labelled")
+
+    for split in ("train", "validation"):
+        expected = [example | {"label": -1} for example in labelled.examples(split)]
+        assert list(bare.examples(split)) == expected
+    assert list(bare.examples("test")) == list(labelled.examples("test"))
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_a_data_set_that_lacks_labels_is_refused_with_the_way_out(split: str) -> None:
+    outcomes = [
+        Outcome(name, f"{name}.gz", examples=3, labels=[-1] if name == split else [0, 1])
+        for name in ("train", "validation", "test")
+    ]
+    way_out = "choose examples that have one" if split == "test" else "set data.labels: false"
+    with pytest.raises(InputError, match=rf"^The {split} split has examples without a label .*{way_out}"):
+        dataset.check(outcomes, splits=("train", "validation", "test"), max_corrupt_fraction=0)
 
 
 def test_stops_when_one_class_is_left(pets: pathlib.Path, ingest) -> None:

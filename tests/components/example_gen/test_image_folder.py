@@ -153,3 +153,46 @@ def test_fingerprint_follows_the_files(pets: pathlib.Path) -> None:
     (pets / "train/cat/9.png").touch()
     seen.add(source.fingerprint())
     assert len(seen) == 5
+
+
+@pytest.fixture
+def unlabelled_pets(pets: pathlib.Path) -> pathlib.Path:
+    """The pets, of which those to train on lie together and those to validate on in folders of any name."""
+    for image in [*pets.glob("train/*/*")]:
+        image.rename(pets / "train" / f"{image.parent.name}{image.name}")
+    for name in ("cat", "dog"):
+        (pets / "train" / name).rmdir()
+        (pets / "validation" / name).rename(pets / "validation" / f"from a {name} owner")
+    return pets
+
+
+def test_without_labels_only_the_test_split_has_class_folders(unlabelled_pets: pathlib.Path) -> None:
+    (unlabelled_pets / "validation/from a cat owner/more").mkdir()
+    source = ImageFolderSource(str(unlabelled_pets), FRACTIONS, labels=False)
+    source.check()
+
+    assert source.class_names == ("cat", "dog")
+    training = {item.id: item.label for item in read(source, "train")}
+    names = [f"train/cat{i}.png" for i in range(4)] + [f"train/dog{i}.png" for i in range(3)]
+    assert training == dict.fromkeys(names, -1)
+    validation = {item.id: getattr(item, "label", None) for item in read(source, "validation")}
+    assert validation == {
+        "validation/from a cat owner/0.png": -1,
+        "validation/from a cat owner/more": None,
+        "validation/from a dog owner/0.png": -1,
+    }
+    assert {item.id: item.label for item in read(source, "test")} == {
+        "test/cat/0.png": 0,
+        "test/dog/0.png": 1,
+    }
+
+
+def test_images_without_class_folders_are_refused_with_the_way_out(unlabelled_pets: pathlib.Path) -> None:
+    with pytest.raises(InputError, match=r"train' holds no class folders; .*set data.labels: false\.$"):
+        open_folder(unlabelled_pets).check()
+
+
+def test_without_labels_the_test_split_still_needs_classes(unlabelled_pets: pathlib.Path) -> None:
+    shutil.rmtree(unlabelled_pets / "test/dog")
+    with pytest.raises(InputError, match=r"test' holds only the class folder 'cat'; .* at least two\.$"):
+        ImageFolderSource(str(unlabelled_pets), FRACTIONS, labels=False).check()

@@ -8,6 +8,7 @@ from components.example_gen.digits import DigitsSource
 from components.example_gen.image_folder import ImageFolderSource
 from components.example_gen.sources import open_source
 from components.example_gen.tfds import TfdsSource
+from components.example_gen.unlabelled import UnlabelledSource
 from components.settings import DataSettings
 
 FRACTIONS = {"train": 0.8, "validation": 0.1, "test": 0.1}
@@ -21,6 +22,10 @@ FRACTIONS = {"train": 0.8, "validation": 0.1, "test": 0.1}
         (
             {"source": "tfds", "dataset": "mnist", "splits": dict.fromkeys(FRACTIONS, "train")},
             TfdsSource("mnist", None, dict.fromkeys(FRACTIONS, "train")),
+        ),
+        (
+            {"source": "image_folder", "path": "pets", "labels": False},
+            UnlabelledSource(ImageFolderSource("pets", FRACTIONS, labels=False)),
         ),
     ],
 )

@@ -2,6 +2,7 @@ import json
 import pathlib
 import shutil
 
+import numpy as np
 import pytest
 
 from components.errors import InputError
@@ -105,3 +106,70 @@ def test_fingerprint_follows_the_prepared_data(copied_mnist: pathlib.Path) -> No
     info = json.loads(path.read_text(encoding="utf-8"))
     path.write_text(json.dumps(info | {"description": "changed"}), encoding="utf-8")
     assert source.fingerprint() != before
+
+
+@pytest.fixture(scope="module")
+def weighted(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A data set in TFDS's format whose examples have a weight; those of `unlabelled` have no label."""
+    import tensorflow as tf
+    import tensorflow_datasets as tfds
+    from tensorflow_datasets.core import naming
+
+    root = tmp_path_factory.mktemp("tfds")
+    folder = root / "weighted/1.0.0"
+    folder.mkdir(parents=True)
+    features = tfds.features.FeaturesDict(
+        {
+            "image": tfds.features.Image(shape=(3, 3, 1)),
+            "label": tfds.features.ClassLabel(names=["ant", "bee"]),
+            "weight": np.float32,
+            "size": np.int64,
+        }
+    )
+    splits = []
+    for split, labels in (("train", [0, 1, 0, 1]), ("test", [1, 1, 0, 0]), ("unlabelled", [-1] * 4)):
+        template = naming.ShardedFileTemplate(
+            data_dir=folder, dataset_name="weighted", split=split, filetype_suffix="tfrecord"
+        )
+        path = template.sharded_filepath(shard_index=0, num_shards=1)
+        with tf.io.TFRecordWriter(str(path)) as writer:
+            for number, (label, weight) in enumerate(zip(labels, [0.5, 2, 1, 0], strict=True)):
+                example = {"image": np.zeros((3, 3, 1), np.uint8), "label": label}
+                example |= {"weight": weight, "size": number}
+                writer.write(features.serialize_example(features.encode_example(example)))
+        splits.append(
+            tfds.core.SplitInfo(name=split, shard_lengths=[4], num_bytes=1, filename_template=template)
+        )
+    tfds.folder_dataset.write_metadata(data_dir=folder, features=features, split_infos=splits)
+    return root
+
+
+WEIGHTED = {"train": "train", "validation": "test[:2]", "test": "test[2:]"}
+
+
+def test_reads_the_weight_of_each_example(weighted: pathlib.Path) -> None:
+    source = TfdsSource("weighted", str(weighted), WEIGHTED, "weight")
+    source.prepare()
+    (shard,) = source.shards("train")
+    assert [(record.label, record.weight) for record in source.read(shard)] == [
+        (0, 0.5),
+        (1, 2.0),
+        (0, 1.0),
+        (1, 0.0),
+    ]
+
+
+@pytest.mark.parametrize("name", ["weigth", "size", "image"])
+def test_refuses_a_weight_that_is_no_number_of_the_data_set(weighted: pathlib.Path, name: str) -> None:
+    with pytest.raises(InputError) as caught:
+        TfdsSource("weighted", str(weighted), WEIGHTED, name).prepare()
+    assert str(caught.value).startswith(
+        f"data.sample_weight: got '{name}', which is no feature of 'weighted'"
+    )
+    assert "image, label, size, weight" in str(caught.value)
+
+
+def test_a_split_of_tfds_without_labels_is_told_by_its_labels(weighted: pathlib.Path) -> None:
+    source = TfdsSource("weighted", str(weighted), WEIGHTED | {"train": "unlabelled"})
+    source.prepare()
+    assert {record.label for shard in source.shards("train") for record in source.read(shard)} == {-1}

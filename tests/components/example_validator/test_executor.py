@@ -1,3 +1,5 @@
+import json
+import math
 import pathlib
 from typing import Any
 
@@ -16,12 +18,19 @@ CLASSES = ["ant", "bee", "cat"]
 def validate(make_data, make_schema, tmp_path: pathlib.Path):
     """Ingests labels, infers the schema, and runs ExampleValidator's executor."""
 
-    def run(labels: dict[str, list[int]], *, classes: list[str] = CLASSES) -> Any:
-        data = make_data(labels, class_names=classes)
+    def run(
+        labels: dict[str, list[int]],
+        *,
+        classes: list[str] = CLASSES,
+        class_weights: Any = None,
+        weight: float | None = None,
+    ) -> Any:
+        data = make_data(labels, class_names=classes, weight=weight)
         anomalies = standard_artifacts.ExampleAnomalies()
         anomalies.uri = str(tmp_path / "anomalies")
         inputs = {"statistics": [data.statistics], "schema": [make_schema(data)]}
-        Executor().Do(inputs, {"anomalies": [anomalies]}, {"exclude_splits": "[]"})
+        properties = {"exclude_splits": "[]", "class_weights": json.dumps(class_weights)}
+        Executor().Do(inputs, {"anomalies": [anomalies]}, properties)
         return anomalies
 
     return run
@@ -32,6 +41,16 @@ def test_lets_sound_data_pass(validate) -> None:
     anomalies = validate({"train": [0, 1, 2], "validation": [2], "test": [0, 0, 1, 1, 1]})
     assert anomalies.split_names == '["train", "validation", "test"]'
     assert anomalies.get_json_value_custom_property("blessed") == {"train": 1, "validation": 1, "test": 1}
+
+
+def test_lets_unlabelled_data_pass(validate) -> None:
+    anomalies = validate({"train": [-1, -1, -1], "validation": [-1], "test": [0, 1, 2]})
+    assert anomalies.get_json_value_custom_property("blessed") == {"train": 1, "validation": 1, "test": 1}
+
+
+def test_stops_where_only_some_training_examples_lack_a_label(validate) -> None:
+    with pytest.raises(InputError, match="Unexpectedly small value: -1"):
+        validate({"train": [-1, 0, 1], "validation": [0], "test": [0, 1, 2]})
 
 
 @pytest.mark.parametrize(
@@ -52,6 +71,25 @@ def test_stops_at_a_label_outside_the_classes(validate, caplog, split: str, labe
         f"The data does not match its schema: {expected}; correct the data and run again."
     )
     assert expected in caplog.text
+
+
+SOUND = {"train": [0, 1, 2], "validation": [2], "test": [0, 1]}
+
+
+@pytest.mark.parametrize("class_weights", ["balanced", {"bee": 2.0}])
+def test_lets_weights_of_classes_pass(validate, class_weights: Any) -> None:
+    validate(SOUND, class_weights=class_weights)
+
+
+def test_stops_at_a_weight_of_no_class(validate) -> None:
+    with pytest.raises(InputError, match=r"names 'cow', which is no class of the data; .* ant, bee, cat\.$"):
+        validate(SOUND, class_weights={"bee": 2.0, "cow": 1.0})
+
+
+@pytest.mark.parametrize("weight", [-0.5, math.nan, math.inf])
+def test_stops_at_a_sample_weight_that_is_none(validate, weight: float) -> None:
+    with pytest.raises(InputError, match="feature 'weight'"):
+        validate(SOUND, weight=weight)
 
 
 def test_finds_one_wrong_label_among_many_classes(validate) -> None:

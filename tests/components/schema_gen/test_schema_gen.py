@@ -6,7 +6,7 @@ import tensorflow as tf
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
-from components.schema_gen.schema import class_names
+from components.schema_gen.schema import class_names, has_weights
 
 CLASSES = ["ant", "bee", "cat"]
 LABELS = {"train": [0, 1, 1, 2], "validation": [2], "test": [0, 0]}
@@ -28,9 +28,19 @@ def features_of(statistics: Any, split: str) -> dict[str, statistics_pb2.Feature
 
 def test_the_label_is_an_index_of_the_class_names(schema: schema_pb2.Schema) -> None:
     assert class_names(schema) == ("ant", "bee", "cat")
+    assert not has_weights(schema)
     (label,) = [feature for feature in schema.feature if feature.name == "label"]
     assert label.int_domain == schema_pb2.IntDomain(min=0, max=2, is_categorical=True)
     assert [domain.name for domain in schema.string_domain] == ["class_names"]
+
+
+def test_without_labels_their_absence_is_in_the_domain(make_data, make_schema) -> None:
+    artifact = make_schema(make_data(LABELS | {"train": [-1, -1]}, class_names=CLASSES))
+    (path,) = pathlib.Path(artifact.uri).iterdir()
+    schema = text_format.Parse(path.read_text(encoding="utf-8"), schema_pb2.Schema())
+    (label,) = [feature for feature in schema.feature if feature.name == "label"]
+    assert (label.int_domain.min, label.int_domain.max) == (-1, 2)
+    assert class_names(schema) == ("ant", "bee", "cat")
 
 
 def test_every_feature_is_a_required_scalar(schema: schema_pb2.Schema) -> None:
@@ -44,6 +54,17 @@ def test_every_feature_is_a_required_scalar(schema: schema_pb2.Schema) -> None:
         "width": tf.io.FixedLenFeature([], tf.int64),
     }
     assert {feature.presence.min_fraction for feature in schema.feature} == {1.0}
+
+
+def test_a_weight_is_a_required_number_that_is_not_negative(make_data, make_schema) -> None:
+    artifact = make_schema(make_data(LABELS, class_names=CLASSES, weight=0.5))
+    (path,) = pathlib.Path(artifact.uri).iterdir()
+    schema = text_format.Parse(path.read_text(encoding="utf-8"), schema_pb2.Schema())
+    (weight,) = [feature for feature in schema.feature if feature.name == "weight"]
+    assert has_weights(schema)
+    assert weight.type == schema_pb2.FLOAT
+    assert weight.presence.min_fraction == 1
+    assert weight.float_domain == schema_pb2.FloatDomain(min=0, disallow_nan=True, disallow_inf=True)
 
 
 def test_a_foreign_schema_has_no_class_names() -> None:

@@ -90,7 +90,7 @@ def test_predictions_are_opened_in_the_order_of_the_examples(
     ("change", "message"),
     [
         ({"teacher_fingerprint": "xyz"}, "are of the teacher abc, not of xyz"),
-        ({"num_examples": 11}, "cover 10 examples, but the training split has 11"),
+        ({"num_examples": 11}, "cover 10 examples, but the split has 11"),
         ({"example_files": ["part-0.gz"]}, "of other files"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from components.training.augmentation import Augmentation
-from components.training.data import epoch_counter, ordered_batches, training_batches
+from components.training.data import count_labels, epoch_counter, ordered_batches, training_batches
 
 COUNT = 50
 SHAPE = (2, 2, 1)
@@ -31,12 +31,14 @@ def files(tmp_path_factory: pytest.TempPathFactory, write_examples: Callable[...
     ]
 
 
-def write_predictions(path: pathlib.Path, ids: list[int]) -> str:
+def write_predictions(
+    path: pathlib.Path, ids: list[int], *, logits: Callable[[int], list[float]] = lambda i: [i, -i]
+) -> str:
     with tf.io.TFRecordWriter(str(path)) as writer:
         for i in ids:
             example = tf.train.Example()
             example.features.feature["id"].bytes_list.value.append(f"{i}".encode())
-            example.features.feature["logits"].float_list.value.extend([i, -i])
+            example.features.feature["logits"].float_list.value.extend(logits(i))
             writer.write(example.SerializeToString())
     return str(path)
 
@@ -148,3 +150,70 @@ def test_batches_of_an_epoch_are_augmented_differently(tmp_path: pathlib.Path, w
     first, second = batches_of([equal], num_examples=16, augmentation=Augmentation(colour=0.5))
 
     assert not np.array_equal(first[0], second[0])
+
+
+def test_without_labels_the_class_that_the_teacher_names_stands_for_the_label(
+    files: list[str], tmp_path: pathlib.Path
+) -> None:
+    """The teacher names the first class from example 25 on."""
+    predictions = [write_predictions(tmp_path / "all", list(range(COUNT)), logits=lambda i: [i, 24.5])]
+
+    training = batches_of(files, prediction_files=predictions, num_classes=2, labels=False)
+    validation = ordered_batches(
+        files,
+        image_shape=SHAPE,
+        batch_size=16,
+        num_examples=COUNT,
+        prediction_files=predictions,
+        num_classes=2,
+    )
+
+    for images, targets in training:
+        numbers = np.rint(images[:, 0, 0, 0] * 255)
+        np.testing.assert_array_equal(targets["label"], numbers < 25)
+    assert labels_of(validation) == [1] * 25 + [0] * 25
+
+
+def test_predictions_for_validation_in_another_order_are_refused(
+    files: list[str], tmp_path: pathlib.Path
+) -> None:
+    reordered = write_predictions(tmp_path / "all", [1, 0, *range(2, COUNT)])
+    batches = ordered_batches(
+        files, image_shape=SHAPE, batch_size=8, prediction_files=[reordered], num_classes=2
+    )
+
+    with pytest.raises(tf.errors.InvalidArgumentError, match="belong to other examples"):
+        labels_of(batches)
+
+
+def test_weights_of_classes_and_of_examples_are_multiplied(
+    tmp_path: pathlib.Path, write_examples: Callable[..., str]
+) -> None:
+    file = write_examples(
+        tmp_path / "weighted.gz",
+        pixels=np.zeros((4, 4)),
+        labels=[0, 1, 1, 2],
+        ids=list("abcd"),
+        weights=[1.0, 0.5, 0.0, 3.0],
+    )
+
+    def weights(**settings: Any) -> list[tuple[int, float]]:
+        batches = batches_of([file], num_examples=4, batch_size=4, **settings)
+        ((_, targets, found),) = batches
+        pairs = zip(targets["label"].numpy().tolist(), found.numpy().tolist(), strict=True)
+        return sorted(pairs)
+
+    assert weights(weighted=True) == [(0, 1.0), (1, 0.0), (1, 0.5), (2, 3.0)]
+    assert weights(class_weights=[4.0, 2.0, 1.0]) == [(0, 4.0), (1, 2.0), (1, 2.0), (2, 1.0)]
+    both = weights(weighted=True, class_weights=[4.0, 2.0, 1.0])
+    assert both == [(0, 4.0), (1, 0.0), (1, 1.0), (2, 3.0)]
+    assert len(next(iter(batches_of([file], num_examples=4)))) == 2
+
+
+def test_counts_the_labels(tmp_path: pathlib.Path, write_examples: Callable[..., str]) -> None:
+    labels = [0] * 70 + [2] * 30
+    file = write_examples(
+        tmp_path / "all.gz", pixels=np.zeros((100, 4)), labels=labels, ids=[str(i) for i in range(100)]
+    )
+
+    assert count_labels([file]) == {0: 70, 2: 30}

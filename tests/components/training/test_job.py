@@ -15,11 +15,11 @@ from components.distiller.objective import Distillation, hint, kd
 from components.errors import InputError
 from components.teacher_predictions.store import fingerprint_teacher, open_predictions, write_predictions
 from components.training.augmentation import Augmentation
-from components.training.data import epoch_counter, ordered_batches
+from components.training.data import epoch_counter, ordered_batches, training_batches
 from components.training.job import Destination, TrainingData, train_and_export
 from components.training.learner import Learner, Supervised
 from components.training.loop import choose_steps_per_execution, fit
-from components.training.teaching import Hint, OnlineTeacher, load_teacher, online
+from components.training.teaching import Hint, OnlineTeacher, online
 
 SHAPE = (8, 8, 1)
 TRAINING, VALIDATION = slice(0, 600), slice(600, 900)
@@ -56,6 +56,7 @@ def train(
         objective: keras.losses.Loss | None = None,
         prediction_files: list[str] | None = None,
         augmentation: Augmentation | None = None,
+        examples: dict[str, Any] | None = None,
         **settings: Any,
     ) -> pathlib.Path:
         directory = tmp_path_factory.mktemp("training")
@@ -70,7 +71,11 @@ def train(
             "strategy": "single",
         }
         train_and_export(
-            TrainingData(**data, prediction_files=prediction_files or [], augmentation=augmentation),
+            TrainingData(
+                **(data | (examples or {})),
+                prediction_files=prediction_files or [],
+                augmentation=augmentation,
+            ),
             objective=objective or Supervised(),
             transform_graph=transform_graph,
             destination=Destination(
@@ -96,25 +101,35 @@ def teacher_file(train: Callable[..., pathlib.Path]) -> str:
 
 
 @pytest.fixture(scope="module")
-def prediction_files(
-    teacher_file: str, data: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
-) -> list[str]:
-    directory = tmp_path_factory.mktemp("predictions")
+def predict(
+    teacher_file: str, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[list[str], int], list[str]]:
+    """A function that stores what the teacher says of examples."""
     fingerprint = fingerprint_teacher(teacher_file)
-    write_predictions(
-        keras.saving.load_model(teacher_file),
-        teacher_fingerprint=fingerprint,
-        example_files=data["training_files"],
-        image_shape=SHAPE,
-        batch_size=64,
-        directory=str(directory),
-    )
-    return open_predictions(
-        str(directory),
-        teacher_fingerprint=fingerprint,
-        num_examples=600,
-        example_files=data["training_files"],
-    )
+
+    def run(example_files: list[str], num_examples: int) -> list[str]:
+        directory = str(tmp_path_factory.mktemp("predictions"))
+        write_predictions(
+            keras.saving.load_model(teacher_file),
+            teacher_fingerprint=fingerprint,
+            example_files=example_files,
+            image_shape=SHAPE,
+            batch_size=64,
+            directory=directory,
+        )
+        return open_predictions(
+            directory,
+            teacher_fingerprint=fingerprint,
+            num_examples=num_examples,
+            example_files=example_files,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def prediction_files(predict: Callable[[list[str], int], list[str]], data: dict[str, Any]) -> list[str]:
+    return predict(data["training_files"], 600)
 
 
 def weights_of(directory: pathlib.Path) -> list[np.ndarray]:
@@ -211,7 +226,7 @@ def test_a_hint_changes_neither_the_first_weights_of_the_student_nor_its_size(
 def test_a_teacher_in_the_training_step_is_not_changed_nor_kept(
     data: dict[str, Any], teacher_file: str, tmp_path: pathlib.Path
 ) -> None:
-    teacher = load_teacher(teacher_file)
+    teacher = keras.saving.load_model(teacher_file)
     before = teacher.get_weights()
     batches = ordered_batches(data["training_files"], image_shape=SHAPE, batch_size=60, num_examples=600)
     student = keras.Sequential([keras.Input(SHAPE), keras.layers.Flatten(), keras.layers.Dense(10)])
@@ -272,8 +287,52 @@ def test_the_history_has_every_epoch_and_the_best_weights_are_kept(
     assert accuracies[-1] < max(accuracies)
     assert history["best_epoch"] == 1 + accuracies.index(max(accuracies))
     assert validation_accuracy(directory) == pytest.approx(max(accuracies), abs=1e-6)
+    assert history["reference"] == "labels"
     assert set(history["epochs"][0]) == {"epoch", "seconds", "loss", "accuracy", "val_loss", "val_accuracy"}
     assert list((directory / "run" / "logs").rglob("events.out.tfevents.*"))
+
+
+def test_without_labels_nothing_depends_on_them(
+    train: Callable[..., pathlib.Path],
+    teacher_file: str,
+    data: dict[str, Any],
+    predict: Callable[[list[str], int], list[str]],
+    prediction_files: list[str],
+    tmp_path: pathlib.Path,
+    write_examples: Callable[..., str],
+) -> None:
+    """The same images, once with TFDS's -1 for a label and once with labels."""
+    images = (load_digits().images * 255 / 16).round()
+    bare = {
+        f"{name}_files": [
+            write_examples(
+                tmp_path / f"{name}.gz",
+                pixels=images[rows],
+                labels=[-1] * (rows.stop - rows.start),
+                ids=[str(i) for i in range(rows.start, rows.stop)],
+            )
+        ]
+        for name, rows in (("training", TRAINING), ("validation", VALIDATION))
+    }
+    validation = {"validation_prediction_files": predict(data["validation_files"], 300)}
+    objective = Distillation(distance=kd(temperature=2.0), student_loss_weight=0.0)
+
+    labelled, unlabelled = (
+        train(objective=objective, prediction_files=prediction_files, examples=examples)
+        for examples in (validation, bare | validation)
+    )
+
+    for first, second in zip(weights_of(labelled), weights_of(unlabelled), strict=True):
+        np.testing.assert_array_equal(first, second)
+    history = json.loads((unlabelled / "run" / "history.json").read_text())
+    assert history["reference"] == "teacher"
+    best = history["epochs"][history["best_epoch"] - 1]
+    assert best["val_accuracy"] == max(entry["val_accuracy"] for entry in history["epochs"])
+    named = [
+        keras.saving.load_model(file).predict(images[VALIDATION][..., None] / 255, verbose=0).argmax(axis=-1)
+        for file in (teacher_file, unlabelled / "model.keras")
+    ]
+    assert best["val_accuracy"] == pytest.approx((named[0] == named[1]).mean(), abs=1e-6)
 
 
 def test_every_signature_predicts_the_same(scratch: pathlib.Path) -> None:
@@ -363,6 +422,44 @@ def test_regularisation_losses_count(data: dict[str, Any], tmp_path: pathlib.Pat
     history = json.loads((tmp_path / "history.json").read_text())
     assert history["epochs"][0]["loss"] == pytest.approx(np.log(10) + 3.2, rel=1e-5)
     assert history["epochs"][0]["val_loss"] == pytest.approx(np.log(10), rel=1e-5)
+
+
+def test_weights_count_in_training_and_nowhere_else(data: dict[str, Any], tmp_path: pathlib.Path) -> None:
+    class_weights = [2.0, *[0.5] * 9]
+    arguments = {"image_shape": SHAPE, "batch_size": 600, "num_examples": 600}
+    kernel = keras.initializers.Constant(0.1)
+    model = keras.Sequential(
+        [
+            keras.Input(SHAPE),
+            keras.layers.Flatten(),
+            keras.layers.Dense(10, kernel_initializer=kernel, kernel_regularizer=keras.regularizers.L2(0.5)),
+        ]
+    )
+    epoch = epoch_counter()
+
+    fit(
+        Learner(model=model, objective=Supervised()),
+        training_data=training_batches(
+            data["training_files"], **arguments, seed=1, epoch=epoch, class_weights=class_weights
+        ),
+        validation_data=ordered_batches(data["training_files"], **arguments),
+        epoch=epoch,
+        name="Teacher",
+        epochs=1,
+        learning_rate=1e-9,
+        steps_per_execution=1,
+        run_dir=tmp_path,
+    )
+
+    # All logits are equal: the cross-entropy is ln 10, and the class that is named is 0. As in Keras the
+    # weighted sum is divided by the number of examples; the penalty of 3.2 has no weight.
+    of_class_0 = np.count_nonzero(load_digits().target[TRAINING] == 0)
+    total = 2 * of_class_0 + 0.5 * (600 - of_class_0)
+    (entry,) = json.loads((tmp_path / "history.json").read_text())["epochs"]
+    assert entry["loss"] == pytest.approx(total / 600 * np.log(10) + 3.2, rel=1e-5)
+    assert entry["accuracy"] == pytest.approx(2 * of_class_0 / total, rel=1e-5)
+    assert entry["val_loss"] == pytest.approx(np.log(10), rel=1e-5)
+    assert entry["val_accuracy"] == pytest.approx(of_class_0 / 600, rel=1e-5)
 
 
 def test_the_mirrored_strategy_trains_as_a_single_device_does(

@@ -40,6 +40,21 @@ def test_students_share_their_epochs_and_nothing_else():
     assert "data_location" not in nodes  # The digits come with scikit-learn.
 
 
+def test_only_teachers_that_are_trained_have_epochs():
+    trained = "{architecture: digits_teacher, epochs: 3, batch_size: 32, learning_rate: 0.001}"
+
+    def epochs_of(teacher):
+        config = load_config(CONFIGS / "digits.yaml", overrides=[f"teacher={teacher}"])
+        return {
+            parameter.name: (parameter.default, set(parameter.paths))
+            for parameter in run_parameters(config)
+            if parameter.name.startswith("teacher")
+        }
+
+    assert epochs_of("{from: x.keras}") == {}
+    assert epochs_of(f"[{{from: x.keras}}, {trained}]") == {"teacher_2_epochs": (3, {"Teacher-2"})}
+
+
 def test_a_value_reaches_through_texts_that_are_json():
     inner = json.dumps({"model": {"epochs": 30, "batch_size": 32}, "seed": 1})
     properties = {"custom_config": json.dumps({"job": inner}), "run_fn": "module.function"}

@@ -15,6 +15,7 @@ def test_training_nodes_alone_have_a_gpu_each():
     gpus = {node: settings().of_node(node).gpus for node in ("Teacher", "TeacherPredictions", "Scratch")}
     assert gpus == {"Teacher": 1, "TeacherPredictions": 1, "Scratch": 1}
     assert settings().of_node("Distiller-distilled").gpus == 1
+    assert settings().of_node("Teacher-2").gpus == 1
     for node in ("ExampleGen", "StatisticsGen", "SchemaGen", "Transform", "Evaluator", "Pusher"):
         assert settings().of_node(node).gpus == 0
 
