@@ -13,6 +13,7 @@ from components.settings import (
     DistillationSettings,
     DistSettings,
     DkdSettings,
+    HintSettings,
     KdSettings,
     LogitsMseSettings,
     TrainingJob,
@@ -23,10 +24,11 @@ from components.teacher_predictions.store import (
     split_directory,
 )
 from components.trainer.adapter import example_files, keras_file, train
+from components.training.teaching import Hint, OnlineTeacher
 
 
 class Executor(base_executor.BaseExecutor):
-    """Distils a student from stored predictions."""
+    """Distils a student from stored predictions, or from the teacher where there are none."""
 
     def Do(
         self,
@@ -37,23 +39,26 @@ class Executor(base_executor.BaseExecutor):
         """Writes the `model` and the `model_run` of the student.
 
         Raises:
-          InputError: The predictions are not of this teacher, or not of these examples.
+          InputError: The predictions are not of this teacher or not of these examples, or the hint's layers
+            are not there or cannot be compared.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         inputs = {key: artifact_utils.get_single_instance(artifacts) for key, artifacts in input_dict.items()}
         job = TrainingJob.model_validate_json(exec_properties["job"])
         distillation = TypeAdapter(DistillationSettings).validate_json(exec_properties["distillation"])
         num_examples = _count_examples(inputs["statistics"])
+        teacher_file = keras_file(inputs["teacher"].uri)
 
         def predictions_for(split: str) -> list[str]:
             examples = artifact_utils.get_split_uri([inputs["examples"]], split)
             return open_predictions(
                 split_directory(inputs["teacher_predictions"].uri, split),
-                teacher_fingerprint=fingerprint_teacher(keras_file(inputs["teacher"].uri)),
+                teacher_fingerprint=fingerprint_teacher(teacher_file),
                 num_examples=num_examples[split],
                 example_files=example_files(examples),
             )
 
+        is_stored = "teacher_predictions" in inputs
         train(
             job,
             objective=objective.Distillation(
@@ -68,9 +73,13 @@ class Executor(base_executor.BaseExecutor):
             transform_graph=inputs["transform_graph"].uri,
             model_uri=artifact_utils.get_single_uri(output_dict["model"]),
             model_run_uri=artifact_utils.get_single_uri(output_dict["model_run"]),
-            identity={"distillation": exec_properties["distillation"]},
-            prediction_files=predictions_for("train"),
+            identity={
+                "distillation": exec_properties["distillation"],
+                "teacher": fingerprint_teacher(teacher_file),
+            },
+            prediction_files=predictions_for("train") if is_stored else [],
             validation_prediction_files=[] if job.labels else predictions_for("validation"),
+            teacher=None if is_stored else OnlineTeacher(keras_file=teacher_file, hint=_hint(distillation)),
         )
 
 
@@ -97,6 +106,14 @@ def _distance(settings: DistillationSettings) -> objective.Distance:
             )
         case LogitsMseSettings():
             return objective.logits_mse
+        case HintSettings():
+            return objective.hint(temperature=settings.temperature, hint_weight=settings.hint_weight)
+
+
+def _hint(settings: DistillationSettings) -> Hint | None:
+    if not isinstance(settings, HintSettings):
+        return None
+    return Hint(teacher_layer=settings.teacher_layer, student_layer=settings.student_layer)
 
 
 def _count_examples(statistics: Artifact) -> dict[str, int]:
