@@ -8,23 +8,16 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import Artifact, artifact_utils
 from tfx.utils import io_utils
 
-from components.distiller import objective
-from components.settings import (
-    DistillationSettings,
-    DistSettings,
-    DkdSettings,
-    HintSettings,
-    KdSettings,
-    LogitsMseSettings,
-    TrainingJob,
-)
+from components.distiller.adapter import make_distance, make_hint
+from components.distiller.objective import Distillation
+from components.settings import DistillationSettings, TrainingJob
 from components.teacher_predictions.store import (
     fingerprint_teacher,
     open_predictions,
     split_directory,
 )
 from components.trainer.adapter import example_files, keras_file, train
-from components.training.teaching import Hint, OnlineTeacher
+from components.training.teaching import OnlineTeacher
 
 
 class Executor(base_executor.BaseExecutor):
@@ -61,8 +54,8 @@ class Executor(base_executor.BaseExecutor):
         is_stored = "teacher_predictions" in inputs
         train(
             job,
-            objective=objective.Distillation(
-                distance=_distance(distillation),
+            objective=Distillation(
+                distance=make_distance(distillation),
                 student_loss_weight=distillation.student_loss_weight,
                 label_smoothing=job.model.label_smoothing,
             ),
@@ -79,41 +72,10 @@ class Executor(base_executor.BaseExecutor):
             },
             prediction_files=predictions_for("train") if is_stored else [],
             validation_prediction_files=[] if job.labels else predictions_for("validation"),
-            teacher=None if is_stored else OnlineTeacher(keras_file=teacher_file, hint=_hint(distillation)),
+            teacher=None
+            if is_stored
+            else OnlineTeacher(keras_file=teacher_file, hint=make_hint(distillation)),
         )
-
-
-def _distance(settings: DistillationSettings) -> objective.Distance:
-    """Makes the distance to the teacher that a method minimises."""
-    match settings:
-        case KdSettings():
-            return objective.kd(
-                temperature=settings.temperature, standardise_logits=settings.standardise_logits
-            )
-        case DkdSettings():
-            return objective.dkd(
-                temperature=settings.temperature,
-                target_weight=settings.target_weight,
-                non_target_weight=settings.non_target_weight,
-                warmup_epochs=settings.warmup_epochs,
-                standardise_logits=settings.standardise_logits,
-            )
-        case DistSettings():
-            return objective.dist(
-                temperature=settings.temperature,
-                inter_class_weight=settings.inter_class_weight,
-                intra_class_weight=settings.intra_class_weight,
-            )
-        case LogitsMseSettings():
-            return objective.logits_mse
-        case HintSettings():
-            return objective.hint(temperature=settings.temperature, hint_weight=settings.hint_weight)
-
-
-def _hint(settings: DistillationSettings) -> Hint | None:
-    if not isinstance(settings, HintSettings):
-        return None
-    return Hint(teacher_layer=settings.teacher_layer, student_layer=settings.student_layer)
 
 
 def _count_examples(statistics: Artifact) -> dict[str, int]:

@@ -1,0 +1,46 @@
+"""From settings to what a distilled student minimises."""
+
+from components.distiller import objective
+from components.settings import (
+    DistillationSettings,
+    DistSettings,
+    DkdSettings,
+    HintSettings,
+    KdSettings,
+    LogitsMseSettings,
+)
+from components.training.teaching import Hint
+
+
+def make_distance(settings: DistillationSettings) -> objective.Distance:
+    """Makes the distance to the teacher that a method minimises."""
+    match settings:
+        case KdSettings():
+            return objective.kd(
+                temperature=settings.temperature, standardise_logits=settings.standardise_logits
+            )
+        case DkdSettings():
+            return objective.dkd(
+                temperature=settings.temperature,
+                target_weight=settings.target_weight,
+                non_target_weight=settings.non_target_weight,
+                warmup_epochs=settings.warmup_epochs,
+                standardise_logits=settings.standardise_logits,
+            )
+        case DistSettings():
+            return objective.dist(
+                temperature=settings.temperature,
+                inter_class_weight=settings.inter_class_weight,
+                intra_class_weight=settings.intra_class_weight,
+            )
+        case LogitsMseSettings():
+            return objective.logits_mse
+        case HintSettings():
+            return objective.hint(temperature=settings.temperature, hint_weight=settings.hint_weight)
+
+
+def make_hint(settings: DistillationSettings) -> Hint | None:
+    """Returns the layers that a method compares, or None if it looks at the logits alone."""
+    if not isinstance(settings, HintSettings):
+        return None
+    return Hint(teacher_layer=settings.teacher_layer, student_layer=settings.student_layer)
