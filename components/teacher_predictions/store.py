@@ -156,9 +156,9 @@ def open_predictions(
     """
     path = pathlib.Path(directory, MANIFEST_FILE)
     advice = "delete that directory and run again"
-    if not path.exists():
-        raise InputError(f"The teacher predictions in {directory} are incomplete: {advice}.")
     manifest = _read_manifest(path)
+    if manifest is None:
+        raise InputError(f"The teacher predictions in {directory} are incomplete: {advice}.")
     if manifest.teacher_fingerprint != teacher_fingerprint:
         raise InputError(
             f"The teacher predictions in {directory} are of the teacher {manifest.teacher_fingerprint[:12]}, "
@@ -186,7 +186,10 @@ def open_predictions(
 
 def _predict(teacher: keras.Model, batches: tf.data.Dataset) -> Iterator[Batch]:
     """Yields what the teacher says of each batch, while it is at work on the next."""
-    predict = tf.function(lambda images: teacher(images, training=False), reduce_retracing=True)
+    images_of_any_number = tf.TensorSpec(batches.element_spec[1].shape, tf.float32)
+    predict = tf.function(
+        lambda images: teacher(images, training=False), input_signature=[images_of_any_number]
+    )
 
     def run(number: tf.Tensor, images: tf.Tensor, ids: tf.Tensor) -> Batch:
         return Batch(int(number), ids.numpy(), predict(images).numpy())
@@ -221,10 +224,14 @@ def _as_arrow(batch: Batch) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([ids, logits], ["id", "logits"])
 
 
-def _read_manifest(path: pathlib.Path) -> Manifest:
-    content = read_json(path)
-    shards = {name: Shard(**shard) for name, shard in content.pop("shards").items()}
-    return Manifest(**content, shards=shards)
+def _read_manifest(path: pathlib.Path) -> Manifest | None:
+    """Returns the manifest, or None where there is none, or one that says something else."""
+    try:
+        content = read_json(path)
+        shards = {name: Shard(**shard) for name, shard in content.pop("shards").items()}
+        return Manifest(**content, shards=shards)
+    except (FileNotFoundError, KeyError, TypeError, ValueError):
+        return None
 
 
 def _shard_name(example_file: str) -> str:

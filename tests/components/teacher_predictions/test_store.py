@@ -115,10 +115,13 @@ def test_predictions_of_anything_else_are_refused(
         open_predictions(str(stored), **arguments)
 
 
-def test_predictions_without_a_manifest_are_incomplete(
-    stored: pathlib.Path, example_files: list[str]
+@pytest.mark.parametrize("manifest", [None, "", '{"num_classes": 5}'])
+def test_predictions_without_a_usable_manifest_are_incomplete(
+    manifest: str | None, stored: pathlib.Path, example_files: list[str]
 ) -> None:
     (stored / MANIFEST_FILE).unlink()
+    if manifest is not None:
+        (stored / MANIFEST_FILE).write_text(manifest)
 
     with pytest.raises(InputError, match="incomplete"):
         open_predictions(str(stored), teacher_fingerprint="abc", num_examples=10, example_files=example_files)
