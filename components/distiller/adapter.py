@@ -1,5 +1,9 @@
 """From settings to what a distilled student minimises."""
 
+import logging
+
+import numpy as np
+
 from components.distiller import objective
 from components.settings import (
     DistillationSettings,
@@ -9,6 +13,7 @@ from components.settings import (
     KdSettings,
     LogitsMseSettings,
 )
+from components.training.progress import tell
 from components.training.teaching import Hint
 
 
@@ -44,3 +49,24 @@ def make_hint(settings: DistillationSettings) -> Hint | None:
     if not isinstance(settings, HintSettings):
         return None
     return Hint(teacher_layer=settings.teacher_layer, student_layer=settings.student_layer)
+
+
+def warn_of_uniform_labels(settings: DistillationSettings, logits: np.ndarray, *, name: str) -> None:
+    """Tells the user if the temperature leaves nothing of what the teacher knows.
+
+    Args:
+      settings: The method; one without a temperature is passed over.
+      logits: What the teacher says of some examples, `[examples, num_classes]`.
+      name: How to call the student in messages.
+    """
+    temperature = getattr(settings, "temperature", None)
+    if temperature is None:
+        return
+    standardise = getattr(settings, "standardise_logits", False)
+    if objective.are_uniform(logits, temperature=temperature, standardise=standardise):
+        tell(
+            f"learns nothing from its teacher, whose probabilities at temperature {temperature:g} are all "
+            "equal to float precision; lower the temperature",
+            name=name,
+            level=logging.WARNING,
+        )

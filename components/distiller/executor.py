@@ -1,22 +1,28 @@
 """Runs the Distiller node."""
 
+from collections.abc import Sequence
 from typing import Any
 
+import keras
+import numpy as np
 from pydantic import TypeAdapter
 from tfx.components.statistics_gen import stats_artifact_utils
 from tfx.dsl.components.base import base_executor
 from tfx.types import Artifact, artifact_utils
 from tfx.utils import io_utils
 
-from components.distiller.adapter import make_distance, make_hint
+from components.distiller.adapter import make_distance, make_hint, warn_of_uniform_labels
 from components.distiller.objective import Distillation
 from components.settings import DistillationSettings, TrainingJob
 from components.teacher_predictions.store import (
     fingerprint_teacher,
     open_predictions,
+    read_logits,
     split_directory,
 )
 from components.trainer.adapter import example_files, keras_file, train
+from components.training.data import ordered_batches
+from components.training.models import load_model
 from components.training.teaching import OnlineTeacher
 
 
@@ -41,6 +47,7 @@ class Executor(base_executor.BaseExecutor):
         distillation = TypeAdapter(DistillationSettings).validate_json(exec_properties["distillation"])
         num_examples = _count_examples(inputs["statistics"])
         teacher_file = keras_file(inputs["teacher"].uri)
+        training_uri = artifact_utils.get_split_uri([inputs["examples"]], "train")
 
         def predictions_for(split: str) -> list[str]:
             examples = artifact_utils.get_split_uri([inputs["examples"]], split)
@@ -52,6 +59,15 @@ class Executor(base_executor.BaseExecutor):
             )
 
         is_stored = "teacher_predictions" in inputs
+        online_teacher = OnlineTeacher(keras_file=teacher_file, hint=make_hint(distillation))
+        prediction_files = predictions_for("train") if is_stored else []
+        warn_of_uniform_labels(
+            distillation,
+            read_logits(prediction_files)
+            if is_stored
+            else _ask(teacher_file, job=job, examples=example_files(training_uri)),
+            name=job.name,
+        )
         train(
             job,
             objective=Distillation(
@@ -59,7 +75,7 @@ class Executor(base_executor.BaseExecutor):
                 student_loss_weight=distillation.student_loss_weight,
                 label_smoothing=job.model.label_smoothing,
             ),
-            training_uri=artifact_utils.get_split_uri([inputs["examples"]], "train"),
+            training_uri=training_uri,
             validation_uri=artifact_utils.get_split_uri([inputs["examples"]], "validation"),
             num_examples=num_examples,
             schema_file=io_utils.get_only_uri_in_dir(inputs["schema"].uri),
@@ -70,12 +86,17 @@ class Executor(base_executor.BaseExecutor):
                 "distillation": exec_properties["distillation"],
                 "teacher": fingerprint_teacher(teacher_file),
             },
-            prediction_files=predictions_for("train") if is_stored else [],
+            prediction_files=prediction_files,
             validation_prediction_files=[] if job.labels else predictions_for("validation"),
-            teacher=None
-            if is_stored
-            else OnlineTeacher(keras_file=teacher_file, hint=make_hint(distillation)),
+            teacher=None if is_stored else online_teacher,
         )
+
+
+def _ask(teacher_file: str, *, job: TrainingJob, examples: Sequence[str]) -> np.ndarray:
+    """Returns what a teacher says of a few examples, `[examples, num_classes]`."""
+    batches = ordered_batches(examples, image_shape=job.image.shape, batch_size=job.model.batch_size)
+    images, _ = next(iter(batches))
+    return keras.ops.convert_to_numpy(load_model(teacher_file)(images, training=False))
 
 
 def _count_examples(statistics: Artifact) -> dict[str, int]:

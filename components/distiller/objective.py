@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from components.training.learner import Supervised, Targets
@@ -13,6 +14,7 @@ from components.training.losses import (
     distillation_loss,
     features_squared_error,
     logits_squared_error,
+    standardise_logits,
 )
 
 # From targets and the student's logits to a loss per example.
@@ -127,3 +129,17 @@ def hint(*, temperature: float, hint_weight: float) -> Distance:
         return of_logits(targets, logits) + hint_weight * of_features
 
     return distance
+
+
+def are_uniform(logits: Any, *, temperature: float, standardise: bool = False) -> bool:
+    """Tells whether the probabilities softened by a temperature are all equal to float32 precision.
+
+    Args:
+      logits: Logits `[examples, num_classes]`.
+      temperature: T, above 0.
+      standardise: Whether the logits are standardised first.
+    """
+    if standardise:
+        logits = standardise_logits(logits)
+    softened = ops.convert_to_numpy(ops.softmax(ops.cast(logits, "float32") / temperature, axis=-1))
+    return bool(np.ptp(softened, axis=-1).max() <= np.finfo(np.float32).eps / softened.shape[-1])
