@@ -27,7 +27,7 @@ from pydantic import TypeAdapter
 from scipy import stats
 
 from benchmarks.examples import Examples, concatenate, load_splits, write_examples
-from components.distiller.executor import _distance
+from components.distiller.adapter import make_distance, make_hint
 from components.distiller.objective import Distillation
 from components.evaluator.machine import describe_machine, describe_versions
 from components.evaluator.statistics import compare_means, gap_closed
@@ -38,6 +38,7 @@ from components.teacher_predictions.store import fingerprint_teacher, open_predi
 from components.training.data import ordered_batches
 from components.training.job import Recipe, TrainingData, train_model
 from components.training.learner import Supervised
+from components.training.teaching import OnlineTeacher
 from pipeline.config import Config, load_config
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -55,21 +56,37 @@ VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
     "dkd": ({"temperature": 4.0, "warmup_epochs": 1, "non_target_weight": 2.0},),
     "dist": ({"temperature": 4.0},),
     "logits_mse": ({"student_loss_weight": 0.5},),
+    "hint": ({"temperature": 4.0, "student_loss_weight": 0.5},),
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """A configuration, and the fold that each seed is tested on; None is the data set's own test split."""
+    """What is compared on one data set.
+
+    Attributes:
+      config: A file of `configs/`.
+      fold_of_seed: The fold that each seed is tested on; None is the data set's own test split.
+      hint: The layer of the teacher, and the layer of the student that is to resemble it.
+    """
 
     config: str
     fold_of_seed: Mapping[int, int | None]
+    hint: tuple[str, str]
 
 
 EXPERIMENTS = {
-    "digits": Experiment("digits.yaml", {seed: seed for seed in range(FOLDS)}),
-    "mnist": Experiment("mnist.yaml", dict.fromkeys(range(3), None)),
-    "cats_vs_dogs": Experiment("cats_vs_dogs_small.yaml", {seed: seed for seed in range(3)}),
+    "digits": Experiment("digits.yaml", {seed: seed for seed in range(FOLDS)}, hint=("dense", "dense")),
+    "mnist": Experiment(
+        "mnist.yaml",
+        dict.fromkeys(range(3), None),
+        hint=("average_pooling2d_1", "average_pooling2d_1"),
+    ),
+    "cats_vs_dogs": Experiment(
+        "cats_vs_dogs_small.yaml",
+        {seed: seed for seed in range(3)},
+        hint=("max_pooling2d", "max_pooling2d"),
+    ),
 }
 
 
@@ -118,7 +135,7 @@ def train_all(name: str, *, data_dir: str | None, work: pathlib.Path) -> Iterato
     config = load_config(ROOT / "configs" / experiment.config, overrides=overrides)
     load = functools.cache(lambda: load_splits(config))
     for seed, fold in experiment.fold_of_seed.items():
-        bench = Bench(config, seed=seed, folder=work / name / f"seed-{seed}")
+        bench = Bench(config, hint=experiment.hint, seed=seed, folder=work / name / f"seed-{seed}")
         for method, variant in [("teacher", 0), ("scratch", 0), *_variants()]:
             if not bench.has(method, variant):
                 bench.prepare(load(), fold=fold)
@@ -138,12 +155,14 @@ class Bench:
 
     Args:
       config: The experiment.
+      hint: See `Experiment`.
       seed: Of the weights and the batches.
       folder: Where everything goes.
     """
 
-    def __init__(self, config: Config, *, seed: int, folder: pathlib.Path) -> None:
+    def __init__(self, config: Config, *, hint: tuple[str, str], seed: int, folder: pathlib.Path) -> None:
         self._config = config
+        self._hint = hint
         self._seed = seed
         self._folder = folder
         self._examples: dict[str, Examples] = {}
@@ -182,9 +201,16 @@ class Bench:
     ) -> tuple[keras.Model, dict[str, Any]]:
         objective: keras.losses.Loss = Supervised()
         prediction_files: list[str] = []
+        teacher = None
         if method in VARIANTS:
-            objective = make_objective(method, variant)
-            prediction_files = self._predictions()
+            distillation = make_settings(method, variant, hint=self._hint)
+            objective = Distillation(
+                distance=make_distance(distillation), student_loss_weight=distillation.student_loss_weight
+            )
+            if method == "hint":
+                teacher = OnlineTeacher(keras_file=str(self._teacher_file), hint=make_hint(distillation))
+            else:
+                prediction_files = self._predictions()
         run_dir = self._folder / f"{method} {variant}"
         classes = int(max(examples.labels.max() for examples in self._examples.values())) + 1
         model = train_model(
@@ -208,6 +234,7 @@ class Bench:
             ),
             objective=objective,
             run_dir=str(run_dir),
+            teacher=teacher,
         )
         return model, read_json(run_dir / "history.json")
 
@@ -254,12 +281,12 @@ class Bench:
         return self._folder / f"{method} {variant}.json"
 
 
-def make_objective(method: str, variant: int) -> Distillation:
-    """Makes what a variant of a method minimises."""
-    settings = TypeAdapter(DistillationSettings).validate_python(
-        {"name": "student", "method": method.partition(",")[0], **VARIANTS[method][variant]}
-    )
-    return Distillation(distance=_distance(settings), student_loss_weight=settings.student_loss_weight)
+def make_settings(method: str, variant: int, *, hint: tuple[str, str]) -> DistillationSettings:
+    """Returns the settings of a variant of a method, as a configuration would have them."""
+    values = {"name": "student", "method": method.partition(",")[0], **VARIANTS[method][variant]}
+    if method == "hint":
+        values |= {"teacher_layer": hint[0], "student_layer": hint[1]}
+    return TypeAdapter(DistillationSettings).validate_python(values)
 
 
 def divide(splits: Mapping[str, Examples], *, fold: int) -> dict[str, Examples]:

@@ -278,6 +278,26 @@ class HardwareSettings(Settings):
     strategy: Literal["single", "mirrored"] = "single"
 
 
+class AugmentSettings(Settings):
+    """Random changes to the images of every training, none of them by default; see `Augmentation`.
+
+    `shift`, `crop` and `colour` are shares, `mixup` is the alpha of Zhang et al. 2018,
+    https://arxiv.org/abs/1710.09412.
+    """
+
+    horizontal_flip: bool = False
+    shift: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    crop: Annotated[float, Field(gt=0, lt=1)] | None = None
+    colour: Fraction = 0.0
+    mixup: NonNegativeFloat = 0.0
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> Self:
+        if not any(self.model_dump().values()):
+            raise _custom_error(f"changes nothing; set one of {', '.join(type(self).model_fields)}")
+        return self
+
+
 class TrainingJob(Settings):
     """All that a node that trains one model needs to be told.
 
@@ -295,6 +315,7 @@ class TrainingJob(Settings):
     class_weights: ClassWeights | None = None
     code_fingerprint: str = ""
     checkpoint_directory: str | None = None
+    augment: AugmentSettings | None = None
 
 
 class TeacherImport(Settings):
@@ -370,8 +391,21 @@ class LogitsMseSettings(_Distillation):
     method: Literal["logits_mse"]
 
 
+class HintSettings(_Distillation):
+    """Hints from a hidden layer, beside kd: FitNets, Romero et al. 2015, https://arxiv.org/abs/1412.6550.
+
+    The teacher runs in the training step. A layer inside a nested model is `MODEL/LAYER`.
+    """
+
+    method: Literal["hint"]
+    teacher_layer: Annotated[str, Field(min_length=1)]
+    student_layer: Annotated[str, Field(min_length=1)]
+    hint_weight: NonNegativeFloat = 1.0
+    temperature: PositiveFloat = 4.0
+
+
 DistillationSettings = Annotated[
-    KdSettings | DkdSettings | DistSettings | LogitsMseSettings, Field(discriminator="method")
+    KdSettings | DkdSettings | DistSettings | LogitsMseSettings | HintSettings, Field(discriminator="method")
 ]
 
 

@@ -14,6 +14,7 @@ from components.files import write_text
 from pipeline import beam
 from pipeline.config import Config
 from pipeline.graph import create_pipeline
+from pipeline.hints import check_hints
 from pipeline.kubeflow.checker import check
 from pipeline.kubeflow.documents import finish
 from pipeline.kubeflow.parameters import SCRATCH_DIRECTORY, check_push_directory, run_parameters
@@ -57,6 +58,7 @@ def render_pipeline(config: Config, *, image: str | None = None, pipeline_root: 
     settings = _overridden(config.kubeflow, image=image, pipeline_root=pipeline_root)
     if config.push.directory:
         check_push_directory(config.push.directory)
+    check_hints(config)
     name = config.name.lower().replace("_", "-")
     documents = finish(
         _compile(config, name=name, settings=settings),

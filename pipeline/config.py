@@ -3,7 +3,7 @@
 import pathlib
 import re
 from collections.abc import Hashable, Iterable, Iterator
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -11,12 +11,14 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from components.errors import InputError
 from components.settings import (
+    AugmentSettings,
     ClassWeights,
     DataSettings,
     DistillationSettings,
     DkdSettings,
     EvaluationSettings,
     HardwareSettings,
+    HintSettings,
     ImageSettings,
     ModelSettings,
     PushSettings,
@@ -46,6 +48,17 @@ class Config(Settings):
     evaluation: EvaluationSettings = EvaluationSettings()
     push: PushSettings = PushSettings()
     kubeflow: KubeflowSettings = KubeflowSettings()
+    teacher_predictions: Literal["stored", "online"] = "stored"
+    augment: AugmentSettings | None = None
+
+    @property
+    def stores_predictions(self) -> bool:
+        """Whether any distillation reads stored predictions."""
+        return any(self.reads_predictions(distillation) for distillation in self.distillations)
+
+    def reads_predictions(self, distillation: DistillationSettings) -> bool:
+        """Tells whether a distillation reads stored predictions; else the teacher runs in its steps."""
+        return self.teacher_predictions == "stored" and not isinstance(distillation, HintSettings)
 
     @field_validator("name")
     @classmethod
@@ -70,6 +83,24 @@ class Config(Settings):
                     "value",
                     "distillations: {given} must differ in more than '_', '-' and capitals",
                     {"given": ", ".join(repr(d.name) for d in self.distillations)},
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _augmentation_is_taught(self) -> Self:
+        if self.augment and self.teacher_predictions == "stored":
+            raise PydanticCustomError(
+                "value",
+                "augment: the stored predictions are not those of augmented images; set "
+                "teacher_predictions: online, or remove augment",
+            )
+        for distillation in self.distillations:
+            if self.augment and self.augment.mixup and isinstance(distillation, DkdSettings):
+                raise PydanticCustomError(
+                    "value",
+                    "augment.mixup: a mixed image has two labels, but method dkd of {name} needs one; choose "
+                    "another method, or remove mixup",
+                    {"name": repr(distillation.name)},
                 )
         return self
 
@@ -105,6 +136,11 @@ def _needs_of_labels(config: Config) -> Iterator[str]:
         key, weight = f"distillations.{index}", distillation.student_loss_weight
         if isinstance(distillation, DkdSettings):
             yield f"{key}.method: got 'dkd', which needs labels, {missing}; take another, such as kd"
+        if not config.reads_predictions(distillation):
+            yield (
+                f"{key}: has no stored predictions to stand for the labels, {missing}; set "
+                "teacher_predictions: stored, and take another method than hint"
+            )
         if weight:
             yield f"{key}.student_loss_weight: got {weight:g}, {missing}; set it to 0"
     smoothing = config.student.label_smoothing

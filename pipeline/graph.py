@@ -97,6 +97,7 @@ def create_pipeline(
             class_weights=config.class_weights,
             code_fingerprint=fingerprints.get(code, ""),
             checkpoint_directory=checkpoint_directory,
+            augment=config.augment,
         )
 
     def make_teacher(node_id: str, settings: Teacher, *, seed: int) -> BaseNode:
@@ -136,7 +137,9 @@ def create_pipeline(
             job=job(distiller_id(distillation.name), config.student, "student"),
             distillation=distillation,
             teacher=teacher.outputs["model"],
-            teacher_predictions=teacher_predictions.outputs["predictions"],
+            teacher_predictions=(
+                teacher_predictions.outputs["predictions"] if config.reads_predictions(distillation) else None
+            ),
             **training_inputs,
         ).with_id(distiller_id(distillation.name))
         for distillation in config.distillations
@@ -173,7 +176,7 @@ def create_pipeline(
             transform,
             *teachers.values(),
             *([scratch] if scratch else []),
-            teacher_predictions,
+            *([teacher_predictions] if config.stores_predictions else []),
             *distillers.values(),
             evaluator,
             pusher,

@@ -133,8 +133,9 @@ def run_graph(
       InputError: The user's data or models cannot be used.
       NodeError: A node failed.
     """
-    from pipeline import graph, summary
+    from pipeline import graph, hints, summary
 
+    hints.check_hints(config)
     directory = workspace.directory.absolute()
     push_directory = pathlib.Path(config.push.directory or workspace.pushed).absolute()
     fingerprints = _fingerprints(config)

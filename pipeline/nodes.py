@@ -32,7 +32,7 @@ def node_ids(config: Config) -> tuple[str, ...]:
         *dict.fromkeys((*teacher_ids(config), "Teacher")),
         # There is nothing to train on but the teacher's predictions where there are no labels.
         *(("Scratch",) if config.data.labels else ()),
-        "TeacherPredictions",
+        *(("TeacherPredictions",) if config.stores_predictions else ()),
         *(distiller_id(distillation.name) for distillation in config.distillations),
         "Evaluator",
         "Pusher",

@@ -17,7 +17,7 @@ class DistillerSpec(component_spec.ComponentSpec):
         "schema": component_spec.ChannelParameter(type=standard_artifacts.Schema),
         "statistics": component_spec.ChannelParameter(type=standard_artifacts.ExampleStatistics),
         "teacher": component_spec.ChannelParameter(type=standard_artifacts.Model),
-        "teacher_predictions": component_spec.ChannelParameter(type=TeacherPredictions),
+        "teacher_predictions": component_spec.ChannelParameter(type=TeacherPredictions, optional=True),
     }
     OUTPUTS = {
         "model": component_spec.ChannelParameter(type=standard_artifacts.Model),
@@ -30,7 +30,7 @@ class DistillerSpec(component_spec.ComponentSpec):
 
 
 class Distiller(base_component.BaseComponent):
-    """Trains a student on the stored predictions of its teacher and on the labels."""
+    """Trains a student on what its teacher says and on the labels."""
 
     SPEC_CLASS = DistillerSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
@@ -45,7 +45,7 @@ class Distiller(base_component.BaseComponent):
         schema: BaseChannel,
         statistics: BaseChannel,
         teacher: BaseChannel,
-        teacher_predictions: BaseChannel,
+        teacher_predictions: BaseChannel | None = None,
     ) -> None:
         """Wires the node.
 
@@ -58,7 +58,7 @@ class Distiller(base_component.BaseComponent):
           statistics: The statistics, which hold the number of examples.
           teacher: The teacher; its fingerprint must be that of the predictions.
           teacher_predictions: Its logits for the training split, and for the validation split if neither has
-            labels.
+            labels; without them, and for methods that look into the teacher, it runs in the training step.
         """
         super().__init__(
             DistillerSpec(

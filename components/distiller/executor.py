@@ -1,32 +1,33 @@
 """Runs the Distiller node."""
 
+from collections.abc import Sequence
 from typing import Any
 
+import keras
+import numpy as np
 from pydantic import TypeAdapter
 from tfx.components.statistics_gen import stats_artifact_utils
 from tfx.dsl.components.base import base_executor
 from tfx.types import Artifact, artifact_utils
 from tfx.utils import io_utils
 
-from components.distiller import objective
-from components.settings import (
-    DistillationSettings,
-    DistSettings,
-    DkdSettings,
-    KdSettings,
-    LogitsMseSettings,
-    TrainingJob,
-)
+from components.distiller.adapter import make_distance, make_hint, warn_of_uniform_labels
+from components.distiller.objective import Distillation
+from components.settings import DistillationSettings, TrainingJob
 from components.teacher_predictions.store import (
     fingerprint_teacher,
     open_predictions,
+    read_logits,
     split_directory,
 )
 from components.trainer.adapter import example_files, keras_file, train
+from components.training.data import ordered_batches
+from components.training.models import load_model
+from components.training.teaching import OnlineTeacher
 
 
 class Executor(base_executor.BaseExecutor):
-    """Distils a student from stored predictions."""
+    """Distils a student from stored predictions, or from the teacher where there are none."""
 
     def Do(
         self,
@@ -37,66 +38,65 @@ class Executor(base_executor.BaseExecutor):
         """Writes the `model` and the `model_run` of the student.
 
         Raises:
-          InputError: The predictions are not of this teacher, or not of these examples.
+          InputError: The predictions are not of this teacher or not of these examples, or the hint's layers
+            are not there or cannot be compared.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         inputs = {key: artifact_utils.get_single_instance(artifacts) for key, artifacts in input_dict.items()}
         job = TrainingJob.model_validate_json(exec_properties["job"])
         distillation = TypeAdapter(DistillationSettings).validate_json(exec_properties["distillation"])
         num_examples = _count_examples(inputs["statistics"])
+        teacher_file = keras_file(inputs["teacher"].uri)
+        training_uri = artifact_utils.get_split_uri([inputs["examples"]], "train")
 
         def predictions_for(split: str) -> list[str]:
             examples = artifact_utils.get_split_uri([inputs["examples"]], split)
             return open_predictions(
                 split_directory(inputs["teacher_predictions"].uri, split),
-                teacher_fingerprint=fingerprint_teacher(keras_file(inputs["teacher"].uri)),
+                teacher_fingerprint=fingerprint_teacher(teacher_file),
                 num_examples=num_examples[split],
                 example_files=example_files(examples),
             )
 
+        is_stored = "teacher_predictions" in inputs
+        online_teacher = OnlineTeacher(keras_file=teacher_file, hint=make_hint(distillation))
+        prediction_files = predictions_for("train") if is_stored else []
+        warn_of_uniform_labels(
+            distillation,
+            read_logits(prediction_files)
+            if is_stored
+            else _ask(teacher_file, job=job, examples=example_files(training_uri)),
+            name=job.name,
+        )
         train(
             job,
-            objective=objective.Distillation(
-                distance=_distance(distillation),
+            objective=Distillation(
+                distance=make_distance(distillation),
                 student_loss_weight=distillation.student_loss_weight,
                 label_smoothing=job.model.label_smoothing,
             ),
-            training_uri=artifact_utils.get_split_uri([inputs["examples"]], "train"),
+            training_uri=training_uri,
             validation_uri=artifact_utils.get_split_uri([inputs["examples"]], "validation"),
             num_examples=num_examples,
             schema_file=io_utils.get_only_uri_in_dir(inputs["schema"].uri),
             transform_graph=inputs["transform_graph"].uri,
             model_uri=artifact_utils.get_single_uri(output_dict["model"]),
             model_run_uri=artifact_utils.get_single_uri(output_dict["model_run"]),
-            identity={"distillation": exec_properties["distillation"]},
-            prediction_files=predictions_for("train"),
+            identity={
+                "distillation": exec_properties["distillation"],
+                "teacher": fingerprint_teacher(teacher_file),
+            },
+            prediction_files=prediction_files,
             validation_prediction_files=[] if job.labels else predictions_for("validation"),
+            teacher=None if is_stored else online_teacher,
         )
 
 
-def _distance(settings: DistillationSettings) -> objective.Distance:
-    """Makes the distance to the teacher that a method minimises."""
-    match settings:
-        case KdSettings():
-            return objective.kd(
-                temperature=settings.temperature, standardise_logits=settings.standardise_logits
-            )
-        case DkdSettings():
-            return objective.dkd(
-                temperature=settings.temperature,
-                target_weight=settings.target_weight,
-                non_target_weight=settings.non_target_weight,
-                warmup_epochs=settings.warmup_epochs,
-                standardise_logits=settings.standardise_logits,
-            )
-        case DistSettings():
-            return objective.dist(
-                temperature=settings.temperature,
-                inter_class_weight=settings.inter_class_weight,
-                intra_class_weight=settings.intra_class_weight,
-            )
-        case LogitsMseSettings():
-            return objective.logits_mse
+def _ask(teacher_file: str, *, job: TrainingJob, examples: Sequence[str]) -> np.ndarray:
+    """Returns what a teacher says of a few examples, `[examples, num_classes]`."""
+    batches = ordered_batches(examples, image_shape=job.image.shape, batch_size=job.model.batch_size)
+    images, _ = next(iter(batches))
+    return keras.ops.convert_to_numpy(load_model(teacher_file)(images, training=False))
 
 
 def _count_examples(statistics: Artifact) -> dict[str, int]:

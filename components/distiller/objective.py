@@ -4,17 +4,19 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
+from components.training.learner import Supervised, Targets
 from components.training.losses import (
     correlation_loss,
-    cross_entropy,
     decoupled_distillation_loss,
     distillation_loss,
+    features_squared_error,
     logits_squared_error,
+    standardise_logits,
 )
 
-Targets = dict[str, Any]
 # From targets and the student's logits to a loss per example.
 Distance = Callable[[Targets, Any], Any]
 
@@ -22,7 +24,7 @@ Distance = Callable[[Targets, Any], Any]
 class Distillation(keras.losses.Loss):
     """Weighs the student's own loss on the labels against the distance to its teacher.
 
-    The loss of an example is `w * cross_entropy + (1 - w) * distance`, with
+    The loss of an example is `w * Supervised + (1 - w) * distance`, with
     `w = student_loss_weight`: 0 is pure distillation, 1 is supervised training.
 
     Args:
@@ -37,18 +39,18 @@ class Distillation(keras.losses.Loss):
         super().__init__(name="distillation")
         self._distance = distance
         self._student_loss_weight = student_loss_weight
-        self._label_smoothing = label_smoothing
+        self._own_loss = Supervised(label_smoothing=label_smoothing)
 
     def call(self, y_true: Targets, y_pred: Any) -> Any:
         """Returns the loss of each example, `[batch]`.
 
         Args:
-          y_true: `label` `[batch]`, `teacher_logits` `[batch, num_classes]`, and `epoch`, a scalar.
+          y_true: The targets of `Supervised`, `teacher_logits` `[batch, num_classes]`, for hints also
+            `teacher_features` and `student_features` `[batch, ...]`, and `epoch`, a scalar.
           y_pred: The student's logits `[batch, num_classes]`.
         """
         weight = self._student_loss_weight
-        own = cross_entropy(logits=y_pred, labels=y_true["label"], label_smoothing=self._label_smoothing)
-        return weight * own + (1 - weight) * self._distance(y_true, y_pred)
+        return weight * self._own_loss.call(y_true, y_pred) + (1 - weight) * self._distance(y_true, y_pred)
 
 
 def kd(*, temperature: float, standardise_logits: bool = False) -> Distance:
@@ -111,3 +113,33 @@ def dist(*, temperature: float, inter_class_weight: float, intra_class_weight: f
 def logits_mse(targets: Targets, logits: Any) -> Any:
     """Is the distance of logit matching; see `logits_squared_error`."""
     return logits_squared_error(student_logits=logits, teacher_logits=targets["teacher_logits"])
+
+
+def hint(*, temperature: float, hint_weight: float) -> Distance:
+    """Makes the distance of FitNets: that of `kd`, and the weighted `features_squared_error`.
+
+    The paper trains with the features first and with the logits afterwards; here both count at once.
+    """
+    of_logits = kd(temperature=temperature)
+
+    def distance(targets: Targets, logits: Any) -> Any:
+        of_features = features_squared_error(
+            student_features=targets["student_features"], teacher_features=targets["teacher_features"]
+        )
+        return of_logits(targets, logits) + hint_weight * of_features
+
+    return distance
+
+
+def are_uniform(logits: Any, *, temperature: float, standardise: bool = False) -> bool:
+    """Tells whether the probabilities softened by a temperature are all equal to float32 precision.
+
+    Args:
+      logits: Logits `[examples, num_classes]`.
+      temperature: T, above 0.
+      standardise: Whether the logits are standardised first.
+    """
+    if standardise:
+        logits = standardise_logits(logits)
+    softened = ops.convert_to_numpy(ops.softmax(ops.cast(logits, "float32") / temperature, axis=-1))
+    return bool(np.ptp(softened, axis=-1).max() <= np.finfo(np.float32).eps / softened.shape[-1])

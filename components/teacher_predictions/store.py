@@ -184,6 +184,13 @@ def open_predictions(
     return [str(pathlib.Path(directory, name)) for name in names]
 
 
+def read_logits(prediction_files: Sequence[str], *, at_most: int = 1000) -> np.ndarray:
+    """Reads the first stored logits, `[examples, num_classes]`."""
+    records = tf.data.TFRecordDataset(list(prediction_files)).take(at_most)
+    examples = [tf.train.Example.FromString(record) for record in records.as_numpy_iterator()]
+    return np.array([example.features.feature["logits"].float_list.value for example in examples], np.float32)
+
+
 def _predict(teacher: keras.Model, batches: tf.data.Dataset) -> Iterator[Batch]:
     """Yields what the teacher says of each batch, while it is at work on the next."""
     images_of_any_number = tf.TensorSpec(batches.element_spec[1].shape, tf.float32)

@@ -16,10 +16,12 @@ from components.files import sha256
 from components.models import registry
 from components.schema_gen.schema import class_names, has_weights
 from components.settings import ClassWeights, FineTunedTeacher, ModelSettings, TrainingJob
+from components.training.augmentation import Augmentation
 from components.training.checkpoints import Checkpoints
 from components.training.data import count_labels
 from components.training.export import KERAS_FILE
 from components.training.job import Destination, FineTuning, Recipe, TrainingData, train_and_export
+from components.training.teaching import OnlineTeacher
 from components.training.weights import balanced_weights, named_weights
 
 
@@ -47,6 +49,7 @@ def train(
     prediction_files: Sequence[str] = (),
     validation_prediction_files: Sequence[str] = (),
     identity: Mapping[str, str] = MappingProxyType({}),
+    teacher: OnlineTeacher | None = None,
 ) -> None:
     """Trains the model of a job and writes its `model` and `model_run` artifacts.
 
@@ -62,6 +65,7 @@ def train(
       model_run_uri: Where the history and the logs go.
       prediction_files: The teacher's predictions for the training split, if the objective wants them.
       validation_prediction_files: Those for the validation split, if neither has labels.
+      teacher: The teacher, if it is to run in the training step instead.
       identity: What decides the result beside the job and the files, by names for a reader.
     """
     schema = io_utils.parse_pbtxt_file(schema_file, schema_pb2.Schema())
@@ -77,6 +81,7 @@ def train(
         validation_prediction_files=validation_prediction_files,
         class_weights=_class_weights(job.class_weights, class_names=names, files=training_files),
         weighted=has_weights(schema),
+        augmentation=Augmentation(**job.augment.model_dump()) if job.augment else None,
     )
     train_and_export(
         data,
@@ -92,6 +97,7 @@ def train(
             fine_tuning=_fine_tuning(job.model),
         ),
         objective=objective,
+        teacher=teacher,
         transform_graph=transform_graph,
         destination=Destination(
             keras_file=keras_file(model_uri),

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 import tensorflow as tf
 
 from components.errors import InputError
+from components.training.augmentation import Augmentation, augment
 from components.transform.pixels import unpack_images
 
 # Memory that the shuffle buffer may take. Larger data sets are shuffled within a window of that size;
@@ -36,6 +37,7 @@ def training_batches(
     epoch: tf.Variable,
     prediction_files: Sequence[str] = (),
     num_classes: int | None = None,
+    augmentation: Augmentation | None = None,
     labels: bool = True,
     class_weights: Sequence[float] = (),
     weighted: bool = False,
@@ -52,6 +54,8 @@ def training_batches(
       prediction_files: TFRecord files of the teacher's predictions for those examples, in the same
         order; none for training without a teacher.
       num_classes: Width of the predictions; needed if there are any.
+      augmentation: Random changes to the images, which depend on the seed, the epoch and the position of
+        the batch in the epoch alone. Predictions would be of other images: use one or the other.
       labels: Whether the examples have labels. If not, they need predictions, and the teacher's most
         likely class stands for the label.
       class_weights: The weight of the examples of each class, in the order of the labels; none for 1.
@@ -59,10 +63,11 @@ def training_batches(
 
     Returns:
       A dataset of `(images, targets)` of known length: images float32
-      `[batch, height, width, channels]` in [0, 1]; targets `label` int64 `[batch]` and, with
-      predictions, `teacher_logits` float32 `[batch, num_classes]`. With weights of either kind, of
-      `(images, targets, sample_weight)`, the product of the two, float32 `[batch]`. Reading fails if the
-      files hold more or fewer examples than said, or if the predictions belong to other examples.
+      `[batch, height, width, channels]` in [0, 1]; targets `label` int64 `[batch]`, with
+      predictions `teacher_logits` float32 `[batch, num_classes]`, and those that `augment` adds. With
+      weights of either kind, of `(images, targets, sample_weight)`, the product of the two, float32
+      `[batch]`. Reading fails if the files hold more or fewer examples than said, or if the predictions
+      belong to other examples.
     """
     records = _read(files, num_examples, compression="GZIP")
     if prediction_files:
@@ -75,9 +80,10 @@ def training_batches(
         # Else the process's global seed would take part in the order; with 0 there, TensorFlow fails.
         tf.compat.v1.get_default_graph().seed = 1
         shuffled = records.shuffle(buffer_size, seed=seed + epoch, reshuffle_each_iteration=False)
-        return shuffled.batch(batch_size)
+        return shuffled.batch(batch_size).enumerate()
 
-    def parse(examples: tf.Tensor, predictions: tf.Tensor | None = None) -> Batch:
+    def parse(position: tf.Tensor, records: tf.Tensor | tuple[tf.Tensor, tf.Tensor]) -> Batch:
+        examples, predictions = records if prediction_files else (records, None)
         features = parse_examples(examples, weighted=weighted)
         images = unpack_images(features["image"], image_shape=image_shape)
         targets = {"label": features["label"]}
@@ -85,6 +91,9 @@ def training_batches(
             targets["teacher_logits"] = _logits_of(predictions, ids=features["id"], width=num_classes)
         if not labels:
             targets["label"] = tf.argmax(targets["teacher_logits"], axis=-1)
+        if augmentation is not None:
+            of_batch = tf.random.fold_in(tf.stack([tf.cast(seed, tf.int64), epoch]), position)
+            images, targets = augment(images, targets, augmentation=augmentation, seed=of_batch)
         weights = [features["weight"]] if weighted else []
         if class_weights:
             weights.append(tf.gather(tf.constant(class_weights, tf.float32), features["label"]))

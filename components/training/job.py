@@ -11,13 +11,15 @@ import keras
 import tensorflow as tf
 
 from components.models import applications, registry
+from components.training.augmentation import Augmentation
 from components.training.checkpoints import Checkpoints
 from components.training.data import damage_explained, epoch_counter, ordered_batches, training_batches
 from components.training.export import export_model
 from components.training.learner import Learner
 from components.training.loop import choose_steps_per_execution, fit
-from components.training.models import build_model
+from components.training.models import build_model, load_model
 from components.training.precision import resolve_precision
+from components.training.teaching import OnlineTeacher, online, online_with_hint
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,6 +38,7 @@ class TrainingData:
         teacher's most likely class then stands for the label of each.
       class_weights: The weight of the examples of each class, in the order of the labels; none for 1.
       weighted: Whether the examples have a feature `weight`.
+      augmentation: Random changes to the training images.
     """
 
     training_files: Sequence[str]
@@ -48,6 +51,7 @@ class TrainingData:
     validation_prediction_files: Sequence[str] = ()
     class_weights: Sequence[float] = ()
     weighted: bool = False
+    augmentation: Augmentation | None = None
 
     @property
     def has_labels(self) -> bool:
@@ -117,6 +121,7 @@ def train_and_export(
     objective: keras.losses.Loss,
     transform_graph: str,
     destination: Destination,
+    teacher: OnlineTeacher | None = None,
     checkpoints: Checkpoints | None = None,
 ) -> None:
     """Trains a model as `train_model` does, and writes it.
@@ -127,13 +132,19 @@ def train_and_export(
       objective: What to minimise; see `Learner`.
       transform_graph: Directory of the Transform node's graph.
       destination: Where to write.
+      teacher: Runs in each training step, for objectives that want more than stored predictions.
       checkpoints: From which to go on after an interruption; removed once all is written. None saves none.
 
     Raises:
       InputError: See `train_model`.
     """
     model = train_model(
-        data, recipe, objective=objective, run_dir=destination.run_dir, checkpoints=checkpoints
+        data,
+        recipe,
+        objective=objective,
+        run_dir=destination.run_dir,
+        teacher=teacher,
+        checkpoints=checkpoints,
     )
     export_model(
         model,
@@ -153,6 +164,7 @@ def train_model(
     *,
     objective: keras.losses.Loss,
     run_dir: str,
+    teacher: OnlineTeacher | None = None,
     checkpoints: Checkpoints | None = None,
 ) -> keras.Model:
     """Builds a model and trains it.
@@ -162,14 +174,15 @@ def train_model(
       recipe: The model, and how it is trained.
       objective: What to minimise; see `Learner`.
       run_dir: Where the history and the logs go.
+      teacher: Runs in each training step, for objectives that want more than stored predictions.
       checkpoints: From which to go on after an interruption; None saves none.
 
     Returns:
       The model, with the weights of its best epoch.
 
     Raises:
-      InputError: The architecture does not fit the data, training diverged, or a file of the data is
-        damaged.
+      InputError: The architecture does not fit the data, the hint does not fit the models, training
+        diverged, or a file of the data is damaged.
     """
     keras.backend.clear_session()
     keras.utils.set_random_seed(recipe.seed)
@@ -197,14 +210,15 @@ def train_model(
         if recipe.fine_tuning and recipe.fine_tuning.head_epochs:
             with applications.frozen_body(model):
                 train(
-                    Learner(model=model, objective=objective),
+                    _learner(model, objective=objective, teacher=teacher),
                     epochs=recipe.fine_tuning.head_epochs,
                     learning_rate=recipe.fine_tuning.head_learning_rate,
                     run_dir=pathlib.Path(run_dir) / "head",
                     phase="head",
                 )
         train(
-            Learner(model=model, objective=objective),
+            # Made after the model, whose initial weights and dropout then do not depend on the teacher.
+            _learner(model, objective=objective, teacher=teacher),
             epochs=recipe.epochs,
             learning_rate=recipe.learning_rate,
             run_dir=pathlib.Path(run_dir),
@@ -232,6 +246,16 @@ def _build(recipe: Recipe, *, data: TrainingData, precision: str) -> keras.Model
     )
 
 
+def _learner(model: keras.Model, *, objective: keras.losses.Loss, teacher: OnlineTeacher | None) -> Learner:
+    if teacher is None:
+        return Learner(model=model, objective=objective)
+    loaded = load_model(teacher.keras_file)
+    if teacher.hint is None:
+        return Learner(model=model, objective=objective, teacher=online(loaded))
+    ask, shown = online_with_hint(loaded, student=model, hint=teacher.hint)
+    return Learner(model=model, objective=objective, teacher=ask, shown=shown)
+
+
 def _training_batches(data: TrainingData, recipe: Recipe, *, epoch: tf.Variable) -> tf.data.Dataset:
     return training_batches(
         data.training_files,
@@ -245,6 +269,7 @@ def _training_batches(data: TrainingData, recipe: Recipe, *, epoch: tf.Variable)
         labels=data.has_labels,
         class_weights=data.class_weights,
         weighted=data.weighted,
+        augmentation=data.augmentation,
     )
 
 

@@ -1,5 +1,6 @@
 """A model together with what it is trained to minimise."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -8,10 +9,15 @@ from keras import ops
 from components.training.losses import cross_entropy
 
 Targets = dict[str, Any]
+# From the images of a batch to further targets.
+Teacher = Callable[[Any], Targets]
 
 
 class Supervised(keras.losses.Loss):
-    """Cross-entropy of the student's logits with the labels, per example.
+    """Cross-entropy of a model's logits with the labels, per example.
+
+    Of two mixed images it is the sum of both cross-entropies, by their shares: Zhang et al., "mixup: Beyond
+    Empirical Risk Minimization", 2018, https://arxiv.org/abs/1710.09412.
 
     Args:
       label_smoothing: Share of the target that is spread evenly over all classes, in [0, 1).
@@ -22,8 +28,21 @@ class Supervised(keras.losses.Loss):
         self._label_smoothing = label_smoothing
 
     def call(self, y_true: Targets, y_pred: Any) -> Any:
-        """Compares `y_true["label"]` `[batch]` with the logits `y_pred` `[batch, num_classes]`."""
-        return cross_entropy(logits=y_pred, labels=y_true["label"], label_smoothing=self._label_smoothing)
+        """Returns the loss of each example, `[batch]`.
+
+        Args:
+          y_true: `label` `[batch]`; of mixed images also `mixed_label` `[batch]` and `mixing` `[batch]`, the
+            share of the image of `label`.
+          y_pred: Logits `[batch, num_classes]`.
+        """
+        loss = self._cross_entropy(y_pred, y_true["label"])
+        if "mixed_label" not in y_true:
+            return loss
+        share = y_true["mixing"]
+        return share * loss + (1 - share) * self._cross_entropy(y_pred, y_true["mixed_label"])
+
+    def _cross_entropy(self, logits: Any, labels: Any) -> Any:
+        return cross_entropy(logits=logits, labels=labels, label_smoothing=self._label_smoothing)
 
 
 class FiniteSteps(keras.metrics.Metric):
@@ -53,15 +72,28 @@ class Learner(keras.Model):
     Args:
       model: Maps images `[batch, height, width, channels]` to logits `[batch, num_classes]`.
       objective: A loss of targets and logits. The targets are those of the data, `{"label": [batch],
-        ...}`, and `epoch`, the number of the epoch, from 0. Training minimises its mean plus the
-        model's own regularisation losses. Validation always measures `Supervised`, so that models of
-        different objectives can be compared.
+        ...}`, those of `teacher` and `shown`, and `epoch`, the number of the epoch, from 0. Training
+        minimises its mean plus the model's own regularisation losses. Validation always measures
+        `Supervised`, so that models of different objectives can be compared.
+      teacher: Gives the objective further targets of the images that the model is trained on; nothing of
+        it is trained, or kept with the learner. Validation does not ask it.
+      shown: Shares the model's layers and returns, beside the `logits`, what else the objective looks at, by
+        name. It runs instead of the model in training; layers that it adds are trained too.
     """
 
-    def __init__(self, *, model: keras.Model, objective: keras.losses.Loss) -> None:
+    def __init__(
+        self,
+        *,
+        model: keras.Model,
+        objective: keras.losses.Loss,
+        teacher: Teacher | None = None,
+        shown: keras.Model | None = None,
+    ) -> None:
         super().__init__(name=f"{model.name}_learner")
         self.model = model
         self._objective = objective
+        self._ask_teacher = teacher
+        self._shown = shown
         self._supervised = Supervised()
         self._accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
         self._finite_steps = FiniteSteps()
@@ -72,8 +104,10 @@ class Learner(keras.Model):
         self._epoch.assign(epoch)
 
     def call(self, images: Any, training: bool = False) -> Any:
-        """Returns the model's logits."""
-        return self.model(images, training=training)
+        """Returns the model's `logits`, and in training what else the objective looks at."""
+        if training and self._shown is not None:
+            return self._shown(images, training=True)
+        return {"logits": self.model(images, training=training)}
 
     def compute_loss(
         self,
@@ -85,8 +119,11 @@ class Learner(keras.Model):
     ) -> Any:
         """Returns the mean loss of a batch, a scalar."""
         if not training:
-            return self._supervised(y, y_pred, sample_weight)
-        loss = self._objective(y | {"epoch": self._epoch}, y_pred, sample_weight)
+            return self._supervised(y, y_pred["logits"], sample_weight)
+        targets = y | y_pred | {"epoch": self._epoch}
+        if self._ask_teacher:
+            targets |= {name: ops.stop_gradient(value) for name, value in self._ask_teacher(x).items()}
+        loss = self._objective(targets, y_pred["logits"], sample_weight)
         for own in self.model.losses:
             loss += self._aggregate_additional_loss(own)
         self._finite_steps.update_state(loss)
@@ -94,5 +131,5 @@ class Learner(keras.Model):
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
         """Updates the accuracy and returns every metric."""
-        self._accuracy.update_state(y["label"], y_pred, sample_weight)
+        self._accuracy.update_state(y["label"], y_pred["logits"], sample_weight)
         return self.get_metrics_result()

@@ -137,6 +137,22 @@ def logits_squared_error(*, student_logits: Any, teacher_logits: Any) -> Any:
     return 0.5 * ops.sum(ops.square(student_logits - teacher_logits), axis=-1)
 
 
+def features_squared_error(*, student_features: Any, teacher_features: Any) -> Any:
+    """Computes the mean squared difference between the outputs of two hidden layers.
+
+    Romero et al., "FitNets: Hints for Thin Deep Nets", 2015, https://arxiv.org/abs/1412.6550.
+
+    Args:
+      student_features: `[batch, ...]`.
+      teacher_features: Of the same shape.
+
+    Returns:
+      The mean over the features of each example, `[batch]`.
+    """
+    squares = ops.square(student_features - teacher_features)
+    return ops.mean(squares, axis=tuple(range(1, len(squares.shape))))
+
+
 def standardise_logits(logits: Any) -> Any:
     """Shifts and scales the logits of each example to mean 0 and standard deviation 1.
 

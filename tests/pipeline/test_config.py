@@ -135,6 +135,7 @@ def test_configuration_is_frozen_and_survives_json(path):
         ("student.learning_rate=5e-4", lambda config: config.student.learning_rate == 0.0005),
         ("evaluation={min_accuracy: 0.5}", lambda config: config.evaluation.min_accuracy == 0.5),
         ("hardware.precision=mixed_bfloat16", lambda config: config.hardware.precision == "mixed_bfloat16"),
+        ("teacher_predictions=online", lambda config: not config.stores_predictions),
         ("data.data_dir=/a=b", lambda config: config.data.data_dir == "/a=b"),
         (
             "distillations=[{name: one, method: kd}]",
@@ -240,6 +241,19 @@ def test_override_that_leads_nowhere_is_refused(override, message, refusal):
         ("distillations.0.alpha=0.1", "distillations.0: unknown key 'alpha'", "student_loss_weight"),
         ("hardware.precision=float16", "hardware.precision: got 'float16'", "'mixed_bfloat16'"),
         ("evaluation.min_accuracy=90", "evaluation.min_accuracy: got 90", "less than or equal to 1"),
+        ("augment.shift=0.1", "augment: the stored predictions are not", "set teacher_predictions: online"),
+        ("augment.crop=1", "augment.crop: got 1", "less than 1"),
+        ("augment.shift=0.9", "augment.shift: got 0.9", "less than or equal to 0.5"),
+        ("augment.mixup=-1", "augment.mixup: got -1", "greater than or equal to 0"),
+        ("augment.horizontal_flip=false", "augment: changes nothing", "horizontal_flip, shift, crop"),
+        ("augment.flip=true", "augment: unknown key 'flip'", "horizontal_flip, shift"),
+        (
+            "distillations.0={name: hinted, method: hint, teacher_layer: dense}",
+            "distillations.0.student_layer: is missing",
+            "add it",
+        ),
+        ("distillations.0.hint_weight=1", "distillations.0: unknown key 'hint_weight'", "temperature"),
+        ("teacher_predictions=live", "teacher_predictions: got 'live'", "'stored' or 'online'"),
         ("push.directory=3", "push.directory: got 3", "valid string"),
     ],
 )
@@ -247,6 +261,14 @@ def test_impossible_value_is_refused_in_one_line(override, given, allowed, refus
     message = refusal(override)
     assert message.startswith(given)
     assert allowed in message
+    assert "\n" not in message
+
+
+def test_mixed_images_are_refused_for_the_method_that_needs_one_label(refusal):
+    message = refusal("teacher_predictions=online", "augment.mixup=0.2", "distillations.1.method=dkd")
+    assert message.startswith(
+        "augment.mixup: a mixed image has two labels, but method dkd of 'hot' needs one;"
+    )
     assert "\n" not in message
 
 
@@ -381,6 +403,11 @@ def test_distillation_without_labels_needs_a_teacher_and_no_label(path):
             "distillations=[{name: distilled, method: dkd, student_loss_weight: 0}]",
             "distillations.0.method: got 'dkd', which needs labels",
             "take another",
+        ),
+        (
+            "teacher_predictions=online",
+            "distillations.0: has no stored predictions to stand for the labels",
+            "set teacher_predictions: stored",
         ),
         ("student.label_smoothing=0.1", "student.label_smoothing: got 0.1", "leave it out"),
         ("class_weights=balanced", "class_weights: needs labels", "leave it out"),

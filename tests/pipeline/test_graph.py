@@ -43,6 +43,51 @@ def test_the_graph_has_the_nodes_and_edges_of_the_design(config: Config) -> None
     assert edges == EDGES
 
 
+def test_a_teacher_in_the_training_step_needs_no_stored_predictions() -> None:
+    config = load_config(CONFIGS / "digits.yaml", overrides=["teacher_predictions=online"])
+
+    nodes = create_pipeline(config, root="/root", push_directory="/pushed").components
+
+    edges = {node.id: {upstream.id for upstream in node.upstream_nodes} for node in nodes}
+    assert set(edges) == set(node_ids(config))
+    assert "TeacherPredictions" not in edges
+    assert edges["Distiller-distilled"] == TRAINING_INPUTS | {"Teacher"}
+
+
+def test_a_hint_asks_the_teacher_itself_whatever_is_stored() -> None:
+    two = (
+        "distillations=[{name: warm, method: kd},"
+        " {name: hinted, method: hint, teacher_layer: dense, student_layer: dense}]"
+    )
+    config = load_config(CONFIGS / "digits.yaml", overrides=[two])
+
+    nodes = create_pipeline(config, root="/root", push_directory="/pushed").components
+
+    edges = {node.id: {upstream.id for upstream in node.upstream_nodes} for node in nodes}
+    assert edges["Distiller-warm"] == TRAINING_INPUTS | {"Teacher", "TeacherPredictions"}
+    assert edges["Distiller-hinted"] == TRAINING_INPUTS | {"Teacher"}
+    alone = load_config(CONFIGS / "digits.yaml", overrides=[two, "distillations.0.name=other"])
+    assert "TeacherPredictions" in node_ids(alone)
+
+
+def test_augmentation_reaches_every_model_that_is_trained() -> None:
+    online = "teacher_predictions=online"
+    plain, augmented = (
+        create_pipeline(
+            load_config(CONFIGS / "digits.yaml", overrides=overrides), root="/root", push_directory="/pushed"
+        ).components
+        for overrides in ([online], [online, "augment.shift=0.1"])
+    )
+
+    changed = {
+        before.id
+        for before, after in zip(plain, augmented, strict=True)
+        if before.exec_properties != after.exec_properties
+    }
+
+    assert changed == {"Teacher", "Scratch", "Distiller-distilled"}
+
+
 def test_node_ids_names_every_node_in_an_order_that_can_run(config: Config) -> None:
     ids = node_ids(config)
 

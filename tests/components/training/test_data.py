@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from components.training.augmentation import Augmentation
 from components.training.data import count_labels, epoch_counter, ordered_batches, training_batches
 
 COUNT = 50
@@ -117,6 +118,38 @@ def test_ordered_batches_keep_the_order_of_the_files(files: list[str]) -> None:
     assert [images.shape[0] for images, _ in batches] == [16, 16, 16, 2]
     assert labels_of(batches) == list(range(COUNT))
     assert batches[0][1]["id"].numpy()[:2].tolist() == [b"0", b"1"]
+
+
+def images_of(batches: Iterable[Any]) -> np.ndarray:
+    return np.concatenate([images for images, _ in batches])
+
+
+def test_augmented_images_depend_on_seed_and_epoch_alone(files: list[str]) -> None:
+    """So that a training that is resumed in some epoch goes on with the same images."""
+    augmentation = Augmentation(colour=0.5, mixup=0.4)
+    second_epoch = tf.Variable(1, dtype=tf.int64)
+    went_through_the_first = epoch_counter()
+    both = batches_of(files, epoch=went_through_the_first, augmentation=augmentation)
+    first = images_of(both)
+    went_through_the_first.assign(1)
+
+    keras.utils.set_random_seed(5)
+    resumed = images_of(batches_of(files, epoch=second_epoch, augmentation=augmentation))
+
+    np.testing.assert_array_equal(images_of(both), resumed)
+    assert not np.array_equal(first, resumed)
+    other_seed = batches_of(files, seed=2, epoch=second_epoch, augmentation=augmentation)
+    assert not np.array_equal(images_of(other_seed), resumed)
+
+
+def test_batches_of_an_epoch_are_augmented_differently(tmp_path: pathlib.Path, write_examples: Any) -> None:
+    equal = write_examples(
+        tmp_path / "equal.gz", pixels=np.full((16, 4), 100), labels=np.zeros(16), ids=["0"] * 16
+    )
+
+    first, second = batches_of([equal], num_examples=16, augmentation=Augmentation(colour=0.5))
+
+    assert not np.array_equal(first[0], second[0])
 
 
 def test_without_labels_the_class_that_the_teacher_names_stands_for_the_label(

@@ -12,14 +12,16 @@ import pytest
 import tensorflow as tf
 from sklearn.datasets import load_digits
 
-from components.distiller.objective import Distillation, kd
+from components.distiller.objective import Distillation, hint, kd
 from components.errors import InputError
 from components.teacher_predictions.store import fingerprint_teacher, open_predictions, write_predictions
+from components.training.augmentation import Augmentation
 from components.training.checkpoints import Checkpoints, State
 from components.training.data import epoch_counter, ordered_batches, training_batches
 from components.training.job import Destination, Recipe, TrainingData, train_and_export
 from components.training.learner import Learner, Supervised
 from components.training.loop import choose_steps_per_execution, fit
+from components.training.teaching import Hint, OnlineTeacher, online
 
 SHAPE = (8, 8, 1)
 TRAINING, VALIDATION = slice(0, 600), slice(600, 900)
@@ -55,6 +57,7 @@ def train(
         *,
         objective: keras.losses.Loss | None = None,
         prediction_files: list[str] | None = None,
+        augmentation: Augmentation | None = None,
         examples: dict[str, Any] | None = None,
         checkpoints: Checkpoints | None = None,
         **settings: Any,
@@ -69,7 +72,11 @@ def train(
             seed=7,
         )
         train_and_export(
-            TrainingData(**(data | (examples or {})), prediction_files=prediction_files or []),
+            TrainingData(
+                **(data | (examples or {})),
+                prediction_files=prediction_files or [],
+                augmentation=augmentation,
+            ),
             dataclasses.replace(recipe, **settings),
             objective=objective or Supervised(),
             transform_graph=transform_graph,
@@ -91,16 +98,15 @@ def scratch(train: Callable[..., pathlib.Path]) -> pathlib.Path:
 
 
 @pytest.fixture(scope="module")
-def teacher(train: Callable[..., pathlib.Path]) -> pathlib.Path:
-    return train(architecture="digits_teacher", epochs=1)
+def teacher_file(train: Callable[..., pathlib.Path]) -> str:
+    return str(train(architecture="digits_teacher", epochs=1) / "model.keras")
 
 
 @pytest.fixture(scope="module")
 def predict(
-    teacher: pathlib.Path, tmp_path_factory: pytest.TempPathFactory
+    teacher_file: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[list[str], int], list[str]]:
     """A function that stores what the teacher says of examples."""
-    teacher_file = str(teacher / "model.keras")
     fingerprint = fingerprint_teacher(teacher_file)
 
     def run(example_files: list[str], num_examples: int) -> list[str]:
@@ -130,6 +136,10 @@ def prediction_files(predict: Callable[[list[str], int], list[str]], data: dict[
 
 def weights_of(directory: pathlib.Path) -> list[np.ndarray]:
     return keras.saving.load_model(directory / "model.keras").get_weights()
+
+
+def curve_of(directory: pathlib.Path, key: str) -> list[float]:
+    return [entry[key] for entry in json.loads((directory / "run" / "history.json").read_text())["epochs"]]
 
 
 def validation_accuracy(directory: pathlib.Path) -> float:
@@ -215,6 +225,80 @@ def test_a_distilled_student_comes_closer_to_its_teacher(
     assert distance_to(prediction_files, distilled) < distance_to(prediction_files, scratch)
 
 
+def test_a_teacher_in_the_training_step_teaches_what_its_stored_predictions_do(
+    train: Callable[..., pathlib.Path], teacher_file: str, prediction_files: list[str]
+) -> None:
+    objective = Distillation(distance=kd(temperature=2.0), student_loss_weight=0.1)
+
+    stored = train(objective=objective, prediction_files=prediction_files)
+    online = train(objective=objective, teacher=OnlineTeacher(keras_file=teacher_file))
+
+    for first, second in zip(weights_of(stored), weights_of(online), strict=True):
+        np.testing.assert_allclose(first, second, rtol=1e-4, atol=1e-5)
+    for key in ("loss", "accuracy", "val_loss", "val_accuracy"):
+        np.testing.assert_allclose(curve_of(stored, key), curve_of(online, key), rtol=1e-4)
+
+
+def test_every_student_sees_the_same_augmented_images(
+    train: Callable[..., pathlib.Path], teacher_file: str
+) -> None:
+    """A distillation that weighs only the labels is training from scratch, as without augmentation."""
+    augmentation = Augmentation(shift=0.2, colour=0.2, mixup=0.4)
+    objective = Distillation(distance=kd(temperature=4.0), student_loss_weight=1.0)
+
+    scratch = train(augmentation=augmentation)
+    distilled = train(
+        objective=objective, augmentation=augmentation, teacher=OnlineTeacher(keras_file=teacher_file)
+    )
+
+    for first, second in zip(weights_of(scratch), weights_of(distilled), strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("strategy", ["single", "mirrored"])
+def test_a_hint_changes_neither_the_first_weights_of_the_student_nor_its_size(
+    train: Callable[..., pathlib.Path], scratch: pathlib.Path, teacher_file: str, strategy: str
+) -> None:
+    """A hint that weighs nothing is training from scratch, with a projector from 16 to 64 units beside it."""
+    layers = Hint(teacher_layer="dense", student_layer="dense")
+    objective = Distillation(distance=hint(temperature=4.0, hint_weight=1.0), student_loss_weight=1.0)
+
+    hinted = train(
+        objective=objective, teacher=OnlineTeacher(keras_file=teacher_file, hint=layers), strategy=strategy
+    )
+
+    for first, second in zip(weights_of(scratch), weights_of(hinted), strict=True):
+        np.testing.assert_allclose(first, second, rtol=1e-4, atol=1e-5)
+
+
+def test_a_teacher_in_the_training_step_is_not_changed_nor_kept(
+    data: dict[str, Any], teacher_file: str, tmp_path: pathlib.Path
+) -> None:
+    teacher = keras.saving.load_model(teacher_file)
+    before = teacher.get_weights()
+    batches = ordered_batches(data["training_files"], image_shape=SHAPE, batch_size=60, num_examples=600)
+    student = keras.Sequential([keras.Input(SHAPE), keras.layers.Flatten(), keras.layers.Dense(10)])
+    objective = Distillation(distance=kd(temperature=2.0), student_loss_weight=0.0)
+    learner = Learner(model=student, objective=objective, teacher=online(teacher))
+
+    fit(
+        learner,
+        training_data=batches,
+        validation_data=batches,
+        epoch=epoch_counter(),
+        name="Distiller",
+        epochs=1,
+        learning_rate=0.01,
+        steps_per_execution=4,
+        run_dir=tmp_path,
+    )
+
+    for first, second in zip(before, teacher.get_weights(), strict=True):
+        np.testing.assert_array_equal(first, second)
+    assert teacher.trainable
+    assert len(learner.trainable_variables) == 2
+
+
 def test_the_objective_is_told_the_epoch(
     train: Callable[..., pathlib.Path], prediction_files: list[str]
 ) -> None:
@@ -258,7 +342,7 @@ def test_the_history_has_every_epoch_and_the_best_weights_are_kept(
 
 def test_without_labels_nothing_depends_on_them(
     train: Callable[..., pathlib.Path],
-    teacher: pathlib.Path,
+    teacher_file: str,
     data: dict[str, Any],
     predict: Callable[[list[str], int], list[str]],
     prediction_files: list[str],
@@ -293,10 +377,8 @@ def test_without_labels_nothing_depends_on_them(
     best = history["epochs"][history["best_epoch"] - 1]
     assert best["val_accuracy"] == max(entry["val_accuracy"] for entry in history["epochs"])
     named = [
-        keras.saving.load_model(directory / "model.keras")
-        .predict(images[VALIDATION][..., None] / 255, verbose=0)
-        .argmax(axis=-1)
-        for directory in (teacher, unlabelled)
+        keras.saving.load_model(file).predict(images[VALIDATION][..., None] / 255, verbose=0).argmax(axis=-1)
+        for file in (teacher_file, unlabelled / "model.keras")
     ]
     assert best["val_accuracy"] == pytest.approx((named[0] == named[1]).mean(), abs=1e-6)
 

@@ -7,12 +7,14 @@ import scipy.special
 import scipy.stats
 import tensorflow as tf
 
-from components.distiller.objective import Distillation, dkd, kd
+from components.distiller.objective import Distillation, dkd, hint, kd
+from components.training.learner import Supervised
 from components.training.losses import (
     correlation_loss,
     cross_entropy,
     decoupled_distillation_loss,
     distillation_loss,
+    features_squared_error,
     logits_squared_error,
     standardise_logits,
 )
@@ -263,3 +265,37 @@ def test_decoupled_distillation_warms_up(epoch: int, share: float) -> None:
         student_logits=student, teacher_logits=teacher, labels=targets["label"], **DKD
     )
     np.testing.assert_allclose(loss, share * np.asarray(full), rtol=1e-5)
+
+
+def test_a_mixed_image_has_the_loss_of_both_labels_by_their_shares() -> None:
+    logits = np.array([[math.log(3), 0.0]], np.float32)  # Probabilities 3/4 and 1/4.
+    targets = {"label": np.array([0]), "mixed_label": np.array([1]), "mixing": np.array([0.6], np.float32)}
+
+    loss = Supervised()(targets, logits)
+
+    assert float(loss) == pytest.approx(-0.6 * math.log(0.75) - 0.4 * math.log(0.25), rel=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(4, 7), (4, 3, 5, 2)])
+def test_features_squared_error_equals_float64(shape: tuple[int, ...]) -> None:
+    student, teacher = RANDOM.normal(size=(2, *shape)).astype(np.float32)
+
+    loss = features_squared_error(student_features=student, teacher_features=teacher)
+
+    expected = [np.mean((s.astype(np.float64) - t) ** 2) for s, t in zip(student, teacher, strict=True)]
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)
+
+
+def test_a_hint_adds_the_weighted_distance_of_the_features_to_kd() -> None:
+    # The logits agree; the features differ by 1 and by 3, so that the mean square is 5.
+    logits = np.array([[1.0, 2.0, 3.0]], np.float32)
+    targets = {
+        "label": np.array([2]),
+        "teacher_logits": logits,
+        "teacher_features": np.array([[1.0, 4.0]], np.float32),
+        "student_features": np.array([[2.0, 1.0]], np.float32),
+    }
+    objective = Distillation(distance=hint(temperature=3.0, hint_weight=0.5), student_loss_weight=0.2)
+
+    own = -math.log(math.exp(3) / (math.exp(1) + math.exp(2) + math.exp(3)))
+    assert float(objective(targets, logits)) == pytest.approx(0.2 * own + 0.8 * 0.5 * 5, rel=1e-5)
