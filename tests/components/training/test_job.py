@@ -59,6 +59,7 @@ def train(
         prediction_files: list[str] | None = None,
         augmentation: Augmentation | None = None,
         examples: dict[str, Any] | None = None,
+        teacher: OnlineTeacher | None = None,
         checkpoints: Checkpoints | None = None,
         **settings: Any,
     ) -> pathlib.Path:
@@ -85,6 +86,7 @@ def train(
                 serving_dir=str(directory / "Format-Serving"),
                 run_dir=str(directory / "run"),
             ),
+            teacher=teacher,
             checkpoints=checkpoints,
         )
         return directory

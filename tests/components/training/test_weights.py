@@ -24,7 +24,9 @@ def loss_of(objective: keras.losses.Loss, *, weights: list[float]) -> float:
     one = keras.initializers.Constant(1)
     layer = keras.layers.Dense(1, kernel_initializer=one, kernel_regularizer=penalty, use_bias=False)
     learner = Learner(model=keras.Sequential([keras.Input((1,)), layer]), objective=objective)
-    loss = learner.compute_loss(y=TARGETS, y_pred=LOGITS, sample_weight=np.array(weights, np.float32))
+    loss = learner.compute_loss(
+        y=TARGETS, y_pred={"logits": LOGITS}, sample_weight=np.array(weights, np.float32)
+    )
     return float(loss)
 
 
