@@ -72,10 +72,15 @@ def measure_mnist(arguments: argparse.Namespace, folder: pathlib.Path) -> tuple[
     """Measures on MNIST, beside lab 2 and `keras.distillation`."""
     config = load_config(
         CONFIGS / "mnist.yaml",
-        overrides=[f"data.data_dir={arguments.data_dir}", "data.splits.train=train"],
+        overrides=[
+            f"data.data_dir={arguments.data_dir}",
+            "data.splits.train=train",
+            "data.splits.validation='test[:32]'",
+            "data.splits.test='test[32:]'",
+        ],
     )
     splits = load_splits(config)
-    bench = Bench(config, training=splits["train"], validation=splits["test"].take(slice(32)), folder=folder)
+    bench = Bench(config, training=splits["train"], validation=splits["validation"], folder=folder)
     images = bench.images() / 255.0
     one_hot = keras.utils.to_categorical(splits["train"].labels)
     contenders = bench.contenders() | {
