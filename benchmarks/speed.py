@@ -267,7 +267,7 @@ class Bench:
         directory.mkdir()
         fingerprint = fingerprint_teacher(str(self._teacher_file))
         write_predictions(
-            keras.saving.load_model(self._teacher_file, compile=False),
+            self._teacher,
             teacher_fingerprint=fingerprint,
             example_files=self._data.training_files,
             image_shape=self._config.image.shape,

@@ -59,7 +59,7 @@ def _accuracy_curves(summary: Summary, *, names: Sequence[str]) -> Figure:
         ),
         alternative=f"{measure.capitalize()} of {title} by epoch. {best}",
         caption=f"{title}: {measure} after each epoch; a steep beginning may lie below. The marker is at the "
-        "epoch whose weights were kept.",
+        f"epoch whose weights were kept.{_precision(summary, names=names)}",
     )
 
 
@@ -67,6 +67,12 @@ def _measure(summary: Summary, *, names: Sequence[str]) -> str:
     """Names what the accuracies in the histories of some models are."""
     references = {summary["histories"][name].get("reference", "labels") for name in names}
     return "agreement with the teacher" if references == {"teacher"} else "accuracy"
+
+
+def _precision(summary: Summary, *, names: Sequence[str]) -> str:
+    """Says what the models were trained in, as far as their histories tell."""
+    precisions = {summary["histories"][name].get("precision") for name in names} - {None}
+    return f" Trained in {' and '.join(sorted(precisions))}." if precisions else ""
 
 
 def _accuracy_lines(summary: Summary, *, name: str) -> Iterator[Line]:

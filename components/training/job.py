@@ -19,6 +19,7 @@ from components.training.learner import Learner
 from components.training.loop import choose_steps_per_execution, fit
 from components.training.models import build_model, load_model
 from components.training.precision import resolve_precision
+from components.training.progress import tell
 from components.training.teaching import OnlineTeacher, online, online_with_hint
 
 
@@ -187,6 +188,8 @@ def train_model(
     keras.backend.clear_session()
     keras.utils.set_random_seed(recipe.seed)
     precision = resolve_precision(recipe.precision)
+    if precision != recipe.precision:
+        tell(f"trains in {precision}", name=recipe.name)
     epoch = epoch_counter()
     damage = damage_explained(
         example_files=[*data.training_files, *data.validation_files],

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import logging
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -21,6 +22,7 @@ from components.training.data import epoch_counter, ordered_batches, training_ba
 from components.training.job import Destination, Recipe, TrainingData, train_and_export
 from components.training.learner import Learner, Supervised
 from components.training.loop import choose_steps_per_execution, fit
+from components.training.precision import resolve_precision
 from components.training.teaching import Hint, OnlineTeacher, online
 
 SHAPE = (8, 8, 1)
@@ -560,6 +562,17 @@ def test_mixed_precision_learns_as_well(train: Callable[..., pathlib.Path], scra
     mixed = train(precision="mixed_bfloat16")
 
     assert validation_accuracy(mixed) > validation_accuracy(scratch) - 0.05
+
+
+def test_a_training_says_which_precision_suits_the_machine(
+    train: Callable[..., pathlib.Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        directory = train(precision="auto", epochs=1)
+
+    precision = json.loads((directory / "run" / "history.json").read_text())["precision"]
+    assert precision == resolve_precision("auto")
+    assert [record.told for record in caplog.records if hasattr(record, "told")] == [f"trains in {precision}"]
 
 
 @pytest.mark.parametrize(
