@@ -17,7 +17,7 @@ import dataclasses
 import functools
 import pathlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -97,11 +97,14 @@ def main() -> None:
     )
     parser.add_argument("experiments", nargs="+", choices=EXPERIMENTS)
     parser.add_argument("--data-dir", help="Where TFDS's data is prepared already.")
+    parser.add_argument("--methods", nargs="+", choices=VARIANTS, default=list(VARIANTS), metavar="METHOD")
     parser.add_argument("--work", type=pathlib.Path, required=True, help="Where what is trained is kept.")
     arguments = parser.parse_args()
     results = read_json(RESULTS) if RESULTS.exists() else {}
     for name in arguments.experiments:
-        runs = list(train_all(name, data_dir=arguments.data_dir, work=arguments.work))
+        runs = list(
+            train_all(name, methods=arguments.methods, data_dir=arguments.data_dir, work=arguments.work)
+        )
         results[name] = summarise(runs)
         results["machine"], results["versions"] = describe_machine(), describe_versions()
         RESULTS.parent.mkdir(exist_ok=True)
@@ -128,7 +131,9 @@ class Run:
     correct: dict[str, bool]
 
 
-def train_all(name: str, *, data_dir: str | None, work: pathlib.Path) -> Iterator[Run]:
+def train_all(
+    name: str, *, methods: Sequence[str], data_dir: str | None, work: pathlib.Path
+) -> Iterator[Run]:
     """Trains every model of an experiment that is not in `work` yet; yields them all."""
     experiment = EXPERIMENTS[name]
     overrides = [f"data.data_dir={data_dir}"] if data_dir and name != "digits" else []
@@ -136,7 +141,7 @@ def train_all(name: str, *, data_dir: str | None, work: pathlib.Path) -> Iterato
     load = functools.cache(lambda: load_splits(config))
     for seed, fold in experiment.fold_of_seed.items():
         bench = Bench(config, hint=experiment.hint, seed=seed, folder=work / name / f"seed-{seed}")
-        for method, variant in [("teacher", 0), ("scratch", 0), *_variants()]:
+        for method, variant in [("teacher", 0), ("scratch", 0), *_variants(methods)]:
             if not bench.has(method, variant):
                 bench.prepare(load(), fold=fold)
                 start = time.monotonic()
@@ -145,9 +150,9 @@ def train_all(name: str, *, data_dir: str | None, work: pathlib.Path) -> Iterato
             yield bench.read(method, variant)
 
 
-def _variants() -> Iterator[tuple[str, int]]:
-    for method, variants in VARIANTS.items():
-        yield from ((method, variant) for variant in range(len(variants)))
+def _variants(methods: Sequence[str]) -> Iterator[tuple[str, int]]:
+    for method in methods:
+        yield from ((method, variant) for variant in range(len(VARIANTS[method])))
 
 
 class Bench:
