@@ -98,18 +98,25 @@ def main() -> None:
     parser.add_argument("experiments", nargs="+", choices=EXPERIMENTS)
     parser.add_argument("--data-dir", help="Where TFDS's data is prepared already.")
     parser.add_argument("--methods", nargs="+", choices=VARIANTS, default=list(VARIANTS), metavar="METHOD")
+    parser.add_argument("--precision", help="Instead of that of the configuration.")
     parser.add_argument("--work", type=pathlib.Path, required=True, help="Where what is trained is kept.")
     arguments = parser.parse_args()
     results = read_json(RESULTS) if RESULTS.exists() else {}
+    overrides = [f"hardware.precision={arguments.precision}"] if arguments.precision else []
     for name in arguments.experiments:
-        runs = list(
-            train_all(name, methods=arguments.methods, data_dir=arguments.data_dir, work=arguments.work)
+        title = f"{name} in {arguments.precision}" if arguments.precision else name
+        source = [f"data.data_dir={arguments.data_dir}"] if arguments.data_dir and name != "digits" else []
+        runs = train_all(
+            EXPERIMENTS[name],
+            methods=arguments.methods,
+            overrides=overrides + source,
+            work=arguments.work / title,
         )
-        results[name] = summarise(runs)
+        results[title] = summarise(list(runs))
         results["machine"], results["versions"] = describe_machine(), describe_versions()
         RESULTS.parent.mkdir(exist_ok=True)
         write_json(RESULTS, results)
-        print_table(name, results[name])
+        print_table(title, results[title])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,21 +139,20 @@ class Run:
 
 
 def train_all(
-    name: str, *, methods: Sequence[str], data_dir: str | None, work: pathlib.Path
+    experiment: Experiment, *, methods: Sequence[str], overrides: Sequence[str], work: pathlib.Path
 ) -> Iterator[Run]:
     """Trains every model of an experiment that is not in `work` yet; yields them all."""
-    experiment = EXPERIMENTS[name]
-    overrides = [f"data.data_dir={data_dir}"] if data_dir and name != "digits" else []
     config = load_config(ROOT / "configs" / experiment.config, overrides=overrides)
     load = functools.cache(lambda: load_splits(config))
     for seed, fold in experiment.fold_of_seed.items():
-        bench = Bench(config, hint=experiment.hint, seed=seed, folder=work / name / f"seed-{seed}")
+        bench = Bench(config, hint=experiment.hint, seed=seed, folder=work / f"seed-{seed}")
         for method, variant in [("teacher", 0), ("scratch", 0), *_variants(methods)]:
             if not bench.has(method, variant):
                 bench.prepare(load(), fold=fold)
                 start = time.monotonic()
                 bench.train(method, variant)
-                print(f"{name} {seed} {method} {variant}: {time.monotonic() - start:.0f} s", flush=True)
+                seconds = time.monotonic() - start
+                print(f"{work.name} {seed} {method} {variant}: {seconds:.0f} s", flush=True)
             yield bench.read(method, variant)
 
 
