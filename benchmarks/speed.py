@@ -5,7 +5,7 @@
 `--data-dir` holds MNIST and cats_vs_dogs in TFDS's format. MNIST: 60,000 images, lab 2's models, 5 epochs in
 batches of 32. cats_vs_dogs: `--images` of its photographs at 224x224, lab 1's models, 5 epochs in batches of
 32. The contenders train in one process, in turns. Teachers are untrained: their weights do not matter for
-time. Ours runs at the precision of `configs/` (`auto`), from the examples as Transform stores them, and
+time. Ours runs with `precision: auto`, from the examples as Transform stores them, and
 validates as often as the lab it stands beside: lab 1 after each epoch, lab 2 never (ours on 32 images).
 """
 
@@ -75,6 +75,7 @@ def measure_mnist(arguments: argparse.Namespace, folder: pathlib.Path) -> tuple[
         overrides=[
             f"data.data_dir={arguments.data_dir}",
             "data.splits.train=train",
+            "hardware.precision=auto",
             "data.splits.validation='test[:32]'",
             "data.splits.test='test[32:]'",
         ],
