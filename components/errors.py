@@ -1,6 +1,11 @@
 """What went wrong through the user's input, as opposed to a fault of ours."""
 
 
+def first_line(error: Exception) -> str:
+    """Returns the first line of an error's message, or the name of its type if it has none."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
 class InputError(Exception):
     """Something the user gave cannot be used.
 

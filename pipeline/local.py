@@ -5,13 +5,13 @@ import dataclasses
 import datetime
 import fcntl
 import functools
-import hashlib
 import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from components.errors import InputError
 from components.example_gen import sources
+from components.files import sha256
 from components.models import registry
 from components.settings import BroughtTeacher, FineTunedTeacher, Teacher
 from components.teacher import files
@@ -209,9 +209,9 @@ def _fingerprint_teacher(teacher: Teacher) -> str:
         case BroughtTeacher(path=path):
             return files.fingerprint(path)
         case FineTunedTeacher(weights=str(path)):
-            return f"{_sha256(registry.source_file(teacher.architecture))} {files.fingerprint(path)}"
+            return f"{sha256(registry.source_file(teacher.architecture))} {files.fingerprint(path)}"
         case _:
-            return _sha256(registry.source_file(teacher.architecture))
+            return sha256(registry.source_file(teacher.architecture))
 
 
 def _fingerprints(config: Config) -> dict[str, str]:
@@ -219,7 +219,7 @@ def _fingerprints(config: Config) -> dict[str, str]:
     return {
         "data": sources.open_source(config.data).fingerprint(),
         **{node.lower(): _fingerprint_teacher(teacher) for node, teacher in teacher_ids(config).items()},
-        "student": _sha256(registry.source_file(config.student.architecture)),
+        "student": sha256(registry.source_file(config.student.architecture)),
     }
 
 
@@ -251,7 +251,3 @@ def _choose_incumbent(
         and previous.get("pushed_model") == str(push_directory / newest)
     )
     return before.get("incumbent", newest) if is_repeated else newest
-
-
-def _sha256(path: pathlib.Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

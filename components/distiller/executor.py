@@ -47,13 +47,14 @@ class Executor(base_executor.BaseExecutor):
         distillation = TypeAdapter(DistillationSettings).validate_json(exec_properties["distillation"])
         num_examples = _count_examples(inputs["statistics"])
         teacher_file = keras_file(inputs["teacher"].uri)
+        fingerprint = fingerprint_teacher(teacher_file)
         training_uri = artifact_utils.get_split_uri([inputs["examples"]], "train")
 
         def predictions_for(split: str) -> list[str]:
             examples = artifact_utils.get_split_uri([inputs["examples"]], split)
             return open_predictions(
                 split_directory(inputs["teacher_predictions"].uri, split),
-                teacher_fingerprint=fingerprint_teacher(teacher_file),
+                teacher_fingerprint=fingerprint,
                 num_examples=num_examples[split],
                 example_files=example_files(examples),
             )
@@ -82,10 +83,7 @@ class Executor(base_executor.BaseExecutor):
             transform_graph=inputs["transform_graph"].uri,
             model_uri=artifact_utils.get_single_uri(output_dict["model"]),
             model_run_uri=artifact_utils.get_single_uri(output_dict["model_run"]),
-            identity={
-                "distillation": exec_properties["distillation"],
-                "teacher": fingerprint_teacher(teacher_file),
-            },
+            identity={"distillation": exec_properties["distillation"], "teacher": fingerprint},
             prediction_files=prediction_files,
             validation_prediction_files=[] if job.labels else predictions_for("validation"),
             teacher=None if is_stored else online_teacher,

@@ -6,7 +6,7 @@ import pathlib
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
-from components.errors import InputError
+from components.errors import InputError, first_line
 from components.training.export import CLASSES_ASSET
 
 # What stands for a version where there is none.
@@ -45,7 +45,7 @@ def check_incumbent(
         pixels = bytes(image_shape[0] * image_shape[1] * image_shape[2])
         shape = tuple(signature(image=tf.constant([pixels]))["logits"].shape)
     except _BROKEN as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise InputError(f"it cannot be loaded ({reason})") from error
     if classes != class_names:
         raise InputError(f"it was trained for other classes, or in another order: {_shorten(classes)}")

@@ -12,7 +12,7 @@ import sys
 import typing
 from collections.abc import Callable, Iterator
 
-from components.errors import InputError
+from components.errors import InputError, first_line
 
 if typing.TYPE_CHECKING:
     import keras
@@ -91,7 +91,7 @@ def _load_weights(body: keras.Model, *, name: str, path: str) -> None:
     try:
         body.load_weights(path)
     except (ValueError, OSError, KeyError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise InputError(
             f"teacher.weights {path} does not fit {PREFIX}{name} without its last layer ({reason}); give "
             "a file named *_notop.h5 of this architecture, or one that its save_weights wrote."

@@ -6,6 +6,7 @@ import zipfile
 from typing import Literal
 
 from components.errors import InputError
+from components.files import sha256
 
 _KERAS_FILE = "model.keras"
 _KERAS_CONFIG = "config.json"
@@ -60,8 +61,7 @@ def fingerprint(path: str) -> str:
     """Returns the SHA-256 of a file, or of all files below a directory and their names, in hexadecimal."""
     place = pathlib.Path(path)
     if place.is_file():
-        with place.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256(place)
     lines = [
         f"{fingerprint(str(each))} {each.relative_to(place)}\n"
         for each in sorted(place.rglob("*"))

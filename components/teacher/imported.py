@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from components.errors import InputError
+from components.errors import InputError, first_line
 from components.teacher.files import find_model
 from components.training.export import CLASSES_ASSET
 from components.training.models import load_model, returns_probabilities, with_float32_output
@@ -79,7 +79,7 @@ def _load_keras(file: str, *, path: str) -> keras.Model:
         return load_model(file)
     except Exception as error:  # What others have written can fail in any way.
         raise InputError(
-            f"The teacher {path} cannot be loaded in safe mode ({_first_line(error)}); save it without "
+            f"The teacher {path} cannot be loaded in safe mode ({first_line(error)}); save it without "
             "Lambda layers and classes of its own, or as a SavedModel with model.export('teacher')."
         ) from error
 
@@ -90,7 +90,7 @@ def _load_saved_model(directory: str, *, outputs: Outputs, path: str) -> keras.M
         signature = tf.saved_model.load(directory).signatures[_SIGNATURE]
     except Exception as error:  # What others have written can fail in any way.
         raise InputError(
-            f"The teacher {path} cannot be loaded by its signature {_SIGNATURE!r} ({_first_line(error)}); "
+            f"The teacher {path} cannot be loaded by its signature {_SIGNATURE!r} ({first_line(error)}); "
             "write it anew with model.export('teacher')."
         ) from error
     taken: Mapping[str, tf.TensorSpec] = signature.structured_input_signature[1]
@@ -189,7 +189,3 @@ def _check_outputs(outputs: Outputs, *, are_probabilities: bool, path: str) -> N
             f"The teacher {path} does not return probabilities, as teacher.outputs says: they are not "
             "between 0 and 1, or do not add up to 1; say outputs: logits."
         )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
