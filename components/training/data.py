@@ -74,7 +74,10 @@ def training_batches(
         predictions = _read(prediction_files, num_examples, compression="")
         records = tf.data.Dataset.zip(records, predictions)
     height, width, channels = image_shape
-    buffer_size = min(num_examples, max(SHUFFLE_BYTES // (height * width * channels), 10 * batch_size))
+    window = max(SHUFFLE_BYTES // (height * width * channels), 10 * batch_size)
+    if num_examples <= window:
+        records = records.cache()  # The shuffle buffer holds all of them in any case, the very same bytes.
+    buffer_size = min(num_examples, window)
 
     def shuffled_batches(_: tf.Tensor) -> tf.data.Dataset:
         # Else the process's global seed would take part in the order; with 0 there, TensorFlow fails.

@@ -11,6 +11,7 @@ from components.errors import InputError
 from components.training.checkpoints import Checkpointer, Checkpoints
 from components.training.history import HistoryRecorder
 from components.training.learner import Learner
+from components.training.optimizer import FusedAdam
 from components.training.progress import ProgressLogger
 
 # Steps that run without returning to Python: as many as process some two million pixel values, so
@@ -61,7 +62,7 @@ def fit(
       InputError: The loss became NaN or infinite.
     """
     learner.compile(
-        optimizer=keras.optimizers.Adam(learning_rate),
+        optimizer=FusedAdam(learning_rate),
         steps_per_execution=steps_per_execution,
         jit_compile=False,  # On processors, XLA made every model of configs/ slower.
     )
