@@ -42,7 +42,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
         folder = pathlib.Path(directory)
-        examples, batches = write_examples(folder / "examples.gz", data_dir=arguments.data_dir)
+        examples, batches = write_examples(folder / "examples.tfrecord", data_dir=arguments.data_dir)
         models = write_models(folder / "models", count=max(COUNTS))
         measure(folder, examples=examples, batches=batches, models=models, repeats=arguments.repeats)
 
@@ -81,7 +81,7 @@ def write_examples(path: pathlib.Path, *, data_dir: str) -> tuple[str, list[tf.T
         tfds.load("mnist", split="test", data_dir=data_dir, batch_size=-1, as_supervised=True, download=False)
     )
     packed = [image.tobytes() for image in images]
-    with tf.io.TFRecordWriter(str(path), "GZIP") as writer:
+    with tf.io.TFRecordWriter(str(path)) as writer:
         for index, (image, label) in enumerate(zip(packed, labels, strict=True)):
             feature = (example := tf.train.Example()).features.feature
             feature["image"].bytes_list.value.append(image)

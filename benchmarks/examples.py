@@ -61,8 +61,8 @@ def write_examples(examples: Examples, directory: pathlib.Path) -> list[str]:
     directory.mkdir(parents=True)
     files = []
     for number, (start, stop) in enumerate(splitting.shard_bounds(len(examples))):
-        path = directory / f"transformed_examples-{number:05}.gz"
-        with tf.io.TFRecordWriter(str(path), "GZIP") as writer:
+        path = directory / f"transformed_examples-{number:05}"
+        with tf.io.TFRecordWriter(str(path)) as writer:
             shard = examples.take(slice(start, stop))
             for image, label, name in zip(shard.images, shard.labels, shard.ids, strict=True):
                 feature = (example := tf.train.Example()).features.feature

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from tfx.components import Pusher, StatisticsGen, Transform
+from tfx.components import Pusher, StatisticsGen
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.orchestration import metadata
 from tfx.orchestration.pipeline import Pipeline
@@ -26,6 +26,7 @@ from components.settings import (
 from components.teacher.component import TeacherAverager, TeacherImporter
 from components.teacher_predictions.component import TeacherPredictor
 from components.trainer.component import supervised_trainer
+from components.transform.component import Transform
 from pipeline.config import Config
 from pipeline.nodes import distiller_id, teacher_ids
 

@@ -66,7 +66,7 @@ def write_examples() -> Callable[..., str]:
         ids: Sequence[str],
         weights: Sequence[float] = (),
     ) -> str:
-        with tf.io.TFRecordWriter(str(path), "GZIP") as writer:
+        with tf.io.TFRecordWriter(str(path)) as writer:
             for number, (image, label, example_id) in enumerate(zip(pixels, labels, ids, strict=True)):
                 example = tf.train.Example()
                 example.features.feature["image"].bytes_list.value.append(image.astype(np.uint8).tobytes())

@@ -1,8 +1,8 @@
 """The teacher's logits on disk, shard for shard beside the examples they belong to.
 
-For each file of examples there is one TFRecord file of the same name, without its `.gz`: one
-`tf.Example` with `id` and `logits` per example, in the same order. `manifest.json`, written last,
-says whose predictions they are, and how many and how long each file is.
+For each file of examples there is one TFRecord file of the same name: one `tf.Example` with `id` and
+`logits` per example, in the same order. `manifest.json`, written last, says whose predictions they are,
+and how many and how long each file is.
 """
 
 import collections
@@ -99,7 +99,7 @@ def write_predictions(
     Args:
       teacher: Maps images `[batch, height, width, channels]` to logits `[batch, num_classes]`.
       teacher_fingerprint: See `Manifest`.
-      example_files: GZIP TFRecord files of transformed examples.
+      example_files: TFRecord files of transformed examples.
       image_shape: `(height, width, channels)`.
       batch_size: Examples in a forward pass.
       directory: Where to write; it exists.
@@ -242,7 +242,7 @@ def _read_manifest(path: pathlib.Path) -> Manifest | None:
 
 
 def _shard_name(example_file: str) -> str:
-    return pathlib.Path(example_file).name.removesuffix(".gz")
+    return pathlib.Path(example_file).name
 
 
 @contextlib.contextmanager

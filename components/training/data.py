@@ -45,7 +45,7 @@ def training_batches(
     """Reads the shuffled batches of an epoch.
 
     Args:
-      files: GZIP TFRecord files of transformed examples.
+      files: TFRecord files of transformed examples.
       num_examples: How many examples the files hold together.
       image_shape: `(height, width, channels)`.
       batch_size: Examples in a batch; the last one of an epoch may be smaller.
@@ -69,9 +69,9 @@ def training_batches(
       `[batch]`. Reading fails if the files hold more or fewer examples than said, or if the predictions
       belong to other examples.
     """
-    records = _read(files, num_examples, compression="GZIP")
+    records = _read(files, num_examples)
     if prediction_files:
-        predictions = _read(prediction_files, num_examples, compression="")
+        predictions = _read(prediction_files, num_examples)
         records = tf.data.Dataset.zip(records, predictions)
     height, width, channels = image_shape
     window = max(SHUFFLE_BYTES // (height * width * channels), 10 * batch_size)
@@ -124,7 +124,7 @@ def ordered_batches(
     """Reads batches in the order of the files.
 
     Args:
-      files: GZIP TFRecord files of transformed examples.
+      files: TFRecord files of transformed examples.
       image_shape: `(height, width, channels)`.
       batch_size: Examples in a batch; the last one may be smaller.
       num_examples: How many examples the files hold together, if known.
@@ -136,9 +136,9 @@ def ordered_batches(
       A dataset of `(images, targets)`: images as in `training_batches`; targets `label` int64 `[batch]`
       and `id` string `[batch]`. Reading fails if the predictions belong to other examples.
     """
-    records = _read(files, num_examples, compression="GZIP")
+    records = _read(files, num_examples)
     if prediction_files:
-        records = tf.data.Dataset.zip(records, _read(prediction_files, num_examples, compression=""))
+        records = tf.data.Dataset.zip(records, _read(prediction_files, num_examples))
 
     def parse(examples: tf.Tensor, predictions: tf.Tensor | None = None) -> Batch:
         features = parse_examples(examples)
@@ -160,7 +160,7 @@ def batches_by_file(files: Sequence[str], *, image_shape: ImageShape, batch_size
     """Reads batches in the order of the files, each from one file only.
 
     Args:
-      files: GZIP TFRecord files of transformed examples; their labels are not looked at.
+      files: TFRecord files of transformed examples; their labels are not looked at.
       image_shape: `(height, width, channels)`.
       batch_size: Examples in a batch; the last one of a file may be smaller.
 
@@ -170,7 +170,7 @@ def batches_by_file(files: Sequence[str], *, image_shape: ImageShape, batch_size
     """
 
     def batches_of(number: tf.Tensor, file: tf.Tensor) -> tf.data.Dataset:
-        records = tf.data.TFRecordDataset(file, compression_type="GZIP", buffer_size=2**20)
+        records = tf.data.TFRecordDataset(file, buffer_size=2**20)
         return records.batch(batch_size).map(lambda examples: (number, examples))
 
     def parse(number: tf.Tensor, examples: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -193,9 +193,9 @@ def epoch_counter() -> tf.Variable:
 
 
 def count_labels(files: Sequence[str]) -> dict[int, int]:
-    """Counts the examples of each label in GZIP TFRecord files of transformed examples."""
+    """Counts the examples of each label in TFRecord files of transformed examples."""
     specification = {"label": tf.io.FixedLenFeature([], tf.int64)}
-    batches = _read(files, None, compression="GZIP").batch(_COUNTING_BATCH)
+    batches = _read(files, None).batch(_COUNTING_BATCH)
     counts: collections.Counter[int] = collections.Counter()
     for parsed in batches.map(lambda examples: tf.io.parse_example(examples, specification)):
         counts.update(parsed["label"].numpy().tolist())
@@ -261,8 +261,8 @@ def _unsharded() -> tf.data.Options:
     return options
 
 
-def _read(files: Sequence[str], num_examples: int | None, *, compression: str) -> tf.data.Dataset:
-    records = tf.data.TFRecordDataset(list(files), compression_type=compression, buffer_size=2**20)
+def _read(files: Sequence[str], num_examples: int | None) -> tf.data.Dataset:
+    records = tf.data.TFRecordDataset(list(files), buffer_size=2**20)
     if num_examples is None:
         return records
     return records.apply(tf.data.experimental.assert_cardinality(num_examples))

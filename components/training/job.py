@@ -28,7 +28,7 @@ class TrainingData:
     """The examples of a training, as files of transformed examples and their number.
 
     Attributes:
-      training_files: GZIP TFRecord files of the examples to train on.
+      training_files: TFRecord files of the examples to train on.
       num_training_examples: How many they hold together.
       validation_files: Likewise of those to validate on.
       num_validation_examples: How many they hold together.

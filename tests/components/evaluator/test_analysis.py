@@ -49,7 +49,7 @@ def run(beam_args, *, output, models, examples, classes=3, **arguments):
 
 
 def write_sized(path, *, pixels, labels, heights):
-    with tf.io.TFRecordWriter(str(path), "GZIP") as writer:
+    with tf.io.TFRecordWriter(str(path)) as writer:
         for index, (image, label, height) in enumerate(zip(pixels, labels, heights, strict=True)):
             feature = (example := tf.train.Example()).features.feature
             feature["image"].bytes_list.value.append(image.astype(np.uint8).tobytes())
@@ -70,7 +70,7 @@ def evaluated(request, tmp_path_factory, write_model):
     for shard in range(3):
         mine = slice(shard * 100, shard * 100 + 100)
         write_sized(
-            folder / f"data-{shard}.gz", pixels=pixels[mine], labels=labels[mine], heights=heights[mine]
+            folder / f"data-{shard}.tfrecord", pixels=pixels[mine], labels=labels[mine], heights=heights[mine]
         )
     models, logits = {}, {}
     for name in ("teacher", "scratch", "kd-1", "kd_2"):
@@ -191,12 +191,12 @@ def test_disagreements_show_images_on_which_a_model_differs_from_the_teacher(eva
 def extremes(tmp_path_factory, write_examples, write_model):
     """One image of class 1, seen by a model that is surely wrong and by one that gives NaN."""
     folder = tmp_path_factory.mktemp("extremes")
-    write_examples(folder / "data.gz", pixels=np.full((1, 2, 2, 1), 255), labels=[1], ids=["only"])
+    write_examples(folder / "data.tfrecord", pixels=np.full((1, 2, 2, 1), 255), labels=[1], ids=["only"])
     models = {
         "scratch": write_model(folder / "wrong", kernel=np.zeros((4, 3)), bias=[200, 0, 0]),
         "broken": write_model(folder / "broken", kernel=np.full((4, 3), math.nan), bias=[0, 0, 0]),
     }
-    run(IN_MEMORY, output=folder / "results", models=models, examples=folder / "data.gz")
+    run(IN_MEMORY, output=folder / "results", models=models, examples=folder / "data.tfrecord")
     return folder / "results"
 
 

@@ -53,11 +53,11 @@ def data(tmp_path, write_examples):
     pixels.reshape(6, 4)[:, 3] = 255 * np.array(LABELS)
     for split in ("train", "validation", "test"):
         (tmp_path / "examples" / f"Split-{split}").mkdir(parents=True)
-        (tmp_path / "examples" / f"Split-{split}" / "data-00000-of-00002.gz").write_bytes(b"not a record")
+        (tmp_path / "examples" / f"Split-{split}" / "data-00000-of-00002").write_bytes(b"not a record")
     for shard in range(2):
         mine = slice(shard, None, 2)
         write_examples(
-            tmp_path / "examples" / "Split-test" / f"data-0000{shard}-of-00002.gz",
+            tmp_path / "examples" / "Split-test" / f"data-0000{shard}-of-00002",
             pixels=pixels[mine],
             labels=LABELS[mine],
             ids=[f"{number}" for number in range(6)[mine]],

@@ -24,7 +24,10 @@ PIXELS = np.arange(10 * 4).reshape(10, 4)
 def example_files(tmp_path: pathlib.Path, write_examples: Callable[..., str]) -> list[str]:
     return [
         write_examples(
-            tmp_path / f"{name}.gz", pixels=PIXELS[rows], labels=[0] * len(ids), ids=[str(i) for i in ids]
+            tmp_path / name,
+            pixels=PIXELS[rows],
+            labels=[0] * len(ids),
+            ids=[str(i) for i in ids],
         )
         for name, rows, ids in (
             ("part-0", slice(0, 7), range(7)),
@@ -103,7 +106,7 @@ def test_predictions_are_opened_in_the_order_of_the_examples(
     [
         ({"teacher_fingerprint": "xyz"}, "are of the teacher abc, not of xyz"),
         ({"num_examples": 11}, "cover 10 examples, but the split has 11"),
-        ({"example_files": ["part-0.gz"]}, "of other files"),
+        ({"example_files": ["part-0"]}, "of other files"),
     ],
 )
 def test_predictions_of_anything_else_are_refused(
@@ -140,7 +143,7 @@ def test_a_disk_that_fills_is_named_and_nothing_is_left_to_be_trusted(
 ) -> None:
     """On a real file system of 64 kB, which some 700 predictions fill."""
     example_file = write_examples(
-        tmp_path / "part.gz",
+        tmp_path / "part",
         pixels=np.zeros((5000, 4)),
         labels=[0] * 5000,
         ids=[f"{i:08}" for i in range(5000)],

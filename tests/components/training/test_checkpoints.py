@@ -35,9 +35,9 @@ def start(
         return write_examples(directory / name, pixels=pixels, labels=digits.target[rows], ids=ids)
 
     data = {
-        "training_files": [write("training.gz", slice(0, 600))],
+        "training_files": [write("training.tfrecord", slice(0, 600))],
         "num_training_examples": 600,
-        "validation_files": [write("validation.gz", slice(600, 900))],
+        "validation_files": [write("validation.tfrecord", slice(600, 900))],
         "num_validation_examples": 300,
         "image_shape": [8, 8, 1],
         "class_names": [str(i) for i in range(10)],

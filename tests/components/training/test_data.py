@@ -22,7 +22,7 @@ def files(tmp_path_factory: pytest.TempPathFactory, write_examples: Callable[...
     pixels = np.broadcast_to(numbers[:, None], (COUNT, 4))
     return [
         write_examples(
-            directory / f"{part}.gz",
+            directory / f"{part}.tfrecord",
             pixels=pixels[rows],
             labels=numbers[rows],
             ids=[f"{i}" for i in numbers[rows]],
@@ -144,7 +144,7 @@ def test_augmented_images_depend_on_seed_and_epoch_alone(files: list[str]) -> No
 
 def test_batches_of_an_epoch_are_augmented_differently(tmp_path: pathlib.Path, write_examples: Any) -> None:
     equal = write_examples(
-        tmp_path / "equal.gz", pixels=np.full((16, 4), 100), labels=np.zeros(16), ids=["0"] * 16
+        tmp_path / "equal.tfrecord", pixels=np.full((16, 4), 100), labels=np.zeros(16), ids=["0"] * 16
     )
 
     first, second = batches_of([equal], num_examples=16, augmentation=Augmentation(colour=0.5))
@@ -190,7 +190,7 @@ def test_weights_of_classes_and_of_examples_are_multiplied(
     tmp_path: pathlib.Path, write_examples: Callable[..., str]
 ) -> None:
     file = write_examples(
-        tmp_path / "weighted.gz",
+        tmp_path / "weighted.tfrecord",
         pixels=np.zeros((4, 4)),
         labels=[0, 1, 1, 2],
         ids=list("abcd"),
@@ -213,7 +213,7 @@ def test_weights_of_classes_and_of_examples_are_multiplied(
 def test_counts_the_labels(tmp_path: pathlib.Path, write_examples: Callable[..., str]) -> None:
     labels = [0] * 70 + [2] * 30
     file = write_examples(
-        tmp_path / "all.gz", pixels=np.zeros((100, 4)), labels=labels, ids=[str(i) for i in range(100)]
+        tmp_path / "all.tfrecord", pixels=np.zeros((100, 4)), labels=labels, ids=[str(i) for i in range(100)]
     )
 
     assert count_labels([file]) == {0: 70, 2: 30}

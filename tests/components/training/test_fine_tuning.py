@@ -44,7 +44,7 @@ def weights_file(body: keras.Model, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="module")
 def examples(tmp_path_factory: pytest.TempPathFactory, write_examples: Callable[..., str]) -> str:
-    path = tmp_path_factory.mktemp("examples") / "examples.gz"
+    path = tmp_path_factory.mktemp("examples") / "examples.tfrecord"
     pixels = np.random.default_rng(0).integers(0, 256, (16, *SHAPE))
     return write_examples(path, pixels=pixels, labels=[0, 1] * 8, ids=[str(i) for i in range(16)])
 

@@ -40,9 +40,9 @@ def data(tmp_path_factory: pytest.TempPathFactory, write_examples: Callable[...,
         return write_examples(directory / name, pixels=pixels, labels=digits.target[rows], ids=ids)
 
     return {
-        "training_files": [write("training.gz", TRAINING)],
+        "training_files": [write("training.tfrecord", TRAINING)],
         "num_training_examples": 600,
-        "validation_files": [write("validation.gz", VALIDATION)],
+        "validation_files": [write("validation.tfrecord", VALIDATION)],
         "num_validation_examples": 300,
         "image_shape": SHAPE,
         "class_names": [f"digit {i}" for i in range(10)],
@@ -358,7 +358,7 @@ def test_without_labels_nothing_depends_on_them(
     bare = {
         f"{name}_files": [
             write_examples(
-                tmp_path / f"{name}.gz",
+                tmp_path / f"{name}.tfrecord",
                 pixels=images[rows],
                 labels=[-1] * (rows.stop - rows.start),
                 ids=[str(i) for i in range(rows.start, rows.stop)],

@@ -1,0 +1,12 @@
+"""Transform: TFX's own, with examples that are not compressed."""
+
+import tfx.components
+from tfx.dsl.components.base import executor_spec
+
+from components.transform import executor
+
+
+class Transform(tfx.components.Transform):
+    """TFX's Transform with this project's executor."""
+
+    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(executor.Executor)
