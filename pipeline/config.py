@@ -57,8 +57,12 @@ class Config(Settings):
         return any(self.reads_predictions(distillation) for distillation in self.distillations)
 
     def reads_predictions(self, distillation: DistillationSettings) -> bool:
-        """Tells whether a distillation reads stored predictions; else the teacher runs in its steps."""
-        return self.teacher_predictions == "stored" and not isinstance(distillation, HintSettings)
+        """Tells whether a distillation reads stored predictions, be it only in place of labels."""
+        return not self.data.labels or not self.asks_teacher(distillation)
+
+    def asks_teacher(self, distillation: DistillationSettings) -> bool:
+        """Tells whether the teacher runs in the training steps of a distillation."""
+        return self.teacher_predictions == "online" or isinstance(distillation, HintSettings)
 
     @field_validator("name")
     @classmethod
@@ -136,11 +140,6 @@ def _needs_of_labels(config: Config) -> Iterator[str]:
         key, weight = f"distillations.{index}", distillation.student_loss_weight
         if isinstance(distillation, DkdSettings):
             yield f"{key}.method: got 'dkd', which needs labels, {missing}; take another, such as kd"
-        if not config.reads_predictions(distillation):
-            yield (
-                f"{key}: has no stored predictions to stand for the labels, {missing}; set "
-                "teacher_predictions: stored, and take another method than hint"
-            )
         if weight:
             yield f"{key}.student_loss_weight: got {weight:g}, {missing}; set it to 0"
     smoothing = config.student.label_smoothing

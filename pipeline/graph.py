@@ -137,6 +137,7 @@ def create_pipeline(
         distillation.name: Distiller(
             job=job(distiller_id(distillation.name), config.student, "student"),
             distillation=distillation,
+            asks_teacher=config.asks_teacher(distillation),
             teacher=teacher.outputs["model"],
             teacher_predictions=(
                 teacher_predictions.outputs["predictions"] if config.reads_predictions(distillation) else None

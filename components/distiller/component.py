@@ -26,6 +26,7 @@ class DistillerSpec(component_spec.ComponentSpec):
     PARAMETERS = {
         "job": component_spec.ExecutionParameter(type=str),
         "distillation": component_spec.ExecutionParameter(type=str),
+        "asks_teacher": component_spec.ExecutionParameter(type=int),
     }
 
 
@@ -40,6 +41,7 @@ class Distiller(base_component.BaseComponent):
         *,
         job: TrainingJob,
         distillation: DistillationSettings,
+        asks_teacher: bool,
         examples: BaseChannel,
         transform_graph: BaseChannel,
         schema: BaseChannel,
@@ -52,18 +54,20 @@ class Distiller(base_component.BaseComponent):
         Args:
           job: The student and how it is trained.
           distillation: The method and its hyper-parameters.
+          asks_teacher: Whether the teacher runs in the training step, on the images that the student sees.
           examples: The transformed examples.
           transform_graph: The graph that transformed them.
           schema: The schema, which holds the class names.
           statistics: The statistics, which hold the number of examples.
           teacher: The teacher; its fingerprint must be that of the predictions.
-          teacher_predictions: Its logits for the training split, and for the validation split if neither has
-            labels; without them, and for methods that look into the teacher, it runs in the training step.
+          teacher_predictions: Its logits for the training split, unless it runs in the step; if the training
+            and the validation split have no labels, those for both, in either case.
         """
         super().__init__(
             DistillerSpec(
                 job=job.model_dump_json(),
                 distillation=distillation.model_dump_json(),
+                asks_teacher=int(asks_teacher),
                 examples=examples,
                 transform_graph=transform_graph,
                 schema=schema,

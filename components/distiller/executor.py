@@ -27,7 +27,7 @@ from components.training.teaching import OnlineTeacher
 
 
 class Executor(base_executor.BaseExecutor):
-    """Distils a student from stored predictions, or from the teacher where there are none."""
+    """Distils a student from stored predictions, or from the teacher in the training step."""
 
     def Do(
         self,
@@ -59,13 +59,12 @@ class Executor(base_executor.BaseExecutor):
                 example_files=example_files(examples),
             )
 
-        is_stored = "teacher_predictions" in inputs
-        online_teacher = OnlineTeacher(keras_file=teacher_file, hint=make_hint(distillation))
-        prediction_files = predictions_for("train") if is_stored else []
+        asks_teacher = bool(exec_properties["asks_teacher"])
+        prediction_files = predictions_for("train") if "teacher_predictions" in inputs else []
         warn_of_uniform_labels(
             distillation,
             read_logits(prediction_files)
-            if is_stored
+            if prediction_files
             else _ask(teacher_file, job=job, examples=example_files(training_uri)),
             name=job.name,
         )
@@ -83,10 +82,16 @@ class Executor(base_executor.BaseExecutor):
             transform_graph=inputs["transform_graph"].uri,
             model_uri=artifact_utils.get_single_uri(output_dict["model"]),
             model_run_uri=artifact_utils.get_single_uri(output_dict["model_run"]),
-            identity={"distillation": exec_properties["distillation"], "teacher": fingerprint},
+            identity={
+                "distillation": exec_properties["distillation"],
+                "teacher": fingerprint,
+                "teacher in the step": str(asks_teacher),
+            },
             prediction_files=prediction_files,
             validation_prediction_files=[] if job.labels else predictions_for("validation"),
-            teacher=None if is_stored else online_teacher,
+            teacher=OnlineTeacher(keras_file=teacher_file, hint=make_hint(distillation))
+            if asks_teacher
+            else None,
         )
 
 

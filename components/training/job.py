@@ -34,7 +34,8 @@ class TrainingData:
       num_validation_examples: How many they hold together.
       image_shape: `(height, width, channels)`.
       class_names: In the order of the labels.
-      prediction_files: The teacher's predictions for the examples to train on, if the objective wants them.
+      prediction_files: The teacher's predictions for the examples to train on, if the objective wants them or
+        the examples have no labels.
       validation_prediction_files: Those for the examples to validate on, if neither have labels: the
         teacher's most likely class then stands for the label of each.
       class_weights: The weight of the examples of each class, in the order of the labels; none for 1.

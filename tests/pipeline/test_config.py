@@ -404,11 +404,6 @@ def test_distillation_without_labels_needs_a_teacher_and_no_label(path):
             "distillations.0.method: got 'dkd', which needs labels",
             "take another",
         ),
-        (
-            "teacher_predictions=online",
-            "distillations.0: has no stored predictions to stand for the labels",
-            "set teacher_predictions: stored",
-        ),
         ("student.label_smoothing=0.1", "student.label_smoothing: got 0.1", "leave it out"),
         ("class_weights=balanced", "class_weights: needs labels", "leave it out"),
         ("evaluation.against_scratch=better", "evaluation.against_scratch: got 'better'", "leave it out"),

@@ -70,6 +70,26 @@ def test_a_hint_asks_the_teacher_itself_whatever_is_stored() -> None:
     assert "TeacherPredictions" in node_ids(alone)
 
 
+def test_without_labels_a_teacher_in_the_training_step_has_its_predictions_stored_too() -> None:
+    """They stand for the labels, in the histories and where the best epoch is chosen."""
+    config = load_config(
+        CONFIGS / "digits.yaml",
+        overrides=[
+            "data.labels=false",
+            "teacher={from: teacher.keras}",
+            "teacher_predictions=online",
+            "distillations=[{name: distilled, method: kd, student_loss_weight: 0}]",
+        ],
+    )
+
+    nodes = create_pipeline(config, root="/root", push_directory="/pushed").components
+
+    (distiller,) = (node for node in nodes if node.id == "Distiller-distilled")
+    assert "TeacherPredictions" in {upstream.id for upstream in distiller.upstream_nodes}
+    assert distiller.exec_properties["asks_teacher"]
+    assert {node.id for node in nodes} == set(node_ids(config))
+
+
 def test_augmentation_reaches_every_model_that_is_trained() -> None:
     online = "teacher_predictions=online"
     plain, augmented = (

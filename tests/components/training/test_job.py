@@ -387,6 +387,30 @@ def test_without_labels_nothing_depends_on_them(
     assert best["val_accuracy"] == pytest.approx((named[0] == named[1]).mean(), abs=1e-6)
 
 
+def test_without_labels_a_teacher_in_the_training_step_is_asked_of_the_augmented_images(
+    train: Callable[..., pathlib.Path],
+    teacher_file: str,
+    data: dict[str, Any],
+    predict: Callable[[list[str], int], list[str]],
+    prediction_files: list[str],
+) -> None:
+    """As with labels, which pure distillation does not look at; stored predictions only stand for them."""
+    settings: dict[str, Any] = {
+        "objective": Distillation(distance=kd(temperature=2.0), student_loss_weight=0.0),
+        "teacher": OnlineTeacher(keras_file=teacher_file),
+        "augmentation": Augmentation(shift=0.2, mixup=0.2),
+        "epochs": 1,
+    }
+    unlabelled = {"validation_prediction_files": predict(data["validation_files"], 300)}
+
+    with_labels = train(**settings)
+    without = train(**settings, examples=unlabelled, prediction_files=prediction_files)
+
+    for first, second in zip(weights_of(with_labels), weights_of(without), strict=True):
+        np.testing.assert_array_equal(first, second)
+    assert json.loads((without / "run" / "history.json").read_text())["reference"] == "teacher"
+
+
 def test_every_signature_predicts_the_same(scratch: pathlib.Path) -> None:
     pixels = (load_digits().images[600:603] * 255 / 16).round().astype(np.uint8)
     encoded = [tf.io.encode_png(image[..., None]).numpy() for image in pixels]
