@@ -181,7 +181,7 @@ _PRODUCTS = {
 }
 
 
-def measure_speed(models: Mapping[str, str], *, image_bytes: int, seconds: float = 1.0) -> dict[str, Speed]:
+def measure_speed(models: Mapping[str, str], *, image_bytes: int, seconds: float = 0.4) -> dict[str, Speed]:
     """Measures how fast SavedModels are, on the CPU, in a process of their own, one model after the other.
 
     Args:
