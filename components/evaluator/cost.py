@@ -1,5 +1,6 @@
 """What a model costs to keep and to run."""
 
+import contextlib
 import dataclasses
 import functools
 import json
@@ -7,7 +8,7 @@ import math
 import pathlib
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -181,25 +182,40 @@ _PRODUCTS = {
 }
 
 
-def measure_speed(models: Mapping[str, str], *, image_bytes: int, seconds: float = 0.4) -> dict[str, Speed]:
+@contextlib.contextmanager
+def measuring_speed(
+    models: Mapping[str, str], *, image_bytes: int, seconds: float = 0.4
+) -> Iterator[Callable[[], dict[str, Speed]]]:
     """Measures how fast SavedModels are, on the CPU, in a process of their own, one model after the other.
+
+    That process starts and loads the models while this one goes on with other work, and holds them all.
 
     Args:
       models: Directory of each SavedModel, by name.
       image_bytes: Size of an image as the signature `transformed` takes it.
       seconds: How long each of the two measurements of a model goes on, once it is warm.
 
-    Returns:
-      The speed of each model.
+    Yields:
+      A function that has the models measured, to be called once and when nothing else runs, and returns the
+      speed of each.
     """
     request = json.dumps({"models": dict(models), "image_bytes": image_bytes, "seconds": seconds})
     root = str(pathlib.Path(__file__).parents[2])
     start = f"import sys; sys.path.insert(0, {root!r}); from components.evaluator.speed import main; main()"
-    done = subprocess.run([sys.executable, "-c", start], input=request, stdout=subprocess.PIPE, text=True)
-    if done.returncode:
-        raise RuntimeError(f"Measuring the speed failed with code {done.returncode}; see above.")
-    result = json.loads(done.stdout.splitlines()[-1])
-    return {name: Speed(**measured) for name, measured in result.items()}
+    with subprocess.Popen(
+        [sys.executable, "-c", start, request], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield functools.partial(_measure_speed, process)
+        finally:
+            process.kill()
+
+
+def _measure_speed(process: subprocess.Popen[str]) -> dict[str, Speed]:
+    output, _ = process.communicate("now\n")
+    if process.returncode:
+        raise RuntimeError(f"Measuring the speed failed with code {process.returncode}; see above.")
+    return {name: Speed(**measured) for name, measured in json.loads(output.splitlines()[-1]).items()}
 
 
 def count_saved_parameters(serving_dir: str) -> int:

@@ -26,7 +26,7 @@ from components.evaluator.cost import (
     count_saved_parameters,
     describe_layers,
     directory_size,
-    measure_speed,
+    measuring_speed,
 )
 from components.evaluator.files import (
     EVALUATION_FILE,
@@ -108,26 +108,35 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         image_shape = subjects[students[0]].image_shape
         incumbent, warnings = _find_incumbent(exec_properties, classes=classes, image_shape=image_shape)
         subjects |= incumbent
-        with self._make_beam_pipeline() as pipeline:
-            analyse(
-                pipeline,
-                examples=io_utils.all_files_pattern(
-                    artifact_utils.get_split_uri([inputs["examples"]], "test")
-                ),
-                models={name: subject.serving_dir for name, subject in subjects.items()},
-                teacher=TEACHER,
-                baseline=fixed[-1],
-                class_names=classes,
-                image_shape=image_shape,
-                slices=settings.slices,
-                slice_features=slice_features,
-                output=outputs["evaluation"].uri,
-            )
-        evidence = _gather(
-            outputs["evaluation"].uri,
-            subjects=subjects,
-            classes=classes,
-            image_shape=image_shape,
+        height, width, channels = image_shape
+        serving_dirs = {name: subject.serving_dir for name, subject in subjects.items()}
+        with measuring_speed(serving_dirs, image_bytes=height * width * channels) as measure_speed:
+            with self._make_beam_pipeline() as pipeline:
+                analyse(
+                    pipeline,
+                    examples=io_utils.all_files_pattern(
+                        artifact_utils.get_split_uri([inputs["examples"]], "test")
+                    ),
+                    models=serving_dirs,
+                    teacher=TEACHER,
+                    baseline=fixed[-1],
+                    class_names=classes,
+                    image_shape=image_shape,
+                    slices=settings.slices,
+                    slice_features=slice_features,
+                    output=outputs["evaluation"].uri,
+                )
+            outcomes = _read_outcomes(outputs["evaluation"].uri)
+            speeds = measure_speed()
+        evidence = Evidence(
+            class_names=classes,
+            metrics={
+                name: _by_class_name(read_metrics(outputs["evaluation"].uri, model=name), classes)
+                for name in subjects
+            },
+            costs={name: subject.cost for name, subject in subjects.items()},
+            speeds=speeds,
+            outcomes=outcomes,
             confidence=1 - settings.significance_level,
         )
         candidate = choose_candidate({name: histories[name] for name in students})
@@ -220,31 +229,12 @@ def _find_incumbent(
     return {INCUMBENT: Subject(serving_dir=str(path), cost=cost, image_shape=image_shape)}, []
 
 
-def _gather(
-    output: str,
-    *,
-    subjects: Mapping[str, Subject],
-    classes: tuple[str, ...],
-    image_shape: tuple[int, int, int],
-    confidence: float,
-) -> Evidence:
-    """Reads what the pass over the test split has left, and measures how fast the models are."""
+def _read_outcomes(output: str) -> Outcomes:
+    """Reads what the pass over the test split has left of each image."""
     outcomes = Outcomes.read(pathlib.Path(output, OUTCOMES_FILE))
     if not len(outcomes):
         raise InputError("The test split holds no examples; give it at least one image.")
-    height, width, channels = image_shape
-    speeds = measure_speed(
-        {name: subject.serving_dir for name, subject in subjects.items()},
-        image_bytes=height * width * channels,
-    )
-    return Evidence(
-        class_names=classes,
-        metrics={name: _by_class_name(read_metrics(output, model=name), classes) for name in subjects},
-        costs={name: subject.cost for name, subject in subjects.items()},
-        speeds=speeds,
-        outcomes=outcomes,
-        confidence=confidence,
-    )
+    return outcomes
 
 
 def _by_class_name(

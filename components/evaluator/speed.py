@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -14,31 +15,46 @@ _BATCH_SIZE = 64
 _WARM_UP_CALLS = 10
 _LEAST_CALLS = 20
 
+Signature = Callable[..., dict[str, Any]]
+
 
 def main() -> None:
-    """Reads what to measure from standard input, and writes the result to it; see `cost.measure_speed`."""
-    request = json.load(sys.stdin)
+    """Measures what its argument says, and writes the result; see `cost.measuring_speed`."""
+    code = 1
+    try:
+        _measure_all(json.loads(sys.argv[1]))
+        code = 0
+    finally:
+        if code:
+            traceback.print_exc()
+        os._exit(code)  # TensorFlow's threads can hang at shutdown.
+
+
+def _measure_all(request: dict[str, Any]) -> None:
     tf.config.set_visible_devices([], "GPU")
+    models = {name: tf.saved_model.load(path) for name, path in request["models"].items()}
+    if not sys.stdin.readline():  # The line comes when the other process has done its work.
+        raise EOFError("The process that wanted the speed has ended.")
     result = {
-        name: measure(path, image_bytes=request["image_bytes"], seconds=request["seconds"])
-        for name, path in request["models"].items()
+        name: measure(
+            model.signatures["transformed"], image_bytes=request["image_bytes"], seconds=request["seconds"]
+        )
+        for name, model in models.items()
     }
     print(json.dumps(result), flush=True)
-    os._exit(0)  # TensorFlow's threads can hang at shutdown.
 
 
-def measure(path: str, *, image_bytes: int, seconds: float) -> dict[str, float]:
+def measure(signature: Signature, *, image_bytes: int, seconds: float) -> dict[str, float]:
     """Measures one model.
 
     Args:
-      path: Directory of the SavedModel.
+      signature: The model's signature `transformed`.
       image_bytes: Size of an image.
       seconds: How long each of the two measurements goes on, once the model is warm.
 
     Returns:
       `latency_median_ms`, `latency_p95_ms` and `throughput`.
     """
-    signature = tf.saved_model.load(path).signatures["transformed"]
     images = np.random.default_rng(0).integers(0, 256, (_BATCH_SIZE, image_bytes), np.uint8)
     batch = tf.constant([image.tobytes() for image in images])
     single = _time(signature, batch[:1], seconds=seconds)
@@ -50,7 +66,7 @@ def measure(path: str, *, image_bytes: int, seconds: float) -> dict[str, float]:
     }
 
 
-def _time(signature: Callable[..., dict[str, Any]], images: tf.Tensor, *, seconds: float) -> list[float]:
+def _time(signature: Signature, images: tf.Tensor, *, seconds: float) -> list[float]:
     """Returns the time of each call, in seconds, from the input in memory to the logits in memory."""
     for _ in range(_WARM_UP_CALLS):
         signature(image=images)["logits"].numpy()

@@ -55,7 +55,8 @@ def training_batches(
         order; none for training without a teacher.
       num_classes: Width of the predictions; needed if there are any.
       augmentation: Random changes to the images, which depend on the seed, the epoch and the position of
-        the batch in the epoch alone. Predictions are those of the images as they were.
+        the batch in the epoch alone. Predictions are those of the images as they were, and
+        nothing for an objective to learn from then.
       labels: Whether the examples have labels. If not, they need predictions, and the teacher's most
         likely class stands for the label.
       class_weights: The weight of the examples of each class, in the order of the labels; none for 1.

@@ -75,9 +75,9 @@ class Learner(keras.Model):
         ...}`, those of `teacher` and `shown`, and `epoch`, the number of the epoch, from 0. Training
         minimises its mean plus the model's own regularisation losses. Validation always measures
         `Supervised`, so that models of different objectives can be compared.
-      teacher: Gives the objective further targets of the images that the model is trained on, which go
-        before those of the data; nothing of it is trained, or kept with the learner. Validation does not ask
-        it.
+      teacher: Gives the objective further targets of the images that the model is trained on, which replace
+        those of the same name in the data; nothing of it is trained, or kept with the learner. Validation
+        does not ask it.
       shown: Shares the model's layers and returns, beside the `logits`, what else the objective looks at, by
         name. It runs instead of the model in training; layers that it adds are trained too.
     """

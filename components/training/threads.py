@@ -8,14 +8,15 @@ import tensorflow as tf
 from components.transform.pixels import ImageShape
 
 # Up to here, on two cores, the operations of a step are so short that sharing them out costs more than it
-# gains, whereas whole operations still run side by side: MNIST's student took 0.9 ms a step instead of 1.2.
-# At 224x224x3 the same made steps 1.3 to 1.5 times slower. More cores than two have not been measured.
+# gains, whereas whole operations still run side by side: MNIST's student took 0.9 ms a step instead of 1.2,
+# and the whole graph 0.9 times as long, though TeacherPredictions took half a second more. At 224x224x3 the
+# same made steps 1.3 to 1.5 times slower. More cores than two have not been measured.
 _MOST_VALUES = 32 * 32
 _MOST_CORES = 2
 
 
 def choose_threads_per_operation(image_shape: ImageShape, *, cores: int) -> int:
-    """Returns how many threads are to share an operation of a training on images; 0 leaves it to TensorFlow.
+    """Returns how many threads are to share an operation on images; 0 leaves it to TensorFlow.
 
     Args:
       image_shape: `(height, width, channels)`.

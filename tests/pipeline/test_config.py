@@ -372,8 +372,19 @@ UNLABELLED = (
 )
 
 
-def test_distillation_without_labels_needs_a_teacher_and_no_label(path):
-    config = load_config(path, overrides=UNLABELLED)
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        (),
+        ("teacher_predictions=online", "augment.shift=0.1"),
+        (
+            "distillations=[{name: distilled, method: hint, student_loss_weight: 0, teacher_layer: a,"
+            " student_layer: b}]",
+        ),
+    ],
+)
+def test_distillation_without_labels_needs_a_teacher_and_no_label(overrides, path):
+    config = load_config(path, overrides=[*UNLABELLED, *overrides])
 
     assert config.data.labels is False
     assert "Scratch" not in node_ids(config)

@@ -10,7 +10,7 @@ from components.evaluator.cost import (
     count_saved_parameters,
     describe_layers,
     directory_size,
-    measure_speed,
+    measuring_speed,
 )
 from components.training.export import export_model
 
@@ -96,10 +96,30 @@ def test_speed_is_measured_for_each_model(tmp_path, write_model):
         name: write_model(pathlib.Path(tmp_path, name), kernel=np.zeros((4, 3)), bias=np.zeros(3))
         for name in ("one", "two")
     }
-    speeds = measure_speed(
-        {name: f"{folder}/Format-Serving" for name, folder in models.items()}, image_bytes=4, seconds=0.01
-    )
+    serving_dirs = {name: f"{folder}/Format-Serving" for name, folder in models.items()}
+    with measuring_speed(serving_dirs, image_bytes=4, seconds=0.01) as measure_speed:
+        speeds = measure_speed()
+    assert not _children()
     assert list(speeds) == ["one", "two"]
     for speed in speeds.values():
         assert 0 < speed.latency_median_ms <= speed.latency_p95_ms
         assert speed.throughput > 0
+
+
+def test_a_model_whose_speed_cannot_be_measured_is_an_error(tmp_path):
+    with (
+        measuring_speed({"one": str(tmp_path / "missing")}, image_bytes=4) as measure_speed,
+        pytest.raises(RuntimeError, match="Measuring the speed failed with code 1"),
+    ):
+        measure_speed()
+
+
+def test_no_process_outlives_what_failed_before_the_speed_was_measured():
+    with pytest.raises(ValueError, match="analysis"), measuring_speed({}, image_bytes=4):
+        raise ValueError("analysis")
+    assert not _children()
+
+
+def _children():
+    tasks = pathlib.Path("/proc/self/task").glob("*/children")
+    return [child for task in tasks for child in task.read_text().split()]

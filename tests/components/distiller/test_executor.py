@@ -1,0 +1,106 @@
+"""Runs the executor on real artifacts, after that of TeacherPredictions."""
+
+import json
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+from tfx.types import artifact_utils, standard_artifacts
+
+from components.artifacts import TeacherPredictions
+from components.distiller.executor import Executor
+from components.settings import HardwareSettings, HintSettings, ImageSettings, ModelSettings, TrainingJob
+from components.teacher_predictions import executor as teacher_predictions
+from components.training.models import load_model
+
+SIZES = {"train": 24, "validation": 8, "test": 4}
+IMAGE = ImageSettings(height=8, width=8, channels=1)
+
+
+def artifact(kind: type, directory: pathlib.Path | str, *, splits: tuple[str, ...] = ()) -> Any:
+    made = kind()
+    made.uri = str(directory)
+    if splits:
+        made.split_names = artifact_utils.encode_split_names(list(splits))
+    return made
+
+
+def test_a_hint_without_labels_looks_into_the_teacher_and_validates_on_what_it_says(
+    tmp_path: pathlib.Path,
+    make_data: Callable[..., Any],
+    make_schema: Callable[..., Any],
+    transform_graph: str,
+    write_examples: Callable[..., str],
+) -> None:
+    data = make_data(
+        {split: [index % 2 for index in range(count)] for split, count in SIZES.items()},
+        class_names=["even", "odd"],
+    )
+    random = np.random.default_rng(0)
+    pixels = {split: random.integers(0, 256, (count, 64)) for split, count in SIZES.items()}
+    for split, count in SIZES.items():
+        folder = tmp_path / "transformed" / f"Split-{split}"
+        folder.mkdir(parents=True)
+        write_examples(
+            folder / "part-0",
+            pixels=pixels[split],
+            labels=[-1] * count,
+            ids=[f"{split} {index}" for index in range(count)],
+        )
+    layers = [keras.layers.Flatten(), keras.layers.Dense(3, name="hidden"), keras.layers.Dense(2)]
+    teacher = keras.Sequential([keras.Input(IMAGE.shape), *layers])
+    (tmp_path / "teacher").mkdir()
+    teacher.save(tmp_path / "teacher" / "model.keras")
+    inputs = {
+        "examples": [artifact(standard_artifacts.Examples, tmp_path / "transformed", splits=tuple(SIZES))],
+        "teacher": [artifact(standard_artifacts.Model, tmp_path / "teacher")],
+    }
+    (tmp_path / "predictions").mkdir()
+    predictions = [artifact(TeacherPredictions, tmp_path / "predictions")]
+    splits = json.dumps(["train", "validation"])
+    teacher_predictions.Executor().Do(
+        inputs, {"predictions": predictions}, {"image": IMAGE.model_dump_json(), "splits": splits}
+    )
+    outputs = {
+        "model": [artifact(standard_artifacts.Model, tmp_path / "student" / "1")],
+        "model_run": [artifact(standard_artifacts.ModelRun, tmp_path / "run")],
+    }
+    data.statistics.split_names = artifact_utils.encode_split_names(list(SIZES))
+    job = TrainingJob(
+        name="student",
+        model=ModelSettings(architecture="digits_student", epochs=2, batch_size=8, learning_rate=0.01),
+        image=IMAGE,
+        hardware=HardwareSettings(),
+        seed=3,
+        labels=False,
+    )
+    hint = HintSettings(
+        name="student",
+        method="hint",
+        student_loss_weight=0,
+        temperature=1.0,
+        teacher_layer="hidden",
+        student_layer="dense",
+    )
+
+    Executor().Do(
+        inputs
+        | {
+            "schema": [make_schema(data)],
+            "statistics": [data.statistics],
+            "transform_graph": [artifact(standard_artifacts.TransformGraph, transform_graph)],
+            "teacher_predictions": predictions,
+        },
+        outputs,
+        {"job": job.model_dump_json(), "distillation": hint.model_dump_json(), "asks_teacher": 1},
+    )
+
+    history = json.loads((tmp_path / "run" / "history.json").read_text())
+    assert history["reference"] == "teacher"
+    student = load_model(tmp_path / "student" / "1" / "model.keras")
+    images = pixels["validation"].reshape(-1, *IMAGE.shape) / 255
+    agreement = (np.argmax(student(images), axis=-1) == np.argmax(teacher(images), axis=-1)).mean()
+    best = history["epochs"][history["best_epoch"] - 1]
+    assert best["val_accuracy"] == agreement
