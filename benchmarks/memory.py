@@ -9,7 +9,6 @@ of resident memory.
 
 import argparse
 import pathlib
-import resource
 import shlex
 import subprocess
 import sys
@@ -108,7 +107,14 @@ def train(folder: pathlib.Path) -> float:
         ),
         run_dir=str(folder / "run"),
     )
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return _peak_kib() / 1024
+
+
+def _peak_kib() -> int:
+    """Reads the peak of this program alone; `getrusage` would count the one that started it, too."""
+    status = pathlib.Path("/proc/self/status").read_text(encoding="ascii")
+    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1])
 
 
 def _files(folder: pathlib.Path) -> list[str]:
