@@ -2,8 +2,9 @@
 
 import dataclasses
 import json
+import math
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -22,6 +23,7 @@ from components.evaluator.analysis import IMAGE_SIZE, LABEL, analyse, read_metri
 from components.evaluator.cost import (
     Cost,
     Layer,
+    Speed,
     count_keras_multiply_adds,
     count_saved_parameters,
     describe_layers,
@@ -108,9 +110,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         image_shape = subjects[students[0]].image_shape
         incumbent, warnings = _find_incumbent(exec_properties, classes=classes, image_shape=image_shape)
         subjects |= incumbent
-        height, width, channels = image_shape
         serving_dirs = {name: subject.serving_dir for name, subject in subjects.items()}
-        with measuring_speed(serving_dirs, image_bytes=height * width * channels) as measure_speed:
+        with measuring_speed(serving_dirs, image_bytes=math.prod(image_shape)) as measure_speed:
             with self._make_beam_pipeline() as pipeline:
                 analyse(
                     pipeline,
@@ -126,19 +127,13 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                     slice_features=slice_features,
                     output=outputs["evaluation"].uri,
                 )
-            outcomes = _read_outcomes(outputs["evaluation"].uri)
-            speeds = measure_speed()
-        evidence = Evidence(
-            class_names=classes,
-            metrics={
-                name: _by_class_name(read_metrics(outputs["evaluation"].uri, model=name), classes)
-                for name in subjects
-            },
-            costs={name: subject.cost for name, subject in subjects.items()},
-            speeds=speeds,
-            outcomes=outcomes,
-            confidence=1 - settings.significance_level,
-        )
+            evidence = _gather(
+                outputs["evaluation"].uri,
+                subjects=subjects,
+                classes=classes,
+                measure_speed=measure_speed,
+                confidence=1 - settings.significance_level,
+            )
         candidate = choose_candidate({name: histories[name] for name in students})
         verdict = gates(evidence, candidate=candidate, settings=settings)
         io_utils.copy_dir(models[candidate].uri, outputs["model"].uri)
@@ -229,12 +224,26 @@ def _find_incumbent(
     return {INCUMBENT: Subject(serving_dir=str(path), cost=cost, image_shape=image_shape)}, []
 
 
-def _read_outcomes(output: str) -> Outcomes:
-    """Reads what the pass over the test split has left of each image."""
+def _gather(
+    output: str,
+    *,
+    subjects: Mapping[str, Subject],
+    classes: tuple[str, ...],
+    measure_speed: Callable[[], dict[str, Speed]],
+    confidence: float,
+) -> Evidence:
+    """Reads what the pass over the test split has left, and has the speed of the models measured."""
     outcomes = Outcomes.read(pathlib.Path(output, OUTCOMES_FILE))
     if not len(outcomes):
         raise InputError("The test split holds no examples; give it at least one image.")
-    return outcomes
+    return Evidence(
+        class_names=classes,
+        metrics={name: _by_class_name(read_metrics(output, model=name), classes) for name in subjects},
+        costs={name: subject.cost for name, subject in subjects.items()},
+        speeds=measure_speed(),
+        outcomes=outcomes,
+        confidence=confidence,
+    )
 
 
 def _by_class_name(

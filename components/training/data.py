@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from components.errors import InputError
 from components.training.augmentation import Augmentation, augment
-from components.transform.pixels import unpack_images
+from components.transform.pixels import ImageShape, unpack_images
 
 # Memory that the shuffle buffer may take. Larger data sets are shuffled within a window of that size;
 # ExampleGen has already laid them out in an order that does not follow the classes.
@@ -23,7 +23,6 @@ SHUFFLE_BYTES = 256 * 2**20
 _COUNTING_BATCH = 64
 _OTHER_EXAMPLES = "belong to other examples, or stand in another order"
 
-ImageShape = tuple[int, int, int]
 Batch = tuple[tf.Tensor, dict[str, tf.Tensor]] | tuple[tf.Tensor, dict[str, tf.Tensor], tf.Tensor]
 
 
