@@ -81,3 +81,21 @@ def make_schema(tmp_path: pathlib.Path) -> Callable[[Data], Any]:
         return schema
 
     return make
+
+
+@pytest.fixture(scope="session")
+def artifact() -> Callable[..., Any]:
+    """A function that makes an artifact of a type, which lies in a directory."""
+    from tfx.types import artifact_utils
+
+    def make(
+        kind: type, directory: pathlib.Path | str, *, identifier: int = 0, splits: Sequence[str] = ()
+    ) -> Any:
+        made = kind()
+        made.uri = str(directory)
+        made.id = identifier
+        if splits:
+            made.split_names = artifact_utils.encode_split_names(list(splits))
+        return made
+
+    return make

@@ -19,16 +19,9 @@ SIZES = {"train": 24, "validation": 8, "test": 4}
 IMAGE = ImageSettings(height=8, width=8, channels=1)
 
 
-def artifact(kind: type, directory: pathlib.Path | str, *, splits: tuple[str, ...] = ()) -> Any:
-    made = kind()
-    made.uri = str(directory)
-    if splits:
-        made.split_names = artifact_utils.encode_split_names(list(splits))
-    return made
-
-
 def test_a_hint_without_labels_looks_into_the_teacher_and_validates_on_what_it_says(
     tmp_path: pathlib.Path,
+    artifact: Callable[..., Any],
     make_data: Callable[..., Any],
     make_schema: Callable[..., Any],
     transform_graph: str,
@@ -54,7 +47,7 @@ def test_a_hint_without_labels_looks_into_the_teacher_and_validates_on_what_it_s
     (tmp_path / "teacher").mkdir()
     teacher.save(tmp_path / "teacher" / "model.keras")
     inputs = {
-        "examples": [artifact(standard_artifacts.Examples, tmp_path / "transformed", splits=tuple(SIZES))],
+        "examples": [artifact(standard_artifacts.Examples, tmp_path / "transformed", splits=list(SIZES))],
         "teacher": [artifact(standard_artifacts.Model, tmp_path / "teacher")],
     }
     (tmp_path / "predictions").mkdir()

@@ -39,15 +39,8 @@ TEACHER = {
 SCRATCH = {"kernel": np.zeros((4, 3)), "bias": [0, LN2, 0]}
 
 
-def artifact(artifact_type, uri, identifier=0):
-    made = artifact_type()
-    made.uri = str(uri)
-    made.id = identifier
-    return made
-
-
 @pytest.fixture
-def data(tmp_path, write_examples):
+def data(tmp_path, artifact, write_examples):
     """A test split of six images without a cat, and training data that would break whoever reads it."""
     pixels = np.zeros((6, 2, 2, 1), np.uint8)
     pixels.reshape(6, 4)[range(6), LIT] = 255
@@ -69,7 +62,7 @@ def data(tmp_path, write_examples):
 
 
 @pytest.fixture
-def schema(tmp_path):
+def schema(tmp_path, artifact):
     """A schema with the names of the classes and the features."""
     message = schema_pb2.Schema()
     for name, kind in (("image", schema_pb2.BYTES), ("id", schema_pb2.BYTES), ("label", schema_pb2.INT)):
@@ -97,7 +90,7 @@ def quickly(monkeypatch):
 
 
 @pytest.fixture
-def evaluate(tmp_path, data, schema, write_model, write_history):
+def evaluate(tmp_path, artifact, data, schema, write_model, write_history):
     """Runs the node on students given as `name: (weights, validation accuracies)`; returns its outputs."""
 
     def run(*, students, teacher=TEACHER, scratch=SCRATCH, pushed="", **settings):
@@ -108,7 +101,7 @@ def evaluate(tmp_path, data, schema, write_model, write_history):
             run_key = f"run_{key.removeprefix('student_')}" if "_" in key else f"{key}_run"
             model = write_model(tmp_path / "models" / key, **weights)
             history = write_history(tmp_path / "runs" / key, val_accuracy=accuracies)
-            inputs[key] = [artifact(standard_artifacts.Model, model, number)]
+            inputs[key] = [artifact(standard_artifacts.Model, model, identifier=number)]
             inputs[run_key] = [artifact(standard_artifacts.ModelRun, history)]
         types = {
             "evaluation": standard_artifacts.ModelEvaluation,
@@ -138,18 +131,23 @@ def read_evaluation(outputs):
     return json.loads(pathlib.Path(outputs["evaluation"].uri, "evaluation.json").read_text())
 
 
-def push(outputs, directory):
+@pytest.fixture
+def push(artifact):
     """Runs TFX's Pusher; returns whether it pushed."""
-    pushed = artifact(standard_artifacts.PushedModel, directory / "artifact")
-    destination = pusher_pb2.PushDestination(
-        filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=str(directory / "pushed"))
-    )
-    pusher.Executor().Do(
-        {"model": [outputs["model"]], "model_blessing": [outputs["blessing"]]},
-        {"pushed_model": [pushed]},
-        {"push_destination": proto_utils.proto_to_json(destination)},
-    )
-    return bool(list(directory.glob("pushed/*/saved_model.pb")))
+
+    def run(outputs, directory):
+        pushed = artifact(standard_artifacts.PushedModel, directory / "artifact")
+        destination = pusher_pb2.PushDestination(
+            filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=str(directory / "pushed"))
+        )
+        pusher.Executor().Do(
+            {"model": [outputs["model"]], "model_blessing": [outputs["blessing"]]},
+            {"pushed_model": [pushed]},
+            {"push_destination": proto_utils.proto_to_json(destination)},
+        )
+        return bool(list(directory.glob("pushed/*/saved_model.pb")))
+
+    return run
 
 
 def test_measures_of_six_images_worked_by_hand(evaluate, tmp_path):
@@ -224,7 +222,7 @@ def test_measures_of_six_images_worked_by_hand(evaluate, tmp_path):
 
 
 @pytest.mark.usefixtures("quickly")
-def test_a_blessed_candidate_is_pushed_by_tfx(evaluate, tmp_path):
+def test_a_blessed_candidate_is_pushed_by_tfx(evaluate, tmp_path, push):
     outputs = evaluate(students={"kd": (STUDENT, [0.7])}, min_accuracy=0.6)
 
     assert read_evaluation(outputs)["blessed"] is True
@@ -239,7 +237,7 @@ def test_a_blessed_candidate_is_pushed_by_tfx(evaluate, tmp_path):
 
 
 @pytest.mark.usefixtures("quickly")
-def test_an_unblessed_candidate_is_not_pushed(evaluate, tmp_path):
+def test_an_unblessed_candidate_is_not_pushed(evaluate, tmp_path, push):
     outputs = evaluate(students={"kd": (STUDENT, [0.7])}, min_accuracy=0.7)
 
     evaluation = read_evaluation(outputs)
@@ -257,7 +255,7 @@ def test_an_unblessed_candidate_is_not_pushed(evaluate, tmp_path):
 
 
 @pytest.mark.usefixtures("quickly")
-def test_without_scratch_the_candidate_is_compared_with_the_teacher(evaluate, tmp_path):
+def test_without_scratch_the_candidate_is_compared_with_the_teacher(evaluate, tmp_path, push):
     evaluation = read_evaluation(
         outputs := evaluate(students={"kd": (STUDENT, [0.7]), "worse": (SCRATCH, [0.6])}, scratch=None)
     )

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -20,13 +21,9 @@ IMAGE = ImageSettings(height=8, width=8, channels=1)
 CLASSES = ["even", "odd"]
 
 
-def artifact(kind: type, directory: pathlib.Path | str) -> Any:
-    made = kind()
-    made.uri = str(directory)
-    return made
-
-
-def test_teachers_are_imported_and_averaged(tmp_path: pathlib.Path, transform_graph: str) -> None:
+def test_teachers_are_imported_and_averaged(
+    tmp_path: pathlib.Path, transform_graph: str, artifact: Callable[..., Any]
+) -> None:
     schema = schema_pb2.Schema()
     schema.string_domain.add(name="class_names", value=CLASSES)
     io_utils.write_pbtxt_file(str(tmp_path / "schema" / "schema.pbtxt"), schema)
