@@ -21,10 +21,10 @@ import tensorflow_datasets as tfds
 from apache_beam.options.pipeline_options import PipelineOptions
 from tfx_bsl.public import tfxio
 
-from components.evaluator import analysis
-from components.evaluator.files import OUTCOMES_FILE
-from components.evaluator.outcomes import Outcomes
-from components.evaluator.statistics import compare_accuracies, gap_closed
+from components.evaluator.judge.statistics import compare_accuracies, gap_closed
+from components.evaluator.measure import analysis
+from components.evaluator.measure.outcomes import Outcomes
+from components.layout import OUTCOMES_FILE
 from components.models.mnist import mnist_student
 from components.transform.pixels import unpack_images
 

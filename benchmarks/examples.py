@@ -7,11 +7,12 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from components.example_gen import sources, splitting
-from components.example_gen.records import Record
-from components.settings import SPLITS
+from components.example_gen import splitting
+from components.example_gen.sources import registry as sources
+from components.example_gen.sources.source import Record
+from components.settings.data import SPLITS
 from components.transform.pixels import pack_images
-from pipeline.config import Config
+from pipeline.config.experiment import Config
 
 _DECODED_AT_ONCE = 256
 

@@ -22,7 +22,8 @@ from benchmarks.table import Row, ratios, report
 from components.distiller.objective import Distillation, kd
 from components.teacher_predictions.store import choose_batch_size, write_predictions
 from components.training.job import Recipe, TrainingData, train_model
-from pipeline.config import Config, load_config
+from pipeline.config.experiment import Config
+from pipeline.config.loading import load_config
 
 CONFIG = pathlib.Path(__file__).parent.parent / "configs/cats_vs_dogs.yaml"
 

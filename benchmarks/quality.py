@@ -29,17 +29,19 @@ from scipy import stats
 from benchmarks.examples import Examples, concatenate, load_splits, write_examples
 from components.distiller.adapter import make_distance, make_hint
 from components.distiller.objective import Distillation
-from components.evaluator.machine import describe_machine, describe_versions
-from components.evaluator.statistics import compare_means, gap_closed
+from components.evaluator.judge.statistics import compare_means, gap_closed
+from components.evaluator.measure.machine import describe_machine, describe_versions
 from components.example_gen import splitting
 from components.files import read_json, write_json
-from components.settings import DistillationSettings, ModelSettings
+from components.settings.distillation import DistillationSettings
+from components.settings.models import ModelSettings
 from components.teacher_predictions.store import fingerprint_teacher, open_predictions, write_predictions
-from components.training.data import ordered_batches
+from components.training.inputs.batches import ordered_batches
 from components.training.job import Recipe, TrainingData, train_model
 from components.training.learner import Supervised
-from components.training.teaching import OnlineTeacher
-from pipeline.config import Config, load_config
+from components.training.online_teacher import OnlineTeacher
+from pipeline.config.experiment import Config
+from pipeline.config.loading import load_config
 
 ROOT = pathlib.Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks/results/quality.json"

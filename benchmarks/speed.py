@@ -36,21 +36,22 @@ from benchmarks.labs import Lab1Distiller, Lab2Distiller, lab1_batches
 from benchmarks.table import Row, Seconds, ratios, report, take_turns
 from components.distiller.objective import Distillation, kd
 from components.models import registry
-from components.settings import ModelSettings
+from components.models.building import build_model
+from components.settings.models import ModelSettings
 from components.teacher_predictions.store import (
     choose_batch_size,
     fingerprint_teacher,
     open_predictions,
     write_predictions,
 )
-from components.training.data import epoch_counter, training_batches
+from components.training.inputs.batches import epoch_counter, training_batches
 from components.training.job import Recipe, TrainingData, train_model
 from components.training.learner import Supervised
-from components.training.models import build_model
 from components.training.precision import resolve_precision
 from components.training.threads import set_threads_per_operation
 from components.transform.pixels import unpack_images
-from pipeline.config import Config, load_config
+from pipeline.config.experiment import Config
+from pipeline.config.loading import load_config
 
 CONFIGS = pathlib.Path(__file__).parent.parent / "configs"
 EPOCHS = 5

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import keras
 
-from components.evaluator.machine import describe_machine, describe_versions
+from components.evaluator.measure.machine import describe_machine, describe_versions
 from components.files import write_json
 
 RESULTS = pathlib.Path(__file__).parent / "results"

@@ -1,5 +1,14 @@
 """What went wrong through the user's input, as opposed to a fault of ours."""
 
+import difflib
+from collections.abc import Iterable
+
+
+def suggest(name: object, known: Iterable[str]) -> str:
+    """Returns `; did you mean ...?` for the known name that is most like another, or nothing."""
+    close = difflib.get_close_matches(str(name), list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
 
 def first_line(error: Exception) -> str:
     """Returns the first line of an error's message, or the name of its type if it has none."""

@@ -1,6 +1,6 @@
 """Makes `python -m pipeline` the same as `distill`."""
 
-from pipeline.cli import main
+from pipeline.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -13,22 +13,17 @@ from components.distiller.component import Distiller
 from components.evaluator.component import Evaluator
 from components.example_gen.component import ExampleGen
 from components.example_validator.component import ExampleValidator
+from components.pretrained.component import TeacherAverager, TeacherImporter
 from components.schema_gen.component import SchemaGen
 from components.schema_gen.schema import statistics_options
-from components.settings import (
-    SPLITS,
-    BroughtTeacher,
-    ModelSettings,
-    Teacher,
-    TeacherImport,
-    TrainingJob,
-)
-from components.teacher.component import TeacherAverager, TeacherImporter
+from components.settings.data import SPLITS
+from components.settings.models import BroughtTeacher, ModelSettings, Teacher, TeacherImport
+from components.settings.training import TrainingJob
 from components.teacher_predictions.component import TeacherPredictor
-from components.trainer.component import supervised_trainer
+from components.training.component import supervised_trainer
 from components.transform.component import Transform
-from pipeline.config import Config
-from pipeline.nodes import distiller_id, teacher_ids
+from pipeline.config.experiment import Config
+from pipeline.config.nodes import distiller_id, teacher_ids
 
 PREPROCESSING_FN = "components.transform.preprocessing.preprocessing_fn"
 

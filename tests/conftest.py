@@ -35,7 +35,7 @@ def transform_graph(tmp_path_factory: pytest.TempPathFactory) -> str:
     import tensorflow_transform.beam as tft_beam
     from tensorflow_transform.tf_metadata import dataset_metadata, schema_utils
 
-    from components.settings import ImageSettings
+    from components.settings.models import ImageSettings
     from components.transform.preprocessing import preprocessing_fn
 
     directory = tmp_path_factory.mktemp("transform")

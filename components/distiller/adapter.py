@@ -5,7 +5,7 @@ import logging
 import numpy as np
 
 from components.distiller import objective
-from components.settings import (
+from components.settings.distillation import (
     DistillationSettings,
     DistSettings,
     DkdSettings,
@@ -13,8 +13,8 @@ from components.settings import (
     KdSettings,
     LogitsMseSettings,
 )
-from components.training.progress import tell
-from components.training.teaching import Hint
+from components.training.callbacks.progress import tell
+from components.training.online_teacher import Hint
 
 
 def make_distance(settings: DistillationSettings) -> objective.Distance:

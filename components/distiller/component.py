@@ -5,7 +5,8 @@ from tfx.types import BaseChannel, Channel, component_spec, standard_artifacts
 
 from components.artifacts import TeacherPredictions
 from components.distiller.executor import Executor
-from components.settings import DistillationSettings, TrainingJob
+from components.settings.distillation import DistillationSettings
+from components.settings.training import TrainingJob
 
 
 class DistillerSpec(component_spec.ComponentSpec):

@@ -13,17 +13,18 @@ from tfx.utils import io_utils
 
 from components.distiller.adapter import make_distance, make_hint, warn_of_uniform_labels
 from components.distiller.objective import Distillation
-from components.settings import DistillationSettings, TrainingJob
+from components.layout import keras_file, predictions_directory
+from components.models.building import load_model
+from components.settings.distillation import DistillationSettings
+from components.settings.training import TrainingJob
 from components.teacher_predictions.store import (
     fingerprint_teacher,
     open_predictions,
     read_logits,
-    split_directory,
 )
-from components.trainer.adapter import example_files, keras_file, train
-from components.training.data import ordered_batches
-from components.training.models import load_model
-from components.training.teaching import OnlineTeacher
+from components.training.adapter import example_files, train
+from components.training.inputs.batches import ordered_batches
+from components.training.online_teacher import OnlineTeacher
 
 
 class Executor(base_executor.BaseExecutor):
@@ -53,7 +54,7 @@ class Executor(base_executor.BaseExecutor):
         def predictions_for(split: str) -> list[str]:
             examples = artifact_utils.get_split_uri([inputs["examples"]], split)
             return open_predictions(
-                split_directory(inputs["teacher_predictions"].uri, split),
+                predictions_directory(inputs["teacher_predictions"].uri, split),
                 teacher_fingerprint=fingerprint,
                 num_examples=num_examples[split],
                 example_files=example_files(examples),

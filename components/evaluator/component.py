@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import BaseChannel, Channel, component_spec, standard_artifacts
 
-from components.evaluator import kubeflow
+from components.evaluator import kubeflow_page as kubeflow
 from components.evaluator.executor import Executor, model_key, run_key
-from components.settings import EvaluationSettings
+from components.settings.evaluation import EvaluationSettings
 
 
 class EvaluatorSpec(component_spec.ComponentSpec):

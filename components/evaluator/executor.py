@@ -17,10 +17,14 @@ from tfx.types import Artifact, artifact_utils
 from tfx.utils import io_utils, path_utils
 
 from components.errors import InputError
-from components.evaluator import kubeflow
-from components.evaluator.adapter import gates, is_teacher_worse, rivals
-from components.evaluator.analysis import IMAGE_SIZE, LABEL, analyse, read_metrics
-from components.evaluator.cost import (
+from components.evaluator import kubeflow_page as kubeflow
+from components.evaluator.evaluation import describe_verdict, summarise, warn_of
+from components.evaluator.incumbent import NO_INCUMBENT, check_incumbent, newest_version, read_class_names
+from components.evaluator.judge.evidence import CLASS, INCUMBENT, SCRATCH, TEACHER, Evidence
+from components.evaluator.judge.gates import gates
+from components.evaluator.judge.verdict import Gate, choose_candidate, is_blessed
+from components.evaluator.measure.analysis import IMAGE_SIZE, LABEL, analyse, read_metrics
+from components.evaluator.measure.cost import (
     Cost,
     Layer,
     Speed,
@@ -30,30 +34,21 @@ from components.evaluator.cost import (
     directory_size,
     measuring_speed,
 )
-from components.evaluator.files import (
+from components.evaluator.measure.machine import describe_machine, describe_versions
+from components.evaluator.measure.outcomes import Outcomes, read_disagreements
+from components.files import write_json, write_text
+from components.layout import (
     EVALUATION_FILE,
+    KERAS_FILE,
     OUTCOMES_FILE,
     REPORT_FILE,
     VALIDATION_FILE,
-    read_disagreements,
-    read_history,
 )
-from components.evaluator.incumbent import (
-    NO_INCUMBENT,
-    check_incumbent,
-    newest_version,
-    read_class_names,
-)
-from components.evaluator.machine import describe_machine, describe_versions
-from components.evaluator.measures import CLASS, INCUMBENT, SCRATCH, TEACHER, Evidence, summarise
-from components.evaluator.outcomes import Outcomes
-from components.evaluator.report import render
-from components.evaluator.verdict import Gate, choose_candidate, is_blessed, put_into_words
-from components.files import write_json, write_text
+from components.models.building import load_model
+from components.report.page import render
 from components.schema_gen.schema import class_names
-from components.settings import EvaluationSettings
-from components.training.export import KERAS_FILE
-from components.training.models import load_model
+from components.settings.evaluation import EvaluationSettings
+from components.training.callbacks.history import read_history
 
 
 def model_key(name: str) -> str:
@@ -138,14 +133,14 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         verdict = gates(evidence, candidate=candidate, settings=settings)
         io_utils.copy_dir(models[candidate].uri, outputs["model"].uri)
         _bless(outputs["blessing"], verdict, model=models[candidate], baseline=models[fixed[-1]])
-        evaluation = summarise(evidence) | _describe_verdict(evidence, candidate=candidate, verdict=verdict)
+        evaluation = summarise(evidence) | describe_verdict(evidence, candidate=candidate, verdict=verdict)
         evaluation |= {
             "architectures": {
                 key: [dataclasses.asdict(layer) for layer in subjects[name].layers]
                 for key, name in (("teacher", TEACHER), ("student", students[0]))
             },
             "histories": histories,
-            "warnings": [*warnings, *_warn_of(evidence)],
+            "warnings": [*warnings, *warn_of(evidence)],
             "machine": describe_machine(),
             "versions": describe_versions(),
         }
@@ -254,43 +249,6 @@ def _by_class_name(
         (CLASS, classes[int(key[1])]) if key and key[0] == LABEL else key: value
         for key, value in metrics.items()
     }
-
-
-def _describe_verdict(evidence: Evidence, *, candidate: str, verdict: Sequence[Gate]) -> dict[str, Any]:
-    return {
-        "candidate": candidate,
-        "blessed": is_blessed(verdict),
-        "verdict": put_into_words(
-            candidate,
-            accuracy=evidence.metric(candidate, "accuracy"),
-            test_examples=len(evidence.outcomes),
-            confidence=evidence.confidence,
-            rivals=rivals(evidence, candidate=candidate),
-            gates=verdict,
-        ),
-        "gates": [dataclasses.asdict(gate) for gate in verdict],
-    }
-
-
-def _warn_of(evidence: Evidence) -> list[str]:
-    """Says what the reader of the numbers should know."""
-    warnings = []
-    if SCRATCH not in evidence.models:
-        warnings.append(
-            "The data to train and to validate on has no labels: there is no student trained from scratch to "
-            "compare with, and the candidate is the student that agrees most with the teacher in validation."
-        )
-    if is_teacher_worse(evidence):
-        warnings.append(
-            "The teacher is worse than the student trained from scratch: distilling from it cannot be "
-            "expected to help, and the gap closed is undefined."
-        )
-    absent = [
-        name for label, name in enumerate(evidence.class_names) if label not in set(evidence.outcomes.labels)
-    ]
-    if absent:
-        warnings.append(f"The test split lacks {', '.join(absent)}: nothing is known of how they are told.")
-    return warnings
 
 
 def _bless(blessing: Artifact, verdict: Sequence[Gate], *, model: Artifact, baseline: Artifact) -> None:

@@ -7,7 +7,7 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 
 from components.errors import InputError, first_line
-from components.training.export import CLASSES_ASSET
+from components.layout import CLASSES_ASSET
 
 # What stands for a version where there is none.
 NO_INCUMBENT = "none"

@@ -4,10 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from components.errors import InputError
-from components.example_gen.records import NO_LABEL
 from components.example_gen.shards import Outcome
-
-FILE_NAME = "dataset.json"
+from components.example_gen.sources.source import NO_LABEL
 
 _NAMED = 5
 

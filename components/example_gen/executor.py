@@ -13,9 +13,11 @@ from tfx.dsl.io import fileio
 from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, standard_component_specs
 
-from components.example_gen import dataset, shards, sources
-from components.example_gen.records import Source
-from components.settings import SPLITS, DataSettings
+from components.example_gen import dataset, shards
+from components.example_gen.sources import registry as sources
+from components.example_gen.sources.source import Source
+from components.layout import DATASET_FILE
+from components.settings.data import SPLITS, DataSettings
 
 DATA_KEY = "data"
 FINGERPRINT_KEY = "fingerprint"
@@ -64,7 +66,7 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
             labels=data.labels,
         )
         description = dataset.describe(outcomes, class_names=source.class_names)
-        with fileio.open(f"{examples.uri}/{dataset.FILE_NAME}", "w") as file:
+        with fileio.open(f"{examples.uri}/{DATASET_FILE}", "w") as file:
             file.write(json.dumps(description, indent=1))
 
     def _write(self, source: Source, examples: types.Artifact) -> list[shards.Outcome]:

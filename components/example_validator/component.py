@@ -7,7 +7,7 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import component_spec, standard_artifacts, standard_component_specs
 
 from components.example_validator import executor
-from components.settings import ClassWeights
+from components.settings.training import ClassWeights
 
 
 class ExampleValidatorSpec(standard_component_specs.ExampleValidatorSpec):

@@ -15,7 +15,7 @@ from tfx.utils import io_utils
 from components.errors import InputError
 from components.example_validator.anomalies import describe
 from components.schema_gen.schema import class_names
-from components.training.weights import check_names
+from components.training.inputs.class_weights import check_names
 
 CLASS_WEIGHTS_KEY = "class_weights"
 

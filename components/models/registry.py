@@ -4,14 +4,13 @@ Nothing here imports Keras: configurations are checked before it is needed.
 """
 
 import ast
-import difflib
 import importlib
 import importlib.util
 import pathlib
 from collections.abc import Callable
 from typing import Any
 
-from components.errors import InputError
+from components.errors import InputError, suggest
 from components.models import applications
 
 ARCHITECTURES = {
@@ -67,9 +66,8 @@ def find_problem(name: str) -> str | None:
         return None
     module, colon, function = name.partition(":")
     if not colon:
-        close = difflib.get_close_matches(name, ARCHITECTURES, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
         known = ", ".join(ARCHITECTURES)
+        hint = suggest(name, ARCHITECTURES)
         return f"is unknown; allowed: {known}, or an import path 'package.module:function'{hint}"
     try:
         spec = importlib.util.find_spec(module)

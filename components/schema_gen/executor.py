@@ -10,10 +10,8 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import io_utils
 
-from components.example_gen import dataset
+from components.layout import DATASET_FILE, SCHEMA_FILE
 from components.schema_gen.schema import infer_schema
-
-FILE_NAME = "schema.pbtxt"
 
 
 class Executor(base_executor.BaseExecutor):
@@ -35,10 +33,10 @@ class Executor(base_executor.BaseExecutor):
         self._log_startup(input_dict, output_dict, exec_properties)
         examples = artifact_utils.get_single_instance(input_dict[standard_component_specs.EXAMPLES_KEY])
         statistics = artifact_utils.get_single_instance(input_dict[standard_component_specs.STATISTICS_KEY])
-        with fileio.open(f"{examples.uri}/{dataset.FILE_NAME}") as file:
+        with fileio.open(f"{examples.uri}/{DATASET_FILE}") as file:
             class_names = json.load(file)["class_names"]
         schema = infer_schema(
             stats_artifact_utils.load_statistics(statistics, "train").proto(), class_names=class_names
         )
         uri = artifact_utils.get_single_uri(output_dict[standard_component_specs.SCHEMA_KEY])
-        io_utils.write_pbtxt_file(f"{uri}/{FILE_NAME}", schema)
+        io_utils.write_pbtxt_file(f"{uri}/{SCHEMA_FILE}", schema)

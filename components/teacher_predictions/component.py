@@ -7,7 +7,7 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import BaseChannel, Channel, component_spec, standard_artifacts
 
 from components.artifacts import TeacherPredictions
-from components.settings import ImageSettings
+from components.settings.models import ImageSettings
 from components.teacher_predictions.executor import Executor
 
 

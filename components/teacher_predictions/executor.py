@@ -7,15 +7,15 @@ from typing import Any
 from tfx.dsl.components.base import base_executor
 from tfx.types import Artifact, artifact_utils
 
-from components.settings import ImageSettings
+from components.layout import keras_file, predictions_directory
+from components.models.building import load_model
+from components.settings.models import ImageSettings
 from components.teacher_predictions.store import (
     choose_batch_size,
     fingerprint_teacher,
-    split_directory,
     write_predictions,
 )
-from components.trainer.adapter import example_files, keras_file
-from components.training.models import load_model
+from components.training.adapter import example_files
 
 
 class Executor(base_executor.BaseExecutor):
@@ -33,7 +33,9 @@ class Executor(base_executor.BaseExecutor):
         teacher = load_model(teacher_file)
         image_shape = ImageSettings.model_validate_json(exec_properties["image"]).shape
         for split in json.loads(exec_properties["splits"]):
-            directory = split_directory(artifact_utils.get_single_uri(output_dict["predictions"]), split)
+            directory = predictions_directory(
+                artifact_utils.get_single_uri(output_dict["predictions"]), split
+            )
             pathlib.Path(directory).mkdir()
             write_predictions(
                 teacher,

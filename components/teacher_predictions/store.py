@@ -25,9 +25,8 @@ from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 
 from components.errors import InputError
 from components.files import read_json, replacing, sha256, write_json
-from components.training.data import batches_by_file
-
-MANIFEST_FILE = "manifest.json"
+from components.layout import MANIFEST_FILE
+from components.training.inputs.batches import batches_by_file
 
 # Values of the images in a forward pass. Small images want large batches, since each call of a model costs
 # some hundred microseconds whatever the batch; for large ones a larger batch only takes more memory.
@@ -64,11 +63,6 @@ class Batch(NamedTuple):
     file: int
     ids: np.ndarray
     logits: np.ndarray
-
-
-def split_directory(uri: str, split: str) -> str:
-    """Returns where in a `TeacherPredictions` artifact the predictions for a split lie."""
-    return f"{uri}/Split-{split}"
 
 
 def fingerprint_teacher(keras_file: str) -> str:
@@ -140,7 +134,7 @@ def open_predictions(
 ) -> list[str]:
     """Checks that stored predictions are whole, of this teacher, and of these examples.
 
-    The ids are compared as they are read; see `components.training.data`.
+    The ids are compared as they are read; see `components.training.inputs.batches`.
 
     Args:
       directory: Where `write_predictions` wrote.

@@ -11,16 +11,21 @@ import keras
 import tensorflow as tf
 
 from components.models import applications, registry
-from components.training.augmentation import Augmentation
-from components.training.checkpoints import Checkpoints
-from components.training.data import damage_explained, epoch_counter, ordered_batches, training_batches
-from components.training.export import export_model
+from components.models.building import build_model, load_model
+from components.serving.export import export_model
+from components.training.callbacks.checkpoints import Checkpoints
+from components.training.callbacks.progress import tell
+from components.training.inputs.augmentation import Augmentation
+from components.training.inputs.batches import (
+    damage_explained,
+    epoch_counter,
+    ordered_batches,
+    training_batches,
+)
 from components.training.learner import Learner
 from components.training.loop import choose_steps_per_execution, fit
-from components.training.models import build_model, load_model
+from components.training.online_teacher import OnlineTeacher, online, online_with_hint
 from components.training.precision import resolve_precision
-from components.training.progress import tell
-from components.training.teaching import OnlineTeacher, online, online_with_hint
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -8,11 +8,12 @@ import keras
 import tensorflow as tf
 
 from components.errors import InputError
-from components.training.checkpoints import Checkpointer, Checkpoints
-from components.training.history import HistoryRecorder
+from components.layout import HISTORY_FILE
+from components.training.callbacks.checkpoints import Checkpointer, Checkpoints
+from components.training.callbacks.history import HistoryRecorder
+from components.training.callbacks.progress import ProgressLogger
 from components.training.learner import Learner
 from components.training.optimizer import FusedAdam
-from components.training.progress import ProgressLogger
 
 # Steps that run without returning to Python: as many as process some two million pixel values, so
 # that small models are not bound by Python and large ones still report often.
@@ -66,9 +67,7 @@ def fit(
         steps_per_execution=steps_per_execution,
         jit_compile=False,  # On processors, XLA made every model of configs/ slower.
     )
-    recorder = HistoryRecorder(
-        run_dir / "history.json", about={"reference": reference, "precision": precision}
-    )
+    recorder = HistoryRecorder(run_dir / HISTORY_FILE, about={"reference": reference, "precision": precision})
     best = keras.callbacks.EarlyStopping(
         "val_accuracy", mode="max", patience=epochs, restore_best_weights=True, start_from_epoch=0
     )

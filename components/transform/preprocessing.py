@@ -4,7 +4,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from components.settings import ImageSettings
+from components.settings.models import ImageSettings
 from components.transform.pixels import pack_images
 
 

@@ -12,8 +12,8 @@ from typing import Any
 from google.protobuf import json_format
 from kfp.kubernetes import kubernetes_executor_config_pb2 as kubernetes_pb2
 
-from pipeline.kubeflow.parameters import RunParameter
-from pipeline.kubeflow.settings import KubeflowSettings, NodeSettings, Secret, Volume
+from pipeline.config.kubeflow import KubeflowSettings, NodeSettings, Secret, Volume
+from pipeline.kubeflow.run_parameters import RunParameter
 
 # KFP's own local orchestrator cuts five characters off a component's name, as its SDK writes it.
 _COMPONENT = "comp-{}"

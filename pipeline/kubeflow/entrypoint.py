@@ -7,7 +7,7 @@ over differs from what TFX expects:
 - an output `executor-logs` is added, which is no artifact of TFX's;
 - artifacts have the URIs of the object store, whereas their files lie where the launcher mounts it;
 - no directory is made for an output;
-- the parameters of a run are inputs of their own; see `pipeline.kubeflow.parameters`.
+- the parameters of a run are inputs of their own; see `pipeline.kubeflow.run_parameters`.
 """
 
 import argparse
@@ -23,7 +23,7 @@ import pydantic
 
 from components.errors import InputError
 from components.files import read_json, write_json
-from pipeline.kubeflow.parameters import assign, check_push_directory
+from pipeline.kubeflow.run_parameters import assign, check_push_directory
 
 FAILURE = 1
 INPUT_ERROR = 2

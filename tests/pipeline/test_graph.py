@@ -3,9 +3,10 @@ import pathlib
 
 import pytest
 
-from pipeline.config import Config, load_config
+from pipeline.config.experiment import Config
+from pipeline.config.loading import load_config
+from pipeline.config.nodes import node_ids
 from pipeline.graph import create_pipeline
-from pipeline.nodes import node_ids
 
 CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
 

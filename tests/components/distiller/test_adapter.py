@@ -5,7 +5,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from components.distiller.adapter import warn_of_uniform_labels
-from components.settings import DistillationSettings
+from components.settings.distillation import DistillationSettings
 
 
 # Of two classes whose logits differ by 1, the probabilities differ by tanh(1 / 2T), that is 1 / 2T for a

@@ -11,9 +11,11 @@ from tfx.types import artifact_utils, standard_artifacts
 
 from components.artifacts import TeacherPredictions
 from components.distiller.executor import Executor
-from components.settings import HardwareSettings, HintSettings, ImageSettings, ModelSettings, TrainingJob
+from components.models.building import load_model
+from components.settings.distillation import HintSettings
+from components.settings.models import ImageSettings, ModelSettings
+from components.settings.training import HardwareSettings, TrainingJob
 from components.teacher_predictions import executor as teacher_predictions
-from components.training.models import load_model
 
 SIZES = {"train": 24, "validation": 8, "test": 4}
 IMAGE = ImageSettings(height=8, width=8, channels=1)

@@ -6,8 +6,8 @@ from tfx import v1 as tfx
 from tfx.types import standard_artifacts
 
 from components.evaluator.component import Evaluator
-from components.evaluator.kubeflow import OUTPUTS
-from components.settings import EvaluationSettings
+from components.evaluator.kubeflow_page import OUTPUTS
+from components.settings.evaluation import EvaluationSettings
 
 
 @pytest.fixture

@@ -17,10 +17,11 @@ from tfx.types import standard_artifacts
 from tfx.utils import proto_utils
 
 from components.errors import InputError
-from components.evaluator import executor, kubeflow
-from components.evaluator.cost import Speed
-from components.evaluator.files import SCHEMA_FILE
-from components.settings import EvaluationSettings
+from components.evaluator import executor
+from components.evaluator import kubeflow_page as kubeflow
+from components.evaluator.measure.cost import Speed
+from components.report.summary import SCHEMA_FILE
+from components.settings.evaluation import EvaluationSettings
 
 CLASSES = ("ant", "bee", "cat")
 LN2 = math.log(2)

@@ -5,7 +5,7 @@ import pytest
 from components.errors import InputError
 from components.example_gen import dataset
 from components.example_gen.shards import Outcome
-from components.settings import DigitsData, ImageFolderData, Splits, TfdsData
+from components.settings.data import DigitsData, ImageFolderData, Splits, TfdsData
 
 MULTI_PROCESSING = (
     "--direct_running_mode=multi_processing",

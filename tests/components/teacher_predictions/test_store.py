@@ -9,8 +9,8 @@ import pytest
 import tensorflow as tf
 
 from components.errors import InputError
+from components.layout import MANIFEST_FILE
 from components.teacher_predictions.store import (
-    MANIFEST_FILE,
     fingerprint_teacher,
     open_predictions,
     write_predictions,

@@ -15,7 +15,7 @@ from typing import Any
 
 import keras
 
-from components.training.checkpoints import Checkpoints
+from components.training.callbacks.checkpoints import Checkpoints
 from components.training.job import Destination, Recipe, TrainingData, train_and_export
 from components.training.learner import Supervised
 
@@ -57,7 +57,7 @@ def train(
 ) -> None:
     """Trains, writes `output`, and keeps its checkpoints in `checkpoints`."""
     if kill_at:
-        logging.getLogger("components.training.progress").addHandler(Killer(kill_at))
+        logging.getLogger("components.training.callbacks.progress").addHandler(Killer(kill_at))
     train_and_export(
         TrainingData(**data),
         Recipe(

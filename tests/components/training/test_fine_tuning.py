@@ -11,11 +11,11 @@ import pytest
 
 from components.errors import InputError
 from components.models import applications
-from components.training.data import epoch_counter, ordered_batches
+from components.models.building import build_model, load_model
+from components.training.inputs.batches import epoch_counter, ordered_batches
 from components.training.job import Destination, FineTuning, Recipe, TrainingData, train_and_export
 from components.training.learner import Learner, Supervised
 from components.training.loop import fit
-from components.training.models import build_model, load_model
 
 NAME = "keras.applications.MobileNet"
 SHAPE = (32, 32, 1)

@@ -16,14 +16,14 @@ from sklearn.datasets import load_digits
 from components.distiller.objective import Distillation, hint, kd
 from components.errors import InputError
 from components.teacher_predictions.store import fingerprint_teacher, open_predictions, write_predictions
-from components.training.augmentation import Augmentation
-from components.training.checkpoints import Checkpoints, State
-from components.training.data import epoch_counter, ordered_batches, training_batches
+from components.training.callbacks.checkpoints import Checkpoints, State
+from components.training.inputs.augmentation import Augmentation
+from components.training.inputs.batches import epoch_counter, ordered_batches, training_batches
 from components.training.job import Destination, Recipe, TrainingData, train_and_export
 from components.training.learner import Learner, Supervised
 from components.training.loop import choose_steps_per_execution, fit
+from components.training.online_teacher import Hint, OnlineTeacher, online
 from components.training.precision import resolve_precision
-from components.training.teaching import Hint, OnlineTeacher, online
 
 SHAPE = (8, 8, 1)
 TRAINING, VALIDATION = slice(0, 600), slice(600, 900)

@@ -5,9 +5,9 @@ import pytest
 from google.protobuf import json_format
 from kfp.kubernetes import kubernetes_executor_config_pb2 as kubernetes_pb2
 
+from pipeline.config.kubeflow import KubeflowSettings, NodeSettings, Secret, Toleration, Volume
 from pipeline.kubeflow.documents import finish
-from pipeline.kubeflow.parameters import RunParameter
-from pipeline.kubeflow.settings import KubeflowSettings, NodeSettings, Secret, Toleration, Volume
+from pipeline.kubeflow.run_parameters import RunParameter
 
 EPOCHS = RunParameter("teacher_epochs", "NUMBER_INTEGER", 30, "How long.", {"Teacher": "job.model.epochs"})
 

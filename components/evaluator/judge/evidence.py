@@ -1,0 +1,110 @@
+"""All that is known of the models of a run, and how they compare."""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+
+from components.evaluator.judge.statistics import Difference, GapClosed, compare_accuracies, compare_means
+from components.evaluator.judge.statistics import gap_closed as measure_gap_closed
+from components.evaluator.measure.cost import Cost, Speed
+from components.evaluator.measure.outcomes import Outcomes
+
+TEACHER = "teacher"
+SCRATCH = "scratch"
+DISTILLED = "distilled"
+INCUMBENT = "incumbent"
+CLASS = "class"
+
+Slice = tuple[str, str]
+
+
+def role(name: str) -> str:
+    """Returns the role of a model: three have one for a name, any other is distilled."""
+    return name if name in (TEACHER, SCRATCH, INCUMBENT) else DISTILLED
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """All that is known of the models of a run.
+
+    Attributes:
+      class_names: In the order of the labels.
+      metrics: By model and by slice, of which None is all examples and `("class", NAME)` a class.
+      costs: By model.
+      speeds: By model.
+      outcomes: What each model says of each test example.
+      confidence: Level of the confidence intervals, in (0, 1).
+    """
+
+    class_names: tuple[str, ...]
+    metrics: Mapping[str, Mapping[Slice | None, Mapping[str, float]]]
+    costs: Mapping[str, Cost]
+    speeds: Mapping[str, Speed]
+    outcomes: Outcomes
+    confidence: float
+
+    @functools.cached_property
+    def models(self) -> tuple[str, ...]:
+        """The names of the models."""
+        return tuple(self.metrics)
+
+    @functools.cached_property
+    def students(self) -> tuple[str, ...]:
+        """The names of the distilled students."""
+        return tuple(name for name in self.models if role(name) == DISTILLED)
+
+    def metric(self, model: str, name: str, *, of: Slice | None = None) -> float:
+        """Returns a metric; NaN if it is undefined or the slice holds no example."""
+        return self.metrics[model].get(of, {}).get(name, math.nan)
+
+    def difference(
+        self,
+        candidate: str,
+        *,
+        baseline: str,
+        metric: Literal["accuracy", "cross_entropy"],
+        of: Slice | None = None,
+    ) -> Difference:
+        """Compares two models on the same examples; NaN throughout if the slice holds none."""
+        mine = self._mask(of)
+        if not mine.any():
+            return Difference(estimate=math.nan, low=math.nan, high=math.nan, p_value=math.nan)
+        values, compare = (
+            (self.outcomes.right, compare_accuracies)
+            if metric == "accuracy"
+            else (self.outcomes.losses, compare_means)
+        )
+        return compare(values(candidate)[mine], baseline=values(baseline)[mine], confidence=self.confidence)
+
+    def gap_closed(self, student: str) -> GapClosed:
+        """Measures how much of the way from scratch to the teacher a student has gone."""
+        if SCRATCH not in self.models:
+            return GapClosed(
+                estimate=None, low=None, high=None, reason="there is no student trained from scratch"
+            )
+        right = self.outcomes.right
+        return measure_gap_closed(
+            right(student), scratch=right(SCRATCH), teacher=right(TEACHER), confidence=self.confidence
+        )
+
+    def _mask(self, of: Slice | None) -> np.ndarray:
+        if of is None:
+            return np.full(len(self.outcomes), True)
+        feature, value = of
+        if feature != CLASS:
+            return self.outcomes.where(feature, value)
+        if value not in self.class_names:
+            return np.full(len(self.outcomes), False)
+        return self.outcomes.labels == self.class_names.index(value)
+
+
+def parse_slice(name: str | None) -> Slice | None:
+    """Takes `FEATURE=VALUE` apart; None stays None."""
+    if name is None:
+        return None
+    feature, _, value = name.partition("=")
+    return feature, value

@@ -1,0 +1,158 @@
+"""From the settings of the evaluation to the gates of a verdict."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from components.evaluator.judge.evidence import INCUMBENT, SCRATCH, TEACHER, Evidence, parse_slice
+from components.evaluator.judge.statistics import Difference
+from components.evaluator.judge.verdict import Gate, Rival, at_least, at_most, finite
+from components.metrics import BY_NAME
+from components.report.wording import signed, signed_points
+from components.settings.evaluation import ChangeThreshold, EvaluationSettings, ValueThreshold
+
+
+def gates(evidence: Evidence, *, candidate: str, settings: EvaluationSettings) -> list[Gate]:
+    """Holds the candidate against everything that was asked of it.
+
+    Args:
+      evidence: All that was measured on the test split.
+      candidate: Name of the candidate.
+      settings: What it must reach. What is asked against scratch or the incumbent is left out where there
+        is none.
+
+    Returns:
+      The gates, those that are set in every run first.
+    """
+    found = list(_always(evidence, candidate=candidate))
+    found += _values(evidence, candidate, ValueThreshold(metric="accuracy", min=settings.min_accuracy))
+    if settings.against_scratch != "any" and SCRATCH in evidence.models:
+        change = ChangeThreshold(baseline="scratch", significant=settings.against_scratch)
+        found += _change(evidence, candidate, change, level=settings.significance_level)
+    if INCUMBENT in evidence.models:
+        found.append(_drop(evidence, candidate, settings.max_accuracy_drop))
+    found += _costs(evidence, candidate=candidate, settings=settings)
+    for value in settings.values:
+        found += _values(evidence, candidate, value)
+    for change in settings.changes:
+        if change.baseline in evidence.models:
+            found += _change(evidence, candidate, change, level=settings.significance_level)
+    return found
+
+
+def rivals(evidence: Evidence, *, candidate: str) -> list[Rival]:
+    """Returns what the candidate is compared with in the sentence of the verdict."""
+    found = []
+    for name in (SCRATCH, TEACHER, INCUMBENT):
+        if name in evidence.models:
+            difference = evidence.difference(candidate, baseline=name, metric="accuracy")
+            found.append(
+                Rival(
+                    name=name if name == SCRATCH else f"the {name}",
+                    accuracy=evidence.metric(name, "accuracy"),
+                    difference=difference.estimate,
+                    low=difference.low,
+                    high=difference.high,
+                    remark="worse than scratch" if name == TEACHER and is_teacher_worse(evidence) else "",
+                )
+            )
+    return found
+
+
+def is_teacher_worse(evidence: Evidence) -> bool:
+    """Returns whether there is a student trained from scratch that has a higher accuracy than the teacher."""
+    if SCRATCH not in evidence.models:
+        return False
+    return evidence.metric(TEACHER, "accuracy") < evidence.metric(SCRATCH, "accuracy")
+
+
+def _always(evidence: Evidence, *, candidate: str) -> Iterator[Gate]:
+    cross_entropy = evidence.metric(candidate, "cross_entropy")
+    yield finite(cross_entropy, name="finite cross-entropy", model=candidate, unit="nats")
+    if len(set(evidence.outcomes.labels)) > 1:
+        named = len(set(evidence.outcomes.named(candidate)))
+        yield at_least(2, named, name="number of classes named", model=candidate, unit="none")
+
+
+def _costs(evidence: Evidence, *, candidate: str, settings: EvaluationSettings) -> Iterator[Gate]:
+    if settings.min_gap_closed is not None:
+        gap = evidence.gap_closed(candidate)
+        yield at_least(
+            settings.min_gap_closed,
+            gap.estimate,
+            name="gap closed",
+            model=candidate,
+            unit="ratio",
+            detail=gap.reason or "",
+        )
+    if settings.max_size_bytes is not None:
+        size = evidence.costs[candidate].size_bytes
+        yield at_most(settings.max_size_bytes, size, name="size", model=candidate, unit="bytes")
+    if settings.max_latency_ms is not None:
+        yield at_most(
+            settings.max_latency_ms,
+            evidence.speeds[candidate].latency_median_ms,
+            name="median latency",
+            model=candidate,
+            unit="milliseconds",
+        )
+
+
+def _values(evidence: Evidence, candidate: str, threshold: ValueThreshold) -> Iterator[Gate]:
+    value = evidence.metric(candidate, threshold.metric, of=parse_slice(threshold.slice))
+    about: dict[str, Any] = {
+        "name": threshold.metric.replace("_", " "),
+        "model": candidate,
+        "unit": BY_NAME[threshold.metric].unit,
+        "slice_name": threshold.slice,
+    }
+    if threshold.min is not None:
+        yield at_least(threshold.min, value, **about)
+    if threshold.max is not None:
+        yield at_most(threshold.max, value, **about)
+
+
+def _change(evidence: Evidence, candidate: str, change: ChangeThreshold, *, level: float) -> Iterator[Gate]:
+    difference = evidence.difference(
+        candidate, baseline=change.baseline, metric=change.metric, of=parse_slice(change.slice)
+    )
+    metric = change.metric.replace("_", " ")
+    about: dict[str, Any] = {"model": candidate, "baseline": change.baseline, "slice_name": change.slice}
+    about["detail"] = _describe(difference, metric=change.metric, confidence=evidence.confidence)
+    unit = BY_NAME[change.metric].unit
+    if change.min is not None:
+        yield at_least(change.min, difference.estimate, name=f"difference in {metric}", unit=unit, **about)
+    if change.max is not None:
+        yield at_most(change.max, difference.estimate, name=f"difference in {metric}", unit=unit, **about)
+    is_accuracy = change.metric == "accuracy"
+    if change.significant == "not_worse":
+        p_worse = difference.p_worse(higher_is_better=is_accuracy)
+        yield at_least(level, p_worse, name=f"p-value of a worse {metric}", unit="probability", **about)
+    if change.significant == "better":
+        p_better = difference.p_better(higher_is_better=is_accuracy)
+        yield at_most(level, p_better, name=f"p-value of a better {metric}", unit="probability", **about)
+
+
+def _drop(evidence: Evidence, candidate: str, most: float) -> Gate:
+    difference = evidence.difference(candidate, baseline=INCUMBENT, metric="accuracy")
+    return at_most(
+        most,
+        -difference.estimate,
+        name="drop in accuracy",
+        model=candidate,
+        baseline=INCUMBENT,
+        unit="share",
+        detail=_describe(difference, metric="accuracy", confidence=evidence.confidence),
+    )
+
+
+def _describe(difference: Difference, *, metric: str, confidence: float) -> str:
+    """Writes a difference and its interval, as far as they are defined."""
+    if math.isnan(difference.estimate):
+        return "undefined"
+    write = signed_points if metric == "accuracy" else signed
+    words = f"{metric.replace('_', ' ')} {write(difference.estimate)}"
+    if math.isnan(difference.low):
+        return words
+    level = f"{confidence * 100:g}\N{NO-BREAK SPACE}%"
+    return f"{words}, {level} interval {write(difference.low)} to {write(difference.high)}"

@@ -1,0 +1,192 @@
+"""Which student is the candidate, whether it may ship, and why."""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from components.report.wording import measured as in_unit
+from components.report.wording import percent, signed_points, telling_decimals
+
+Unit = Literal["share", "nats", "probability", "bytes", "milliseconds", "ratio", "none"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Gate:
+    """One condition that the candidate has to meet.
+
+    Attributes:
+      name: What is measured, in words.
+      model: The model on which it is measured.
+      baseline: The model it is compared with, or None.
+      slice: `FEATURE=VALUE` of the test images that count, or None for all.
+      relation: How what is measured has to stand to the bound.
+      unit: Of both.
+      bound: None where what is measured only has to be finite.
+      measured: None where it is not a finite number; such a gate does not hold.
+      held: Whether the condition is met.
+      detail: Further numbers, in a few words.
+    """
+
+    name: str
+    model: str
+    baseline: str | None
+    slice: str | None
+    relation: Literal["at least", "at most", "finite"]
+    unit: Unit
+    bound: float | None
+    measured: float | None
+    held: bool
+    detail: str
+
+
+def at_least(bound: float, measured: float | None, **about: Any) -> Gate:
+    """Makes a gate that holds from the bound on; `about` are the other attributes of `Gate`."""
+    return _gate("at least", bound, measured, **about)
+
+
+def at_most(bound: float, measured: float | None, **about: Any) -> Gate:
+    """Makes a gate that holds up to the bound; `about` are the other attributes of `Gate`."""
+    return _gate("at most", bound, measured, **about)
+
+
+def finite(measured: float, **about: Any) -> Gate:
+    """Makes a gate that holds for every finite number; `about` are the other attributes of `Gate`."""
+    return _gate("finite", None, measured, **about)
+
+
+def _gate(
+    relation: Literal["at least", "at most", "finite"],
+    bound: float | None,
+    measured: float | None,
+    *,
+    name: str,
+    model: str,
+    unit: Unit,
+    baseline: str | None = None,
+    slice_name: str | None = None,
+    detail: str = "",
+) -> Gate:
+    is_finite = measured is not None and math.isfinite(measured)
+    held = is_finite
+    if measured is not None and bound is not None and is_finite:
+        held = measured >= bound if relation == "at least" else measured <= bound
+    return Gate(
+        name=name,
+        model=model,
+        baseline=baseline,
+        slice=slice_name,
+        relation=relation,
+        unit=unit,
+        bound=bound,
+        measured=measured if is_finite else None,
+        held=held,
+        detail=detail,
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Rival:
+    """A model that the candidate is compared with in the verdict.
+
+    Attributes:
+      name: As the sentence calls it.
+      accuracy: In [0, 1].
+      difference: The candidate's accuracy minus this one's.
+      low: Lower end of the difference's confidence interval.
+      high: Upper end.
+      remark: Something plain to say of it; may be empty.
+    """
+
+    name: str
+    accuracy: float
+    difference: float
+    low: float
+    high: float
+    remark: str = ""
+
+
+def choose_candidate(histories: Mapping[str, Mapping[str, Any]]) -> str:
+    """Chooses among distilled students by the validation split alone.
+
+    Args:
+      histories: `{"best_epoch": k, "epochs": [{"epoch", "val_accuracy", "val_loss", ...}, ...]}` of each
+        student, by name.
+
+    Returns:
+      The name of the student with the highest validation accuracy at its best epoch; of several, the one
+      with the lowest validation loss there, and then the first.
+    """
+
+    def rank(name: str) -> tuple[float, float]:
+        best = best_epoch(histories[name])
+        loss = best["val_loss"]
+        return -best["val_accuracy"], math.inf if math.isnan(loss) else loss
+
+    return min(histories, key=rank)
+
+
+def best_epoch(history: Mapping[str, Any]) -> Mapping[str, float]:
+    """Returns the entry of the epoch whose weights were kept."""
+    return next(epoch for epoch in history["epochs"] if epoch["epoch"] == history["best_epoch"])
+
+
+def is_blessed(gates: Sequence[Gate]) -> bool:
+    """Returns whether the candidate may ship: all gates hold."""
+    return all(gate.held for gate in gates)
+
+
+def put_into_words(
+    candidate: str,
+    *,
+    accuracy: float,
+    test_examples: int,
+    confidence: float,
+    rivals: Sequence[Rival],
+    gates: Sequence[Gate],
+) -> str:
+    """Says in one sentence what was decided, why, and on what numbers.
+
+    Args:
+      candidate: Name of the candidate.
+      accuracy: Its accuracy, in [0, 1].
+      test_examples: Number of test images.
+      confidence: Level of the confidence intervals, in (0, 1).
+      rivals: What it is compared with.
+      gates: What it had to meet.
+
+    Returns:
+      The sentence.
+    """
+    decimals = telling_decimals([accuracy, *(rival.accuracy for rival in rivals)])
+    failures = [_failure(gate) for gate in gates if not gate.held]
+    blessed = f"not blessed: {', and '.join(failures)}" if failures else "blessed"
+    images = "1 test image" if test_examples == 1 else f"{test_examples:,} test images"
+    reached = f"accuracy {percent(accuracy, decimals=decimals)} on {images}"
+    compared = [_compare(rival, decimals=decimals) for rival in rivals]
+    level = f"in brackets its lead and the {confidence * 100:g}\N{NO-BREAK SPACE}% interval"
+    return "; ".join([f"The student {candidate!r} is {blessed}", reached, *compared]) + f" ({level})."
+
+
+def _compare(rival: Rival, *, decimals: int) -> str:
+    low, high = (signed_points(each).rpartition("\N{NO-BREAK SPACE}")[0] for each in (rival.low, rival.high))
+    remark = f", {rival.remark}" if rival.remark else ""
+    return (
+        f"{rival.name} {percent(rival.accuracy, decimals=decimals)}{remark} "
+        f"[{signed_points(rival.difference)}, {low} to {high}]"
+    )
+
+
+def _failure(gate: Gate) -> str:
+    """Says why a gate does not hold."""
+    where = f" on {gate.slice}" if gate.slice else ""
+    detail = f" ({gate.detail})" if gate.detail else ""
+    if gate.bound is None:
+        return "some of its outputs are not finite numbers"
+    if gate.unit == "probability" and gate.measured is not None:
+        how = "significantly worse" if gate.relation == "at least" else "not significantly better"
+        return f"it is {how} than {gate.baseline}{where}{detail}"
+    against = f" against {gate.baseline}" if gate.baseline else ""
+    found = "undefined" if gate.measured is None else in_unit(gate.measured, unit=gate.unit)
+    asked = in_unit(gate.bound, unit=gate.unit)
+    return f"{gate.name}{against}{where} is {found}, but {gate.relation} {asked} was asked{detail}"

@@ -1,0 +1,1 @@
+"""What is measured of models on the test split, and what they cost."""

@@ -1,0 +1,310 @@
+"""The metrics as one of TFMA's: a tally of counts over the examples of each slice."""
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Self
+
+import apache_beam as beam
+import numpy as np
+from tensorflow_model_analysis import constants
+from tensorflow_model_analysis.metrics import metric_types
+
+from components.evaluator.measure.histogram import Histogram
+from components.metrics import CALIBRATION_BINS, METRICS, NO_CLASS, Counts, K, calibration_bins
+
+LOGITS = "logits"
+EXAMPLE_COUNT = "example_count"
+
+NAMES = (EXAMPLE_COUNT, *(metric.name for metric in METRICS))
+
+Examples = tuple[np.ndarray, np.ndarray]
+
+_AUC = "auc"  # Of a class, by itself, it is that of the class against the rest.
+_BUFFER = 1024
+# One-vs-rest scores are told apart to 1/4096 in log-odds, within a range beyond which softmax is 0 or 1.
+_SCORE_BINS, _SCORE_LIMIT = 1 << 18, 32.0
+
+
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    """Returns log-probabilities in float64, `[..., num_classes]`, finite for all finite logits.
+
+    Keras clips probabilities at 1e-7, which hides how wrong a confident mistake is; logits need no clip.
+
+    Args:
+      logits: Logits `[..., num_classes]`; where one is not finite, all results are NaN.
+    """
+    with np.errstate(invalid="ignore"):
+        shifted = logits.astype(np.float64) - np.max(logits, axis=-1, keepdims=True)
+        result = shifted - np.log(np.sum(np.exp(shifted), axis=-1, keepdims=True))
+    result[~np.isfinite(logits).all(axis=-1)] = np.nan
+    return result
+
+
+def predicted_classes(logits: np.ndarray) -> np.ndarray:
+    """Returns the most probable class, `[...]`; `NO_CLASS` where a logit is not finite."""
+    return np.where(np.isfinite(logits).all(axis=-1), np.argmax(logits, axis=-1), NO_CLASS)
+
+
+class Classification(metric_types.Metric):
+    """All of `components.metrics`, for every model, from one look at each example.
+
+    TFMA's own metrics would each unpack, sort and bin the same predictions again, example by example. These
+    share one tally, which works on some hundred examples at a time.
+
+    Args:
+      teacher: Name of the model with which the others are compared.
+      name: Of the family; the metrics have names of their own.
+    """
+
+    def __init__(self, teacher: str, name: str = "classification") -> None:
+        super().__init__(_computations, name=name, teacher=teacher)
+
+
+def _computations(
+    teacher: str, model_names: Sequence[str], name: str = ""
+) -> metric_types.MetricComputations:
+    """Says what TFMA has to compute: one tally over all models."""
+    models = tuple(model_names)
+    keys = [metric_types.MetricKey(name=metric, model_name=model) for model in models for metric in NAMES]
+    return [
+        metric_types.MetricComputation(
+            keys=keys,
+            preprocessors=[_LabelsAndLogits()],
+            combiner=_TallyFn(models=models, teacher=teacher),
+        )
+    ]
+
+
+class _LabelsAndLogits(metric_types.Preprocessor):
+    """Hands over examples as `components.evaluator.measure.analysis` extracts them, several at a time."""
+
+    def process(self, extracts: dict[str, Any]) -> Iterator["Examples"]:
+        """Yields the labels `[examples]` and the logits `[models, examples, num_classes]`."""
+        yield extracts[constants.LABELS_KEY], extracts[constants.PREDICTIONS_KEY]
+
+
+class _TallyFn(beam.CombineFn):
+    """Tallies the examples of a slice."""
+
+    def __init__(self, *, models: Sequence[str], teacher: str) -> None:
+        self._models = models
+        self._teacher = teacher
+
+    def create_accumulator(self) -> "Tally":
+        return Tally(teacher=self._models.index(self._teacher))
+
+    def add_input(self, tally: "Tally", examples: "Examples") -> "Tally":
+        tally.add(*examples)
+        return tally
+
+    def merge_accumulators(self, tallies: Iterable["Tally"]) -> "Tally":
+        first, *others = tallies
+        for tally in others:
+            first.merge(tally)
+        return first
+
+    def compact(self, tally: "Tally") -> "Tally":
+        tally.flush()
+        return tally
+
+    def extract_output(self, tally: "Tally") -> dict[metric_types.MetricKey, float]:
+        results = {
+            metric_types.MetricKey(name=metric, model_name=model): value
+            for model, metrics in zip(self._models, tally.results(), strict=True)
+            for metric, value in metrics.items()
+        }
+        for model, areas in zip(self._models, tally.areas(), strict=True):
+            for label in np.flatnonzero(~np.isnan(areas)):
+                sub_key = metric_types.SubKey(class_id=int(label))
+                results[metric_types.MetricKey(name=_AUC, model_name=model, sub_key=sub_key)] = areas[label]
+        return results
+
+
+@dataclasses.dataclass
+class Sums:
+    """Sums over examples, each `[models]`."""
+
+    examples: int
+    right: np.ndarray
+    cross_entropy: np.ndarray
+    in_top_k: np.ndarray
+    kl: np.ndarray
+    agreed: np.ndarray
+    agreed_where_right: np.ndarray
+    teacher_right: int
+
+    def __add__(self, other: Self) -> Self:
+        mine, theirs = vars(self), vars(other)
+        return type(self)(**{name: mine[name] + theirs[name] for name in mine})
+
+
+class Tally:
+    """What the metrics need to know of the examples of a slice; it grows with what differs, not with all.
+
+    Args:
+      teacher: Index of the teacher among the models.
+    """
+
+    def __init__(self, *, teacher: int) -> None:
+        self._teacher = teacher
+        self._waiting: list[Examples] = []
+        self._num_waiting = 0
+        self._sums: Sums | None = None
+        self._num_classes = 0
+        # Codes are (model, label, class named), (model, bin, is right), (model, class, bin, is label).
+        self._confusion, self._calibration, self._scores = Histogram(), Histogram(), Histogram()
+
+    def add(self, labels: np.ndarray, logits: np.ndarray) -> None:
+        """Adds examples: labels `[examples]` and logits `[models, examples, num_classes]`."""
+        self._waiting.append((labels, logits))
+        self._num_waiting += len(labels)
+        if self._num_waiting >= _BUFFER:
+            self.flush()
+
+    def merge(self, other: "Tally") -> None:
+        """Adds the examples of another tally of the same models."""
+        for tally in (self, other):
+            tally.flush()
+        if other._sums is None:
+            return
+        self._sums = other._sums if self._sums is None else self._sums + other._sums
+        self._num_classes = other._num_classes
+        self._confusion.merge(other._confusion)
+        self._calibration.merge(other._calibration)
+        self._scores.merge(other._scores)
+
+    def flush(self) -> None:
+        """Takes in the examples that wait."""
+        if not self._waiting:
+            return
+        labels = np.concatenate([labels for labels, _ in self._waiting])
+        logits = np.concatenate([logits for _, logits in self._waiting], axis=1)
+        self._waiting, self._num_waiting = [], 0
+        self._num_classes = logits.shape[-1]
+        log_probabilities = log_softmax(logits)
+        classes = predicted_classes(logits)
+        sums = self._sum(labels, log_probabilities, classes)
+        self._sums = sums if self._sums is None else self._sums + sums
+        self._count(labels, log_probabilities, classes)
+
+    def _sum(self, labels: np.ndarray, log_probabilities: np.ndarray, classes: np.ndarray) -> Sums:
+        """Sums over examples; `classes` is `[models, examples]`, `log_probabilities` has one axis more."""
+        of_label = np.take_along_axis(log_probabilities, labels[np.newaxis, :, np.newaxis], axis=-1)
+        teacher_logs, teacher_classes = log_probabilities[self._teacher], classes[self._teacher]
+        teacher_right = teacher_classes == labels
+        agreed = (classes == teacher_classes) & (classes != NO_CLASS)
+        kl = np.sum(np.exp(teacher_logs) * (teacher_logs - log_probabilities), axis=-1)
+        return Sums(
+            examples=len(labels),
+            right=np.sum(classes == labels, axis=1),
+            cross_entropy=-np.sum(of_label[..., 0], axis=1),
+            in_top_k=np.sum(np.sum(log_probabilities > of_label, axis=-1) < K, axis=1)
+            - np.sum(classes == NO_CLASS, axis=1),
+            kl=np.sum(kl, axis=1),
+            agreed=np.sum(agreed, axis=1),
+            agreed_where_right=np.sum(agreed & teacher_right, axis=1),
+            teacher_right=int(np.sum(teacher_right)),
+        )
+
+    def _count(self, labels: np.ndarray, log_probabilities: np.ndarray, classes: np.ndarray) -> None:
+        models, examples = np.nonzero(classes != NO_CLASS)
+        logs, classes, labels = (
+            log_probabilities[models, examples],
+            classes[models, examples],
+            labels[examples],
+        )
+        self._confusion.add((models * self._num_classes + labels) * self._num_classes + classes)
+        confidences = np.exp(logs.max(axis=-1))
+        bins = calibration_bins(confidences)
+        codes = (models * CALIBRATION_BINS + bins) * 2 + (classes == labels)
+        self._calibration.add(codes, weights=confidences)
+        is_label = labels[:, np.newaxis] == np.arange(self._num_classes)
+        of_class = models[:, np.newaxis] * self._num_classes + np.arange(self._num_classes)
+        self._scores.add(((of_class * _SCORE_BINS + _score_bins(logs)) * 2 + is_label).ravel())
+
+    def results(self) -> list[dict[str, float]]:
+        """Returns the metrics of each model; NaN where a metric is undefined or an output was not finite."""
+        self.flush()
+        if self._sums is None:
+            return []
+        areas = self.areas()
+        counts = [self._counts_of(model, areas[model]) for model in range(len(self._sums.right))]
+        return [
+            {EXAMPLE_COUNT: each.examples} | {metric.name: metric.compute(each) for metric in METRICS}
+            for each in counts
+        ]
+
+    def areas(self) -> np.ndarray:
+        """Returns the area under the ROC curve of each class against the rest, `[models, num_classes]`.
+
+        NaN where a class has no examples or no counter-examples, and of a model with an output that is not
+        finite.
+        """
+        self.flush()
+        if self._sums is None:
+            return np.empty((0, 0))
+        areas = np.full((len(self._sums.right), self._num_classes), np.nan)
+        for model in range(len(areas)):
+            if not np.isfinite(self._sums.cross_entropy[model]):
+                continue
+            for label in range(self._num_classes):
+                start = (model * self._num_classes + label) * _SCORE_BINS * 2
+                codes, counts = self._scores.between(start, start + _SCORE_BINS * 2)
+                areas[model, label] = _area_of_codes(codes, counts)
+        return areas
+
+    def _counts_of(self, model: int, areas: np.ndarray) -> Counts:
+        sums = self._sums
+        if sums is None:
+            raise ValueError("The tally holds no examples.")
+        classes = self._num_classes
+        bins = (CALIBRATION_BINS, 2)
+        return Counts(
+            examples=sums.examples,
+            right=int(sums.right[model]),
+            cross_entropy=float(sums.cross_entropy[model]),
+            in_top_k=int(sums.in_top_k[model]),
+            kl=float(sums.kl[model]),
+            agreed=int(sums.agreed[model]),
+            agreed_where_right=int(sums.agreed_where_right[model]),
+            teacher_right=sums.teacher_right,
+            confusion=self._confusion.dense(model, shape=(classes, classes)),
+            calibration=self._calibration.dense(model, shape=bins),
+            confidence=self._calibration.dense(model, shape=bins, weighted=True).sum(axis=1),
+            areas=areas,
+        )
+
+
+def area_under_curve(negatives: np.ndarray, positives: np.ndarray) -> float:
+    """Returns the area under the ROC curve.
+
+    Args:
+      negatives: Number of counter-examples in each bin of the score, ascending.
+      positives: Number of examples in each bin.
+
+    Returns:
+      The share of pairs in which the example has the higher score, a tie counting half; NaN without pairs.
+    """
+    below = np.cumsum(negatives) - negatives
+    return _ratio(
+        float(np.sum(positives * (below + negatives / 2))), float(negatives.sum() * positives.sum())
+    )
+
+
+def _area_of_codes(codes: np.ndarray, counts: np.ndarray) -> float:
+    """Returns the area under the ROC curve from counts of `(bin, is label)`."""
+    _, place = np.unique(codes // 2, return_inverse=True)
+    is_label = codes % 2 == 1
+    return area_under_curve(np.bincount(place, counts * ~is_label), np.bincount(place, counts * is_label))
+
+
+def _score_bins(log_probabilities: np.ndarray) -> np.ndarray:
+    """Returns the bin of the log-odds of each class against the rest."""
+    with np.errstate(divide="ignore"):
+        log_odds = log_probabilities - np.log(-np.expm1(np.minimum(log_probabilities, 0)))
+    scaled = (np.clip(log_odds, -_SCORE_LIMIT, _SCORE_LIMIT) / _SCORE_LIMIT + 1) / 2 * _SCORE_BINS
+    return np.minimum(scaled.astype(np.int64), _SCORE_BINS - 1)
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole else np.nan

@@ -1,0 +1,42 @@
+"""The names of files, and where they lie in artifacts and workspaces: each stands here and nowhere else."""
+
+import pathlib
+
+# ExampleGen's `examples`: the class names, the number of examples, and what was left out.
+DATASET_FILE = "dataset.json"
+# SchemaGen's `schema`.
+SCHEMA_FILE = "schema.pbtxt"
+# A `model`: what a later node loads.
+KERAS_FILE = "model.keras"
+# A served model: the names of the classes, in the order of the outputs.
+CLASSES_ASSET = pathlib.Path("assets.extra", "classes.json")
+# A `model_run`.
+HISTORY_FILE = "history.json"
+# The teacher's predictions for a split: whose they are, and how many. Written last.
+MANIFEST_FILE = "manifest.json"
+
+# An `evaluation`: what was measured and decided. Written last.
+EVALUATION_FILE = "evaluation.json"
+# `{"images": [...]}`: test images on which the models differ, with the pictures themselves:
+# `{"id", "label", "predictions": {model: {"class", "probability"}}, "image": "data:image/png;base64,..."}`.
+DISAGREEMENTS_FILE = "disagreements.json"
+# The id, the label and what each model says of every test image.
+OUTCOMES_FILE = "outcomes.parquet"
+# The verdict, for `tfma.load_validation_result`.
+VALIDATION_FILE = "validations-00000-of-00001.tfrecord"
+# The overview for the page of Kubeflow Pipelines.
+MARKDOWN_FILE = "summary.md"
+
+# A workspace; the report is in an `evaluation`, too.
+SUMMARY_FILE = "summary.json"
+REPORT_FILE = "report.html"
+
+
+def keras_file(model_uri: str) -> str:
+    """Returns the path of the `.keras` file in a model artifact."""
+    return f"{model_uri}/{KERAS_FILE}"
+
+
+def predictions_directory(uri: str, split: str) -> str:
+    """Returns where in a `TeacherPredictions` artifact the predictions for a split lie."""
+    return f"{uri}/Split-{split}"

@@ -1,0 +1,1 @@
+"""Teachers that are not trained here: a pretrained one, or the mean of several."""

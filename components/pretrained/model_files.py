@@ -1,0 +1,70 @@
+"""The files that a teacher is made of. Nothing here imports Keras: they are checked before it is needed."""
+
+import hashlib
+import pathlib
+import zipfile
+from typing import Literal
+
+from components.errors import InputError
+from components.files import sha256
+from components.layout import KERAS_FILE
+
+_KERAS_CONFIG = "config.json"
+_SAVED_MODEL = "saved_model.pb"
+_WEIGHTS = "https://storage.googleapis.com/tensorflow/keras-applications"
+
+Format = Literal["keras", "saved_model"]
+
+
+def find_model(path: str) -> tuple[pathlib.Path, Format]:
+    """Finds the model at a path and its format.
+
+    Args:
+      path: A `.keras` file, a directory that holds `model.keras`, such as a `model` artifact of this
+        pipeline, or the directory of a SavedModel.
+
+    Returns:
+      The file or the directory of the model, and its format.
+
+    Raises:
+      InputError: There is none.
+    """
+    place = pathlib.Path(path)
+    if not place.exists():
+        raise InputError(
+            f"The teacher {path} does not exist; give a .keras file or a SavedModel's directory."
+        )
+    if (place / KERAS_FILE).is_file():
+        place = place / KERAS_FILE
+    if (place / _SAVED_MODEL).is_file():
+        return place, "saved_model"
+    if place.is_file() and zipfile.is_zipfile(place):
+        with zipfile.ZipFile(place) as archive:
+            if _KERAS_CONFIG in archive.namelist():
+                return place, "keras"
+    raise InputError(
+        f"The teacher {path} is neither a .keras file nor a SavedModel's directory; write one with "
+        "model.save('teacher.keras') or model.export('teacher')."
+    )
+
+
+def check_weights(path: str) -> None:
+    """Raises InputError unless there is a file of weights."""
+    if not pathlib.Path(path).is_file():
+        raise InputError(
+            f"teacher.weights {path!r} is no file, and nothing is downloaded; get the architecture's "
+            f"*_notop.h5 from {_WEIGHTS} and give its path, or null for random weights."
+        )
+
+
+def fingerprint(path: str) -> str:
+    """Returns the SHA-256 of a file, or of all files below a directory and their names, in hexadecimal."""
+    place = pathlib.Path(path)
+    if place.is_file():
+        return sha256(place)
+    lines = [
+        f"{fingerprint(str(each))} {each.relative_to(place)}\n"
+        for each in sorted(place.rglob("*"))
+        if each.is_file()
+    ]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""What people read of an evaluation: the page, its figures, tables and wording."""

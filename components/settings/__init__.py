@@ -1,0 +1,1 @@
+"""The configuration of each node, as frozen values."""

@@ -1,0 +1,146 @@
+"""What the candidate student must reach, and where it goes if it does."""
+
+import re
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
+
+from components.errors import suggest
+from components.metrics import BY_NAME
+from components.settings.base import Fraction, PositiveInt, Settings, custom_error
+
+
+def _to_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _known_metric(name: str) -> str:
+    if name not in BY_NAME:
+        raise custom_error(f"must be one of {', '.join(BY_NAME)}{suggest(name, BY_NAME)}")
+    return name
+
+
+QualityMetric = Annotated[str, AfterValidator(_known_metric)]
+
+
+class _Threshold(Settings):
+    """Bounds on a number, on all test images or on those of `slice`: `FEATURE=VALUE` or `class=NAME`."""
+
+    min: float | None = None
+    max: float | None = None
+    slice: str | None = None
+
+    @field_validator("slice")
+    @classmethod
+    def _feature_and_value(cls, name: str | None) -> str | None:
+        if name is not None and not re.fullmatch(r"[^=]+=.+", name):
+            raise custom_error("must be FEATURE=VALUE, as in image_size=64-127, or class=NAME")
+        return name
+
+
+class ValueThreshold(_Threshold):
+    """Bounds on a metric of the candidate."""
+
+    metric: QualityMetric
+
+    @model_validator(mode="after")
+    def _has_a_bound(self) -> Self:
+        if self.min is None and self.max is None:
+            raise custom_error("asks for nothing; give min or max")
+        return self
+
+
+class ChangeThreshold(_Threshold):
+    """Bounds on a metric of the candidate minus that of another model, on the same images.
+
+    With `significant` the difference must be more than chance: `better` asks that the candidate is
+    significantly better, `not_worse` that it is not significantly worse.
+    """
+
+    baseline: Literal["scratch", "teacher", "incumbent"]
+    metric: Literal["accuracy", "cross_entropy"] = "accuracy"
+    significant: Literal["better", "not_worse"] | None = None
+
+    @model_validator(mode="after")
+    def _has_a_bound(self) -> Self:
+        if self.min is None and self.max is None and self.significant is None:
+            raise custom_error("asks for nothing; give min, max or significant")
+        return self
+
+
+class EvaluationSettings(Settings):
+    """What the candidate student must reach on the test split to be blessed.
+
+    `max_accuracy_drop` bounds what it may lose against the incumbent, the student that was pushed last.
+    `slices` names features of the examples, or `image_size`: everything is measured for each of their
+    values too.
+    """
+
+    min_accuracy: Fraction = 0.0
+    max_accuracy_drop: Fraction = 0.01
+    against_scratch: Literal["not_worse", "better", "any"] = "not_worse"
+    significance_level: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+    min_gap_closed: float | None = None
+    max_size_bytes: PositiveInt | None = None
+    max_latency_ms: Annotated[float, Field(gt=0)] | None = None
+    slices: Annotated[tuple[str, ...], BeforeValidator(_to_tuple)] = ()
+    values: Annotated[tuple[ValueThreshold, ...], BeforeValidator(_to_tuple)] = ()
+    changes: Annotated[tuple[ChangeThreshold, ...], BeforeValidator(_to_tuple)] = ()
+
+    @field_validator("slices")
+    @classmethod
+    def _usable_slices(cls, slices: tuple[str, ...]) -> tuple[str, ...]:
+        for name in slices:
+            if name in ("label", "class"):
+                raise custom_error("needs no mention of the classes: they are measured in any case")
+            if slices.count(name) > 1:
+                raise custom_error(f"names {name!r} twice; keep one")
+        return slices
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        for threshold in (*self.values, *self.changes):
+            feature = (threshold.slice or "class").partition("=")[0]
+            if feature not in ("class", *self.slices):
+                raise custom_error(
+                    f"a threshold is set on the slice {threshold.slice!r}, but {feature!r} is not among the "
+                    "slices; add it there"
+                )
+        for subject, bounds in self._bounds().items():
+            least = max((low for low, _ in bounds if low is not None), default=None)
+            most = min((high for _, high in bounds if high is not None), default=None)
+            if least is not None and most is not None and least > most:
+                raise custom_error(
+                    f"the thresholds on {subject} contradict each other: at least {least:g} and at most "
+                    f"{most:g}"
+                )
+        return self
+
+    def _bounds(self) -> dict[str, list[tuple[float | None, float | None]]]:
+        """Returns the bounds of each subject; what must be significantly better must be above 0."""
+        bounds: dict[str, list[tuple[float | None, float | None]]] = {"accuracy": [(self.min_accuracy, 1)]}
+        changes = list(self.changes)
+        if self.against_scratch == "better":
+            changes.append(ChangeThreshold(baseline="scratch", significant="better"))
+        if self.max_accuracy_drop < 1:
+            changes.append(ChangeThreshold(baseline="incumbent", min=-self.max_accuracy_drop))
+        for value in self.values:
+            bounds.setdefault(_subject(value.metric, value.slice), []).append((value.min, value.max))
+        for change in changes:
+            subject = _subject(f"{change.metric} against {change.baseline}", change.slice)
+            bounds.setdefault(subject, []).append((change.min, change.max))
+            if change.significant == "better":
+                tiny = 5e-324  # The least number above 0.
+                better = (tiny, None) if change.metric == "accuracy" else (None, -tiny)
+                bounds[subject].append(better)
+        return bounds
+
+
+def _subject(metric: str, slice_name: str | None) -> str:
+    return f"{metric} on {slice_name}" if slice_name else metric
+
+
+class PushSettings(Settings):
+    """Where a blessed student goes; None is inside the workspace."""
+
+    directory: str | None = None

@@ -1,0 +1,126 @@
+"""The models, and how each is trained."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator
+
+from components.models import applications, registry
+from components.settings.base import NonNegativeInt, PositiveFloat, PositiveInt, Settings, custom_error, keys
+
+
+class ImageSettings(Settings):
+    """The size, in pixels, and the channels of the images that the models see."""
+
+    height: PositiveInt
+    width: PositiveInt
+    channels: Literal[1, 3]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """`(height, width, channels)`."""
+        return self.height, self.width, self.channels
+
+
+class ModelSettings(Settings):
+    """An architecture and how it is trained."""
+
+    architecture: str
+    epochs: PositiveInt
+    batch_size: PositiveInt
+    learning_rate: PositiveFloat
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+    @field_validator("architecture")
+    @classmethod
+    def _known_architecture(cls, name: str) -> str:
+        problem = registry.find_problem(name)
+        if problem:
+            raise custom_error(problem)
+        return name
+
+
+class FineTunedTeacher(ModelSettings):
+    """An architecture of `keras.applications` on top of which a layer of logits is trained.
+
+    `weights` is a file with the weights of all layers but the last; None starts from random ones. The new
+    layer is trained alone for `head_epochs`, then everything for `epochs`.
+    """
+
+    weights: str | None
+    head_epochs: NonNegativeInt = 1
+    head_learning_rate: PositiveFloat = 0.001
+
+    @field_validator("architecture")
+    @classmethod
+    def _known_architecture(cls, name: str) -> str:
+        problem = applications.find_problem(name)
+        if problem:
+            raise custom_error(problem)
+        return name
+
+
+class BroughtTeacher(Settings):
+    """A trained model that is brought along: a `.keras` file or the directory of a SavedModel.
+
+    `outputs` says what it returns, and `pixels` the range of the values that it was trained on.
+    """
+
+    path: Annotated[str, Field(alias="from", min_length=1)]
+    outputs: Literal["logits", "probabilities"] = "logits"
+    pixels: Literal["zero_to_one", "minus_one_to_one", "zero_to_255"] = "zero_to_one"
+
+
+def _kind_of_teacher(value: Any) -> str:
+    """Tells by its keys which teacher a value describes."""
+    if isinstance(value, Settings):
+        value = dict.fromkeys(keys(type(value))) | dict(value)
+    if isinstance(value, dict) and "from" in value:
+        return "brought_along"
+    if isinstance(value, dict) and applications.is_application(value.get("architecture")):
+        return "fine_tuned"
+    return "trained"
+
+
+def _kind_of_teachers(value: Any) -> str:
+    return "several" if isinstance(value, list | tuple) else _kind_of_teacher(value)
+
+
+def _check_number_of_teachers(teachers: tuple[Any, ...]) -> tuple[Any, ...]:
+    if len(teachers) < 2:
+        raise custom_error("must list at least two teachers; give a single one without the list")
+    return teachers
+
+
+TrainedModel = Annotated[
+    Annotated[ModelSettings, Tag("trained")] | Annotated[FineTunedTeacher, Tag("fine_tuned")],
+    Discriminator(_kind_of_teacher),
+]
+Teacher = Annotated[
+    Annotated[ModelSettings, Tag("trained")]
+    | Annotated[FineTunedTeacher, Tag("fine_tuned")]
+    | Annotated[BroughtTeacher, Tag("brought_along")],
+    Discriminator(_kind_of_teacher),
+]
+TeacherSettings = Annotated[
+    Annotated[ModelSettings, Tag("trained")]
+    | Annotated[FineTunedTeacher, Tag("fine_tuned")]
+    | Annotated[BroughtTeacher, Tag("brought_along")]
+    | Annotated[
+        tuple[Teacher, ...],
+        Field(strict=False),
+        AfterValidator(_check_number_of_teachers),
+        Tag("several"),
+    ],
+    Discriminator(_kind_of_teachers),
+]
+
+
+class TeacherImport(Settings):
+    """All that a node that takes a teacher brought along needs to be told.
+
+    `file_fingerprint` takes part in nothing: it tells the cache when the teacher's content changed.
+    """
+
+    teacher: BroughtTeacher
+    image: ImageSettings
+    file_fingerprint: str = ""

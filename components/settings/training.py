@@ -1,0 +1,81 @@
+"""What all trainings of an experiment share, and all that one of them needs to be told."""
+
+import math
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from components.settings.base import Fraction, NonNegativeFloat, Settings, custom_error
+from components.settings.models import ImageSettings, TrainedModel
+
+
+def _to_class_weights(value: Any) -> Any:
+    """Refuses in one sentence all that is not `balanced` or positive weights by class name."""
+    if value == "balanced":
+        return value
+    if not isinstance(value, dict) or not value:
+        raise custom_error("must be balanced, or a weight for each of some classes, as in {cat: 2.0}")
+    weights = {}
+    for name, weight in value.items():
+        if not isinstance(name, str | int) or isinstance(name, bool):
+            raise custom_error(f"holds the class {name!r}, which is no text; put it in quotes")
+        is_number = isinstance(weight, int | float) and not isinstance(weight, bool)
+        if not is_number or not 0 < weight < math.inf:
+            raise custom_error(f"holds {weight!r} for the class {str(name)!r}; a weight must be above 0")
+        weights[str(name)] = float(weight)
+    return weights
+
+
+# `balanced` lets each class count alike; a class that is not named has weight 1.
+ClassWeights = Annotated[Literal["balanced"] | dict[str, float], BeforeValidator(_to_class_weights)]
+
+
+class HardwareSettings(Settings):
+    """What training runs on: the numeric precision and the distribution over GPUs.
+
+    `precision` is a Keras dtype policy, or `auto`: bfloat16 where the machine that trains computes in it,
+    float32 elsewhere. `mirrored` spreads each batch over all GPUs of the machine.
+    """
+
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16", "auto"] = "float32"
+    strategy: Literal["single", "mirrored"] = "single"
+
+
+class AugmentSettings(Settings):
+    """Random changes to the images of every training, none of them by default; see `Augmentation`.
+
+    `shift`, `crop` and `colour` are shares, `mixup` is the alpha of Zhang et al. 2018,
+    https://arxiv.org/abs/1710.09412.
+    """
+
+    horizontal_flip: bool = False
+    shift: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    crop: Annotated[float, Field(gt=0, lt=1)] | None = None
+    colour: Fraction = 0.0
+    mixup: NonNegativeFloat = 0.0
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> Self:
+        if not any(self.model_dump().values()):
+            raise custom_error(f"changes nothing; set one of {', '.join(type(self).model_fields)}")
+        return self
+
+
+class TrainingJob(Settings):
+    """All that a node that trains one model needs to be told.
+
+    `labels` tells whether the examples to train and to validate on have some.
+    `code_fingerprint` takes part in nothing: it tells the cache when the architecture's code changed.
+    `checkpoint_directory` outlives the machine that trains; None is beside the node's outputs.
+    """
+
+    name: str
+    model: TrainedModel
+    image: ImageSettings
+    hardware: HardwareSettings
+    seed: int
+    labels: bool = True
+    class_weights: ClassWeights | None = None
+    code_fingerprint: str = ""
+    checkpoint_directory: str | None = None
+    augment: AugmentSettings | None = None

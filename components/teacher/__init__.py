@@ -1,1 +1,0 @@
-"""Teacher nodes that train nothing: one for a model that is brought along, one that averages several."""

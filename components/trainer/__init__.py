@@ -1,1 +1,0 @@
-"""Teacher and Scratch: TFX Trainers over the shared training loop."""

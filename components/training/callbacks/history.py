@@ -1,0 +1,58 @@
+"""The history of a training, as a file that later nodes read."""
+
+import pathlib
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+
+from components.files import read_json, write_json
+from components.layout import HISTORY_FILE
+
+
+class HistoryRecorder(keras.callbacks.Callback):
+    """Keeps `history.json` up to date: one entry an epoch, and the number of the best one.
+
+    Args:
+      path: The file.
+      about: What else the file says of the training, by name.
+
+    Attributes:
+      epochs: The entries so far.
+    """
+
+    def __init__(self, path: pathlib.Path, *, about: Mapping[str, str]) -> None:
+        super().__init__()
+        self._about = about
+        self.epochs: list[Mapping[str, float]] = []
+        self._path = path
+        self._start = 0.0
+
+    def restore(self, epochs: Sequence[Mapping[str, float]]) -> None:
+        """Takes over, and writes, the entries of the epochs before an interruption."""
+        self.epochs = list(epochs)
+        self._write()
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Starts the clock."""
+        self._start = time.monotonic()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Adds an entry."""
+        entry: dict[str, float] = {"epoch": epoch + 1, "seconds": time.monotonic() - self._start}
+        for key in ("loss", "accuracy", "val_loss", "val_accuracy"):
+            entry[key] = float((logs or {})[key])
+        self.epochs.append(entry)
+        self._write()
+
+    def _write(self) -> None:
+        best = max(self.epochs, key=lambda entry: entry["val_accuracy"])
+        history = {"best_epoch": best["epoch"], **self._about, "epochs": self.epochs}
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(self._path, history)
+
+
+def read_history(model_run: str) -> dict[str, Any]:
+    """Reads the history of a training from the directory of its `model_run` artifact."""
+    return read_json(pathlib.Path(model_run, HISTORY_FILE))

@@ -1,0 +1,1 @@
+"""What a training step is given: batches, augmentation, weights."""

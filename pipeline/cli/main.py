@@ -1,0 +1,208 @@
+"""The command line. Heavy modules are imported by the command that needs them, once its input is checked."""
+
+import enum
+import os
+import pathlib
+import sys
+import webbrowser
+from typing import Annotated
+
+import typer
+from typer.exceptions import TyperException
+
+from components.errors import InputError
+from pipeline.cli import server_commands as remote
+from pipeline.cli.console import stderr, stdout
+from pipeline.cli.options import ConfigFile, Image, Overrides, PipelineRoot
+from pipeline.cli.silence import silenced
+from pipeline.events import Event, RunFailed, RunFinished
+from pipeline.kubeflow.server.connection import ServerError
+
+FAILURE = 1
+USAGE_ERROR = 2
+NOT_BLESSED = 3
+
+_INTERRUPTED = "interrupted; run the same command again to go on from the nodes that finished"
+
+app = typer.Typer(
+    help="Distil image classifiers: from images to a small student, compared with its teacher.",
+    add_completion=False,
+    no_args_is_help=True,
+)
+
+
+class Runner(enum.StrEnum):
+    """Which of TFX's runners walks the graph."""
+
+    LOCAL = "local"
+    BEAM = "beam"
+
+
+def main() -> None:
+    """Runs the command line and exits: 0 success, 1 failure, 2 a usage error, 3 not blessed."""
+    _make_neighbours_importable()
+    try:
+        code = typer.main.get_command(app)(prog_name="distill", standalone_mode=False)
+    except TyperException as error:
+        code = _complain_of_usage(error)
+    except InputError as error:
+        code = _complain(str(error), code=USAGE_ERROR)
+    except ServerError as error:
+        code = _complain(str(error), code=FAILURE)
+    except typer.Abort:
+        code = _complain("interrupted", code=FAILURE)
+    sys.exit(code)
+
+
+def _make_neighbours_importable() -> None:
+    """Lets architectures be found beside the user, but nothing there hide this package from children."""
+    sys.path[:0] = [str(pathlib.Path(__file__).parents[2]), str(pathlib.Path.cwd())]
+
+
+def _complain_of_usage(error: TyperException) -> int:
+    message = error.format_message().rstrip(".")
+    if not message:  # The help was printed, for want of a command.
+        return USAGE_ERROR
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "distill"
+    return _complain(f"{message}; see {command} --help", code=error.exit_code)
+
+
+def _complain(message: str, *, code: int) -> int:
+    stderr().print(f"distill: {message}", style="red", markup=False, highlight=False)
+    return code
+
+
+@app.command()
+def run(
+    config: ConfigFile,
+    workspace: Annotated[
+        pathlib.Path | None,
+        typer.Option(
+            metavar="DIR", help="Where everything goes that the run makes.", show_default="./runs/NAME"
+        ),
+    ] = None,
+    runner: Annotated[Runner, typer.Option(help="Which of TFX's runners walks the graph.")] = Runner.LOCAL,
+    overrides: Overrides = None,
+    beam_arg: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="OPTION",
+            help="An option for Beam, as in --beam-arg=--direct_num_workers=2. May be repeated.",
+        ),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Prints the result only.")] = False,
+    require_blessing: Annotated[
+        bool, typer.Option("--require-blessing", help=f"Exits with {NOT_BLESSED} if no student is blessed.")
+    ] = False,
+) -> None:
+    """Runs an experiment on this machine."""
+    from pipeline.cli.screen import print_result, shown
+    from pipeline.config.loading import load_config
+    from pipeline.config.nodes import node_ids
+    from pipeline.local.run import Workspace, running
+
+    experiment = load_config(config, overrides=overrides or ())
+    place = Workspace(workspace or pathlib.Path("runs", experiment.name))
+    console = stdout()
+    outcome: Event | None = None
+    try:
+        with (
+            running(experiment, workspace=place, runner=runner.value, beam_args=beam_arg or ()) as events,
+            shown(console, nodes=node_ids(experiment), quiet=quiet) as show,
+        ):
+            for outcome in events:
+                show(outcome)
+    except KeyboardInterrupt:
+        outcome = RunFailed(_INTERRUPTED, is_input_error=False)
+    match outcome:
+        case RunFailed(message):
+            raise typer.Exit(_complain(message, code=FAILURE))
+        case RunFinished(summary):
+            print_result(console, summary, workspace=place.directory)
+            if require_blessing and not summary["blessed"]:
+                raise typer.Exit(NOT_BLESSED)
+
+
+@app.command("compile")
+def compile_(
+    config: ConfigFile,
+    output: Annotated[pathlib.Path, typer.Option(metavar="FILE", help="The YAML file to write.")],
+    image: Image = None,
+    pipeline_root: PipelineRoot = None,
+    overrides: Overrides = None,
+) -> None:
+    """Writes the pipeline as a file for Kubeflow Pipelines."""
+    from pipeline.config.loading import load_config
+
+    experiment = load_config(config, overrides=overrides or ())
+    if output.is_dir() or not os.access(output.parent, os.W_OK):
+        raise InputError(
+            f"--output {output}: cannot be written; give a file in a directory that you can write."
+        )
+    with silenced():
+        from pipeline.kubeflow.compiler import compile_pipeline
+
+        compile_pipeline(experiment, output=output, image=image, pipeline_root=pipeline_root)
+    typer.echo(f"Wrote {output}.")
+
+
+@app.command()
+def predict(
+    model: Annotated[
+        pathlib.Path,
+        typer.Argument(metavar="SERVED_MODEL_DIR", help="A pushed model, such as runs/digits/pushed."),
+    ],
+    images: Annotated[list[pathlib.Path], typer.Argument(metavar="IMAGE", help="JPEG or PNG files.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Prints JSON.")] = False,
+) -> None:
+    """Classifies images with a student that a run has pushed."""
+    from pipeline.local import predict as prediction
+
+    predictions = prediction.predict(images, model=model)
+    if as_json:
+        typer.echo(prediction.to_json(predictions))
+    else:
+        stdout().print(prediction.to_table(predictions))
+
+
+@app.command()
+def report(
+    workspace: Annotated[
+        pathlib.Path | None,
+        typer.Option(metavar="DIR", help="The run's workspace.", show_default="the latest in ./runs"),
+    ] = None,
+    open_: Annotated[bool, typer.Option("--open", help="Opens the page in a browser.")] = False,
+) -> None:
+    """Writes the report of a finished run anew, without running anything."""
+    from pipeline.results.workspace_files import latest_workspace, write_report
+
+    page = write_report(workspace or latest_workspace(pathlib.Path("runs")))
+    typer.echo(f"Wrote {page}.")
+    if open_ and not webbrowser.open(page.absolute().as_uri()):
+        raise typer.Exit(_complain(f"no browser was found; open {page} yourself", code=FAILURE))
+
+
+@app.command()
+def compare(
+    workspaces: Annotated[
+        list[pathlib.Path], typer.Argument(metavar="WORKSPACE", help="Workspaces of finished runs.")
+    ],
+    output: Annotated[
+        pathlib.Path, typer.Option(metavar="FILE", help="The HTML page to write.")
+    ] = pathlib.Path("comparison.html"),
+) -> None:
+    """Puts several finished runs side by side."""
+    from pipeline.results.compare import read_runs, to_tables, write_comparison
+
+    runs = read_runs(workspaces)
+    write_comparison(runs, output=output)
+    stdout().print(to_tables(runs))
+    typer.echo(f"Wrote {output}.")
+
+
+app.command()(remote.upload)
+app.command()(remote.submit)
+app.command()(remote.schedule)
+app.command("schedules")(remote.list_schedules)
+app.command()(remote.unschedule)

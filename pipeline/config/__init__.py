@@ -1,0 +1,1 @@
+"""The configuration of an experiment: read once, checked once, frozen."""

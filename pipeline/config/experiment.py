@@ -1,0 +1,144 @@
+"""One experiment, checked as a whole."""
+
+import re
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from components.settings.base import Settings
+from components.settings.data import DataSettings
+from components.settings.distillation import DistillationSettings, DkdSettings, HintSettings
+from components.settings.evaluation import EvaluationSettings, PushSettings
+from components.settings.models import ImageSettings, ModelSettings, TeacherSettings
+from components.settings.training import AugmentSettings, ClassWeights, HardwareSettings
+from pipeline.config.kubeflow import KubeflowSettings
+from pipeline.config.nodes import node_ids, teacher_ids
+
+
+class Config(Settings):
+    """One experiment: its data, its models, its distillations, and what they must reach."""
+
+    name: str
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 42
+    data: DataSettings
+    image: ImageSettings
+    teacher: TeacherSettings
+    student: ModelSettings
+    distillations: tuple[DistillationSettings, ...]
+    class_weights: ClassWeights | None = None
+    hardware: HardwareSettings = HardwareSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+    push: PushSettings = PushSettings()
+    kubeflow: KubeflowSettings = KubeflowSettings()
+    teacher_predictions: Literal["stored", "online"] = "stored"
+    augment: AugmentSettings | None = None
+
+    @property
+    def stores_predictions(self) -> bool:
+        """Whether any distillation reads stored predictions."""
+        return any(self.reads_predictions(distillation) for distillation in self.distillations)
+
+    def reads_predictions(self, distillation: DistillationSettings) -> bool:
+        """Tells whether a distillation reads stored predictions, be it only in place of labels."""
+        return not self.data.labels or not self.asks_teacher(distillation)
+
+    def asks_teacher(self, distillation: DistillationSettings) -> bool:
+        """Tells whether the teacher runs in the training steps of a distillation."""
+        return self.teacher_predictions == "online" or isinstance(distillation, HintSettings)
+
+    @field_validator("name")
+    @classmethod
+    def _usable_name(cls, name: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
+            raise PydanticCustomError("value", "must hold only letters, digits, '_' and '-'")
+        return name
+
+    @field_validator("distillations", mode="before")
+    @classmethod
+    def _freeze(cls, distillations: Any) -> Any:
+        if not isinstance(distillations, list | tuple) or not distillations:
+            raise PydanticCustomError("list", "must be a list of at least one distillation")
+        return tuple(distillations)
+
+    @model_validator(mode="after")
+    def _distinct_names(self) -> Self:
+        names = [distillation.name.lower().replace("_", "-") for distillation in self.distillations]
+        for name in names:
+            if names.count(name) > 1:
+                raise PydanticCustomError(
+                    "value",
+                    "distillations: {given} must differ in more than '_', '-' and capitals",
+                    {"given": ", ".join(repr(d.name) for d in self.distillations)},
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _augmentation_is_taught(self) -> Self:
+        if self.augment and self.teacher_predictions == "stored":
+            raise PydanticCustomError(
+                "value",
+                "augment: the stored predictions are not those of augmented images; set "
+                "teacher_predictions: online, or remove augment",
+            )
+        for distillation in self.distillations:
+            if self.augment and self.augment.mixup and isinstance(distillation, DkdSettings):
+                raise PydanticCustomError(
+                    "value",
+                    "augment.mixup: a mixed image has two labels, but method dkd of {name} needs one; choose "
+                    "another method, or remove mixup",
+                    {"name": repr(distillation.name)},
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _possible_without_labels(self) -> Self:
+        problem = None if self.data.labels else next(_needs_of_labels(self), None)
+        if problem:
+            raise PydanticCustomError("value", "{problem}", {"problem": problem})
+        return self
+
+    @model_validator(mode="after")
+    def _known_nodes(self) -> Self:
+        known = node_ids(self)
+        for node in self.kubeflow.nodes:
+            if node not in known:
+                raise PydanticCustomError(
+                    "value",
+                    "kubeflow.nodes: there is no node {given}; allowed: {known}",
+                    {"given": repr(node), "known": ", ".join(known)},
+                )
+        return self
+
+
+def _needs_of_labels(config: Config) -> Iterator[str]:
+    """Says what in a configuration needs labels in the training split."""
+    missing = "but data.labels is false"
+    if any(isinstance(teacher, ModelSettings) for teacher in teacher_ids(config).values()):
+        yield (
+            f"teacher: is to be trained, {missing}; bring a trained one along: "
+            "teacher: {from: PATH} of a .keras file or a SavedModel"
+        )
+    for index, distillation in enumerate(config.distillations):
+        key, weight = f"distillations.{index}", distillation.student_loss_weight
+        if isinstance(distillation, DkdSettings):
+            yield f"{key}.method: got 'dkd', which needs labels, {missing}; take another, such as kd"
+        if weight:
+            yield f"{key}.student_loss_weight: got {weight:g}, {missing}; set it to 0"
+    smoothing = config.student.label_smoothing
+    if smoothing:
+        yield f"student.label_smoothing: got {smoothing:g}, {missing}; leave it out"
+    if config.class_weights is not None:
+        yield f"class_weights: needs labels, {missing}; leave it out"
+    of_scratch = "compares with a student trained from scratch, which needs labels"
+    if config.evaluation.against_scratch == "better":
+        yield f"evaluation.against_scratch: got 'better', which {of_scratch}, {missing}; leave it out"
+    if config.evaluation.min_gap_closed is not None:
+        yield f"evaluation.min_gap_closed: {of_scratch}, {missing}; leave it out"
+    for index, change in enumerate(config.evaluation.changes):
+        if change.baseline == "scratch":
+            yield (
+                f"evaluation.changes.{index}.baseline: got 'scratch', which {of_scratch}, {missing}; take "
+                "teacher or incumbent"
+            )

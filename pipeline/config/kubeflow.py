@@ -1,0 +1,158 @@
+"""The `kubeflow` section of the configuration: images, storage, and what each node's container is given."""
+
+import pathlib
+import re
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from components.settings.base import PositiveInt, Settings
+
+TRAINING_NODES = ("Teacher", "TeacherPredictions", "Scratch")
+_SEVERAL = ("Teacher-", "Distiller-")
+
+_CPU = re.compile(r"\d+(\.\d+)?|\d+m")
+_MEMORY = re.compile(r"\d+(\.\d+)?[KMGT]i?")
+_RESOURCE = re.compile(r"[a-z0-9.-]+/[A-Za-z0-9._-]+")
+_STORAGE = re.compile(r"(s3|gs|minio)://[^/]+(/.*)?")
+
+NonNegativeInt = Annotated[int, Field(ge=0)]
+
+
+def _shaped(pattern: re.Pattern[str], expected: str) -> AfterValidator:
+    def check(value: str) -> str:
+        if not pattern.fullmatch(value):
+            raise PydanticCustomError("value", "{message}", {"message": f"must be {expected}"})
+        return value
+
+    return AfterValidator(check)
+
+
+Cpu = Annotated[str, _shaped(_CPU, "a number of cores as text, such as '2' or '500m'")]
+Memory = Annotated[str, _shaped(_MEMORY, "an amount of memory, such as '8Gi' or '500Mi'")]
+MountPath = Annotated[str, _shaped(re.compile(r"/.+"), "an absolute path, such as /data")]
+Root = Annotated[str, _shaped(_STORAGE, "an object store's URI, such as s3://bucket/path")]
+NonEmpty = Annotated[str, Field(min_length=1)]
+
+
+class Toleration(Settings):
+    """A taint of cluster nodes that a container puts up with."""
+
+    key: NonEmpty
+    operator: Literal["Exists", "Equal"] = "Exists"
+    value: str | None = None
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+
+
+class Volume(Settings):
+    """A persistent volume claim and where it appears in the container."""
+
+    claim: NonEmpty
+    mount_path: MountPath
+
+
+class Secret(Settings):
+    """A secret, as files below `mount_path` or as environment variables by the secret's keys."""
+
+    name: NonEmpty
+    mount_path: MountPath | None = None
+    variables: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _is_used(self) -> Self:
+        if self.mount_path is None and not self.variables:
+            raise PydanticCustomError("value", "must have a mount_path or variables, or nothing sees it")
+        return self
+
+
+class NodeSettings(Settings):
+    """What one node's container is given; what is not said is taken from the next more general settings.
+
+    `cpu` and `memory` are both requested and the limit. `gpus` are of `gpu_resource`. `shared_memory` is
+    the size of `/dev/shm`.
+    """
+
+    cache: bool | None = None
+    retries: NonNegativeInt | None = None
+    timeout_minutes: PositiveInt | None = None
+    cpu: Cpu | None = None
+    memory: Memory | None = None
+    gpus: NonNegativeInt | None = None
+    gpu_resource: Annotated[str, _shaped(_RESOURCE, "a resource such as nvidia.com/gpu")] | None = None
+    shared_memory: Memory | None = None
+    node_selector: dict[str, str] | None = None
+    tolerations: Annotated[tuple[Toleration, ...], Field(strict=False)] | None = None
+    volumes: Annotated[tuple[Volume, ...], Field(strict=False)] | None = None
+    secrets: Annotated[tuple[Secret, ...], Field(strict=False)] | None = None
+
+
+_EVERY_NODE = NodeSettings(cache=True, retries=2, timeout_minutes=24 * 60, cpu="2", memory="8Gi", gpus=0)
+_TRAINING_NODE = NodeSettings(
+    cpu="4",
+    memory="16Gi",
+    gpus=1,
+    gpu_resource="nvidia.com/gpu",
+    shared_memory="2Gi",
+    tolerations=(Toleration(key="nvidia.com/gpu", operator="Exists", effect="NoSchedule"),),
+)
+# Kubeflow's cache cannot see what lies behind a data path.
+_NODES: Mapping[str, NodeSettings] = {"ExampleGen": NodeSettings(cache=False)}
+
+
+class KubeflowSettings(Settings):
+    """How the pipeline runs on Kubeflow Pipelines; a run on a laptop ignores it.
+
+    A setting of `nodes` goes before one of `training_nodes`, and that before one of `every_node`.
+    `gpu_image` is the image of the nodes that have GPUs; None is `image`. `checkpoint_directory` is on a
+    volume that the training nodes mount, so that a training goes on in another pod; None starts it over.
+    """
+
+    image: NonEmpty = "distillation-pipeline:0.1.0"
+    gpu_image: NonEmpty | None = None
+    # The bucket that Kubeflow Pipelines installs; each run of a pipeline may name another root.
+    pipeline_root: Root = "minio://mlpipeline/v2/artifacts"
+    service_account: NonEmpty | None = None
+    checkpoint_directory: MountPath | None = None
+    every_node: NodeSettings = NodeSettings()
+    training_nodes: NodeSettings = NodeSettings()
+    nodes: dict[str, NodeSettings] = {}
+
+    @model_validator(mode="after")
+    def _checkpoints_outlive_pods(self) -> Self:
+        if self.checkpoint_directory is None:
+            return self
+        directory = pathlib.PurePosixPath(self.checkpoint_directory)
+        for node in ("Teacher", "Scratch", "Distiller-NAME", *self.nodes):
+            volumes = self.of_node(node).volumes or ()
+            is_kept = any(directory.is_relative_to(volume.mount_path) for volume in volumes)
+            if is_training_node(node) and node != "TeacherPredictions" and not is_kept:
+                message = (
+                    f"checkpoint_directory {str(directory)!r} is on no volume of {node}, and would end "
+                    "with its pod; mount one there with training_nodes.volumes"
+                )
+                raise PydanticCustomError("value", "{message}", {"message": message})
+        return self
+
+    def of_node(self, node: str) -> NodeSettings:
+        """Returns what a node's container is given, all levels taken together.
+
+        Args:
+          node: The node's id.
+        """
+        levels = [_EVERY_NODE, self.every_node]
+        if is_training_node(node):
+            levels += [_TRAINING_NODE, self.training_nodes]
+        levels += [_NODES.get(node, NodeSettings()), self.nodes.get(node, NodeSettings())]
+        said = {key: value for level in levels for key, value in level if value is not None}
+        return NodeSettings(**said)
+
+
+def is_training_node(node: str) -> bool:
+    """Tells whether a node trains a model or runs one over the whole training split.
+
+    Args:
+      node: The node's id.
+    """
+    return node in TRAINING_NODES or node.startswith(_SEVERAL)

@@ -1,0 +1,110 @@
+"""From a configuration to the file that Kubeflow Pipelines takes."""
+
+import pathlib
+
+import yaml
+from pydantic import ValidationError
+from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import (
+    KubeflowV2DagRunner,
+    KubeflowV2DagRunnerConfig,
+)
+
+from components.errors import InputError
+from components.files import write_text
+from pipeline import beam
+from pipeline.config.experiment import Config
+from pipeline.config.hints import check_hints
+from pipeline.config.kubeflow import KubeflowSettings
+from pipeline.config.nodes import node_ids
+from pipeline.graph import create_pipeline
+from pipeline.kubeflow.checker import check
+from pipeline.kubeflow.documents import finish
+from pipeline.kubeflow.run_parameters import SCRATCH_DIRECTORY, check_push_directory, run_parameters
+
+ENTRYPOINT = ("python3", "-m", "pipeline.kubeflow.entrypoint")
+
+
+def compile_pipeline(
+    config: Config, *, output: pathlib.Path, image: str | None = None, pipeline_root: str | None = None
+) -> None:
+    """Writes an experiment as a file for Kubeflow Pipelines; see `render_pipeline`.
+
+    Args:
+      config: The experiment.
+      output: The YAML file to write.
+      image: The container image of all nodes; None is the configuration's.
+      pipeline_root: Where the artifacts go; None is the configuration's.
+
+    Raises:
+      InputError: The configuration names what no container can use.
+    """
+    write_text(output, render_pipeline(config, image=image, pipeline_root=pipeline_root))
+
+
+def render_pipeline(config: Config, *, image: str | None = None, pipeline_root: str | None = None) -> str:
+    """Compiles an experiment for open-source Kubeflow Pipelines 2.
+
+    Args:
+      config: The experiment.
+      image: The container image of all nodes; None is the configuration's.
+      pipeline_root: Where the artifacts go; None is the configuration's.
+
+    Returns:
+      The YAML text of two documents; the same configuration gives the same bytes.
+
+    Raises:
+      InputError: The configuration names what no container can use.
+    """
+    settings = _overridden(config.kubeflow, image=image, pipeline_root=pipeline_root)
+    if config.push.directory:
+        check_push_directory(config.push.directory)
+    check_hints(config)
+    name = config.name.lower().replace("_", "-")
+    documents = finish(
+        _compile(config, name=name, settings=settings),
+        display_name=config.name,
+        description="Distils an image classifier and compares the student with its teacher.",
+        pipeline_root=settings.pipeline_root,
+        parameters=run_parameters(config),
+        settings=settings,
+    )
+    check(*documents)
+    return yaml.safe_dump_all(documents, sort_keys=True, allow_unicode=True)
+
+
+def _overridden(
+    settings: KubeflowSettings, *, image: str | None, pipeline_root: str | None
+) -> KubeflowSettings:
+    changes: dict[str, str | None] = {}
+    if image:
+        changes |= {"image": image, "gpu_image": None}
+    if pipeline_root:
+        changes |= {"pipeline_root": pipeline_root}
+    try:
+        return KubeflowSettings.model_validate({**dict(settings), **changes})
+    except ValidationError as error:
+        raise InputError(f"--pipeline-root {pipeline_root!r}: {error.errors()[0]['msg']}.") from None
+
+
+def _compile(config: Config, *, name: str, settings: KubeflowSettings) -> dict[str, object]:
+    """Has TFX compile the graph."""
+    images = {"default_image_path": settings.image}
+    if settings.gpu_image:
+        images |= {node: settings.gpu_image for node in node_ids(config) if settings.of_node(node).gpus}
+    runner = KubeflowV2DagRunner(
+        config=KubeflowV2DagRunnerConfig(
+            default_image=images, default_commands=list(ENTRYPOINT), use_pipeline_spec_2_1=True
+        )
+    )
+    job = runner.run(
+        create_pipeline(
+            config.model_copy(update={"name": name}),
+            root=settings.pipeline_root,
+            push_directory=config.push.directory or SCRATCH_DIRECTORY,
+            beam_args=beam.ARGS,
+            checkpoint_directory=settings.checkpoint_directory and f"{settings.checkpoint_directory}/{name}",
+        ),
+        write_out=False,
+    )
+    specification: dict[str, object] = job["pipelineSpec"]
+    return specification

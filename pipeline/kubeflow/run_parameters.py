@@ -1,0 +1,161 @@
+"""The parameters of a run: what a user changes without compiling again.
+
+Each is an input of the pipeline, with the configuration's value as its default, and reaches a node as one
+more input of its task. The container's entry point then puts it where the node looks for it: at a path
+through the node's exec properties, whose JSON texts are entered as if they were not texts.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from components.errors import InputError
+from components.settings.data import ImageFolderData, TfdsData
+from components.settings.distillation import DistillationSettings
+from components.settings.models import BroughtTeacher
+from pipeline.config.experiment import Config
+from pipeline.config.nodes import distiller_id, teacher_ids
+
+# The Pusher must have a directory to push to. Where none is configured this one ends with the pod, and the
+# student is the Pusher's artifact `pushed_model`.
+SCRATCH_DIRECTORY = "/tmp/pushed"
+
+_PUSH_PATH = "push_destination.filesystem.base_directory"
+_EPOCHS = "job.model.epochs"
+_OF_DISTILLATION = ("temperature", "student_loss_weight")
+
+
+@dataclasses.dataclass(frozen=True)
+class RunParameter:
+    """A parameter of a run: its name, type and default, and the path at each node that it sets.
+
+    An empty text leaves what was compiled.
+    """
+
+    name: str
+    type: Literal["STRING", "NUMBER_INTEGER", "NUMBER_DOUBLE"]
+    default: str | int | float
+    description: str
+    paths: Mapping[str, str]
+
+
+def run_parameters(config: Config) -> tuple[RunParameter, ...]:
+    """Returns the parameters of an experiment's runs.
+
+    Args:
+      config: The experiment.
+    """
+    scratch = {"Scratch": f"custom_config.{_EPOCHS}"} if config.data.labels else {}
+    distillers = [distiller_id(distillation.name) for distillation in config.distillations]
+    parameters = [
+        *_of_data(config),
+        *_of_teachers(config),
+        RunParameter(
+            "student_epochs",
+            "NUMBER_INTEGER",
+            config.student.epochs,
+            "How many times every student, distilled or not, sees the training split.",
+            scratch | dict.fromkeys(distillers, _EPOCHS),
+        ),
+        RunParameter(
+            "push_directory",
+            "STRING",
+            config.push.directory or "",
+            "Where a blessed student goes: a directory of a mounted volume, or a gs:// URI.",
+            {"Pusher": _PUSH_PATH},
+        ),
+    ]
+    for distillation in config.distillations:
+        parameters += _of_distillation(distillation, labels=config.data.labels)
+    return tuple(parameters)
+
+
+def assign(properties: Mapping[str, Any], *, path: str, value: str | int | float) -> dict[str, Any]:
+    """Puts the value of a run parameter into the exec properties of a node.
+
+    Args:
+      properties: The exec properties.
+      path: Keys joined by dots; a JSON text on the way is entered.
+      value: The value; an empty text leaves everything as it is, and a number becomes an integer where
+        there was one, since Kubeflow knows only floating-point numbers.
+
+    Returns:
+      New exec properties.
+    """
+    if value == "":
+        return dict(properties)
+    changed: dict[str, Any] = _assign(properties, path.split("."), value)
+    return changed
+
+
+def check_push_directory(directory: str) -> None:
+    """Refuses a directory to which no container could write.
+
+    Raises:
+      InputError: It is an object store's URI that TensorFlow cannot write.
+    """
+    if directory.startswith(("s3://", "minio://")):
+        raise InputError(
+            f"push.directory {directory!r} is in an object store that a container cannot write to; give a "
+            "directory of a mounted volume or a gs:// URI, or none: the student is the Pusher's artifact too."
+        )
+
+
+def _of_data(config: Config) -> list[RunParameter]:
+    version = RunParameter(
+        "data_version",
+        "STRING",
+        "",
+        "The span or date of the data; part of ExampleGen's cache key, should its cache be on.",
+        {"ExampleGen": "fingerprint"},
+    )
+    match config.data:
+        case TfdsData(data_dir=location):
+            path = "data.data_dir"
+        case ImageFolderData(path=location):
+            path = "data.path"
+        case _:
+            return [version]
+    where = "Where the data lies, as the container sees it; empty is what was compiled."
+    return [RunParameter("data_location", "STRING", location or "", where, {"ExampleGen": path}), version]
+
+
+def _of_teachers(config: Config) -> list[RunParameter]:
+    return [
+        RunParameter(
+            f"{node.lower().replace('-', '_')}_epochs",
+            "NUMBER_INTEGER",
+            teacher.epochs,
+            f"How many times the {node.lower().replace('-', ' ')} sees the training split.",
+            {node: f"custom_config.{_EPOCHS}"},
+        )
+        for node, teacher in teacher_ids(config).items()
+        if not isinstance(teacher, BroughtTeacher)
+    ]
+
+
+def _of_distillation(distillation: DistillationSettings, *, labels: bool) -> list[RunParameter]:
+    prefix = distillation.name.replace("-", "_")
+    values = distillation.model_dump()
+    return [
+        RunParameter(
+            f"{prefix}_{key}",
+            "NUMBER_DOUBLE",
+            values[key],
+            f"The {key.replace('_', ' ')} of the distillation {distillation.name!r}.",
+            {distiller_id(distillation.name): f"distillation.{key}"},
+        )
+        for key in _OF_DISTILLATION
+        if key in values and (labels or key != "student_loss_weight")
+    ]
+
+
+def _assign(node: Any, keys: list[str], value: Any) -> Any:
+    if not keys:
+        is_integer = isinstance(node, int) and isinstance(value, float) and value.is_integer()
+        return int(value) if is_integer else value
+    if isinstance(node, str):
+        return json.dumps(_assign(json.loads(node), keys, value))
+    key, *rest = keys
+    return {**node, key: _assign(node[key], rest, value)}

@@ -1,0 +1,152 @@
+"""What a run leaves for its user: `summary.json` and `report.html` in the workspace."""
+
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ml_metadata import proto
+from ml_metadata.metadata_store import MetadataStore
+from tensorflow_metadata.proto.v0 import anomalies_pb2, statistics_pb2
+
+from components.errors import InputError
+from components.example_validator.anomalies import describe
+from components.files import read_json, write_json
+from components.layout import DATASET_FILE, EVALUATION_FILE, SUMMARY_FILE
+from components.schema_gen.schema import count_labels
+from components.settings.data import SPLITS
+from pipeline.config.experiment import Config
+from pipeline.results.workspace_files import SCHEMA_VERSION, write_report
+
+Outputs = dict[tuple[str, str], proto.Artifact]
+
+
+def write_summary(
+    config: Config,
+    *,
+    workspace: pathlib.Path,
+    nodes: Mapping[str, Mapping[str, Any]],
+    fingerprints: Mapping[str, str],
+) -> dict[str, Any]:
+    """Writes `summary.json` and `report.html` for the latest run in a workspace.
+
+    Args:
+      config: The experiment that ran.
+      workspace: Where it ran; holds `metadata.sqlite`.
+      nodes: `{id: {"state": "completed" | "cached", "seconds": float}}`.
+      fingerprints: With which the graph was made; see `pipeline.graph.create_pipeline`.
+
+    Returns:
+      The content of `summary.json`; `components/report/summary.schema.json` says what it holds.
+
+    Raises:
+      InputError: The experiment never ran in this workspace.
+    """
+    outputs = _latest_outputs(workspace / "metadata.sqlite", pipeline_name=config.name)
+    evaluation = read_json(pathlib.Path(outputs["Evaluator", "evaluation"].uri, EVALUATION_FILE))
+    summary = {
+        "schema_version": SCHEMA_VERSION,
+        "name": config.name,
+        **evaluation,
+        "pushed_model": _pushed_model(outputs["Pusher", "pushed_model"]),
+        "nodes": nodes,
+        "data": _describe_data(outputs, class_names=evaluation["class_names"]),
+        "anomalies": _describe_anomalies(outputs["ExampleValidator", "anomalies"].uri),
+        "seed": config.seed,
+        "configuration": config.model_dump(mode="json"),
+        "fingerprints": dict(fingerprints),
+        "lineage": _describe_lineage(outputs, workspace=workspace),
+    }
+    write_json(workspace / SUMMARY_FILE, summary)
+    write_report(workspace)
+    return summary
+
+
+def _latest_outputs(metadata: pathlib.Path, *, pipeline_name: str) -> Outputs:
+    """Returns the artifacts of the latest run, made or taken from the cache, by node id and output key."""
+    store = _open(metadata)
+    pipeline = store.get_context_by_type_and_name("pipeline", pipeline_name)
+    if pipeline is None:
+        raise InputError(
+            f"{metadata.parent} holds no run of {pipeline_name!r}; give the workspace it ran in."
+        )
+    latest = max(execution.id for execution in store.get_executions_by_context(pipeline.id))
+    (run,) = (each for each in store.get_contexts_by_execution(latest) if each.type == "pipeline_run")
+    node_of = {
+        execution.id: context.name.removeprefix(f"{pipeline_name}.")
+        for execution in store.get_executions_by_context(run.id)
+        for context in store.get_contexts_by_execution(execution.id)
+        if context.type == "node"
+    }
+    events = [
+        event for event in store.get_events_by_execution_ids(node_of) if event.type == proto.Event.OUTPUT
+    ]
+    artifacts = store.get_artifacts_by_id([event.artifact_id for event in events])
+    artifact_of = {artifact.id: artifact for artifact in artifacts}
+    return {
+        (node_of[event.execution_id], event.path.steps[0].key): artifact_of[event.artifact_id]
+        for event in events
+    }
+
+
+def _open(metadata: pathlib.Path) -> MetadataStore:
+    connection = proto.ConnectionConfig()
+    connection.sqlite.filename_uri = str(metadata)
+    connection.sqlite.connection_mode = proto.SqliteMetadataSourceConfig.READONLY
+    return MetadataStore(connection)
+
+
+def _pushed_model(artifact: proto.Artifact) -> str | None:
+    """Returns the directory that Pusher pushed to, or None if it did not push."""
+    if not artifact.custom_properties["pushed"].int_value:
+        return None
+    return artifact.custom_properties["pushed_destination"].string_value
+
+
+def _describe_data(outputs: Outputs, *, class_names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    splits = read_json(pathlib.Path(outputs["ExampleGen", "examples"].uri, DATASET_FILE))["splits"]
+    statistics = pathlib.Path(outputs["StatisticsGen", "statistics"].uri)
+    return {
+        split: {
+            "examples": splits[split]["examples"],
+            "skipped": len(splits[split]["skipped"]),
+            "skipped_images": splits[split]["skipped"],
+            "classes": _count_labels(statistics / f"Split-{split}" / "FeatureStats.pb", class_names),
+        }
+        for split in SPLITS
+    }
+
+
+def _count_labels(path: pathlib.Path, class_names: Sequence[str]) -> dict[str, int] | None:
+    """Reads the number of examples of each class; None if the statistics count none."""
+    found = statistics_pb2.DatasetFeatureStatisticsList.FromString(path.read_bytes())
+    counts = count_labels(found) or {}
+    if not counts.keys() & set(range(len(class_names))):
+        return None
+    return {name: counts.get(label, 0) for label, name in enumerate(class_names)}
+
+
+def _describe_anomalies(uri: str) -> list[str]:
+    anomalies = {}
+    for split in SPLITS:
+        content = pathlib.Path(uri, f"Split-{split}", "SchemaDiff.pb").read_bytes()
+        anomalies[split] = anomalies_pb2.Anomalies.FromString(content)
+    return describe(anomalies)
+
+
+def _describe_lineage(outputs: Outputs, *, workspace: pathlib.Path) -> list[dict[str, Any]]:
+    """Lists the artifacts of a run in the order in which they were made."""
+    root = workspace.absolute()
+    return [
+        {
+            "node": node,
+            "output": output,
+            "type": artifact.type,
+            "artifact_id": artifact.id,
+            "uri": str(
+                pathlib.Path(artifact.uri).relative_to(root)
+                if pathlib.Path(artifact.uri).is_relative_to(root)
+                else artifact.uri
+            ),
+        }
+        for (node, output), artifact in sorted(outputs.items(), key=lambda item: item[1].id)
+    ]

@@ -1,0 +1,142 @@
+import numpy as np
+import pytest
+
+from components.evaluator.evaluation import summarise
+from components.evaluator.judge.evidence import Evidence, parse_slice
+from components.evaluator.judge.gates import gates
+from components.evaluator.measure.cost import Cost, Speed
+from components.evaluator.measure.outcomes import Outcomes, to_table
+from components.settings.evaluation import EvaluationSettings
+
+LABELS = np.repeat([0, 1], 50)
+
+
+def logits(errors):
+    """Names the label of every example but the first `errors`."""
+    named = np.where(np.arange(100) < errors, 1 - LABELS, LABELS)
+    return np.where(named[:, np.newaxis] == np.arange(2), 2.0, 0.0)
+
+
+@pytest.fixture
+def evidence():
+    """Errors on 100 images: teacher 2, scratch 20, student 10, incumbent 9; half of the images are small."""
+    errors = {"teacher": 2, "scratch": 20, "kd": 10, "incumbent": 9}
+    table = to_table(
+        ids=np.array([f"{number:03}".encode() for number in range(100)], object),
+        labels=LABELS,
+        features={"image_size": ["8-15", "16-31"] * 50},
+        logits={name: logits(count) for name, count in errors.items()},
+    )
+    names = ("cross_entropy", "expected_calibration_error", "macro_f1", "auc", "top_k_accuracy")
+    names += ("agreement_with_teacher", "kl_from_teacher")
+    names += ("agreement_where_teacher_right", "agreement_where_teacher_wrong")
+    metrics = {
+        name: {
+            key: dict.fromkeys(names, 0.5) | {"example_count": size, "accuracy": 1 - count / 100}
+            for key, size in ((None, 100), (("image_size", "16-31"), 50), (("image_size", "8-15"), 50))
+        }
+        for name, count in errors.items()
+    }
+    return Evidence(
+        class_names=("ant", "bee"),
+        metrics=metrics,
+        costs=dict.fromkeys(errors, Cost(parameters=15, size_bytes=1234, multiply_adds=12)),
+        speeds=dict.fromkeys(errors, Speed(latency_median_ms=1.5, latency_p95_ms=2, throughput=500)),
+        outcomes=Outcomes(table),
+        confidence=0.95,
+    )
+
+
+def failed(evidence, **settings):
+    found = gates(evidence, candidate="kd", settings=EvaluationSettings.model_validate(settings))
+    return [(gate.name, gate.baseline, gate.slice) for gate in found if not gate.held]
+
+
+def test_the_default_asks_for_little_but_means_it(evidence):
+    found = gates(evidence, candidate="kd", settings=EvaluationSettings())
+    assert [(gate.name, gate.bound, gate.measured, gate.held) for gate in found] == [
+        ("finite cross-entropy", None, 0.5, True),
+        ("number of classes named", 2, 2, True),
+        ("accuracy", 0, 0.9, True),
+        ("p-value of a worse accuracy", 0.05, 1, True),
+        ("drop in accuracy", 0.01, pytest.approx(0.01), True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"min_accuracy": 0.9}, []),
+        ({"min_accuracy": 0.91}, [("accuracy", None, None)]),
+        ({"max_accuracy_drop": 0.009}, [("drop in accuracy", "incumbent", None)]),
+        # 10 wins, no loss: p = 2 / 2**10.
+        ({"against_scratch": "better"}, []),
+        (
+            {"against_scratch": "better", "significance_level": 0.001},
+            [("p-value of a better accuracy", "scratch", None)],
+        ),
+        # (20 - 10) / (20 - 2)
+        ({"min_gap_closed": 0.55}, []),
+        ({"min_gap_closed": 0.56}, [("gap closed", None, None)]),
+        ({"max_size_bytes": 1233}, [("size", None, None)]),
+        ({"max_latency_ms": 1.4}, [("median latency", None, None)]),
+        ({"values": [{"metric": "macro_f1", "min": 0.5, "max": 0.5}]}, []),
+        ({"values": [{"metric": "kl_from_teacher", "max": 0.4}]}, [("kl from teacher", None, None)]),
+        (
+            {"slices": ["image_size"], "values": [{"metric": "auc", "min": 0.6, "slice": "image_size=8-15"}]},
+            [("auc", None, "image_size=8-15")],
+        ),
+        (
+            {"slices": ["image_size"], "values": [{"metric": "auc", "min": 0.1, "slice": "image_size=1-1"}]},
+            [("auc", None, "image_size=1-1")],
+        ),
+        # 8 losses, no win: p = 2 / 2**8.
+        (
+            {"changes": [{"baseline": "teacher", "significant": "not_worse"}]},
+            [("p-value of a worse accuracy", "teacher", None)],
+        ),
+        ({"changes": [{"baseline": "teacher", "min": -0.08}]}, []),
+        ({"changes": [{"baseline": "teacher", "min": -0.07}]}, [("difference in accuracy", "teacher", None)]),
+        # All of its errors are ants.
+        ({"changes": [{"baseline": "teacher", "min": 0, "slice": "class=bee"}]}, []),
+        (
+            {"changes": [{"baseline": "teacher", "min": -0.1, "slice": "class=ant"}]},
+            [("difference in accuracy", "teacher", "class=ant")],
+        ),
+        (
+            {"changes": [{"baseline": "teacher", "significant": "not_worse", "slice": "class=cow"}]},
+            [("p-value of a worse accuracy", "teacher", "class=cow")],
+        ),
+    ],
+)  # fmt: skip
+def test_what_does_not_hold(evidence, settings, expected):
+    assert failed(evidence, **settings) == expected
+
+
+def test_a_difference_on_a_slice_counts_its_examples_alone(evidence):
+    small = evidence.difference("kd", baseline="scratch", metric="accuracy", of=("image_size", "8-15"))
+    assert small.estimate == 5 / 50
+    assert small.p_value == pytest.approx(2 / 2**5)
+
+
+def test_differences_are_with_scratch_teacher_and_incumbent(evidence):
+    summary = summarise(evidence)
+    found = {(each["baseline"], each["metric"]): each for each in summary["differences"]}
+    assert set(found) == {
+        (baseline, metric)
+        for baseline in ("scratch", "teacher", "incumbent")
+        for metric in ("accuracy", "cross_entropy")
+    }
+    assert found["scratch", "accuracy"]["estimate"] == pytest.approx(0.1)
+    # Each error costs 2 nats more than the right answer.
+    assert found["scratch", "cross_entropy"]["estimate"] == pytest.approx(-0.2)
+    assert summary["gap_closed"]["kd"]["estimate"] == pytest.approx(10 / 18)
+
+
+def test_slices_come_in_the_order_of_their_sizes(evidence):
+    assert [each["value"] for each in summarise(evidence)["models"]["kd"]["slices"]] == ["8-15", "16-31"]
+
+
+def test_a_slice_may_have_any_value():
+    assert parse_slice("source=a=b") == ("source", "a=b")
+    assert parse_slice(None) is None

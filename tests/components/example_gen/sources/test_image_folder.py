@@ -1,0 +1,198 @@
+import os
+import pathlib
+import shutil
+
+import pytest
+
+from components.errors import InputError
+from components.example_gen.sources.image_folder import ImageFolderSource
+from components.example_gen.sources.source import Record, Skipped
+
+FRACTIONS = {"train": 0.5, "validation": 0.25, "test": 0.25}
+
+
+def open_folder(path: pathlib.Path) -> ImageFolderSource:
+    return ImageFolderSource(str(path), FRACTIONS)
+
+
+def read(source: ImageFolderSource, split: str) -> list[Record | Skipped]:
+    return [item for shard in source.shards(split) for item in source.read(shard)]
+
+
+def test_reads_split_folders(pets: pathlib.Path) -> None:
+    source = open_folder(pets)
+    source.check()
+    assert source.class_names == ("cat", "dog")
+    labels = {item.id: item.label for item in read(source, "train")}
+    assert labels == {f"train/cat/{i}.png": 0 for i in range(4)} | {f"train/dog/{i}.png": 1 for i in range(3)}
+    assert {item.id for item in read(source, "test")} == {"test/cat/0.png", "test/dog/0.png"}
+    assert all(item.image == (pets / item.id).read_bytes() for item in read(source, "train"))
+
+
+def test_splits_class_folders_by_name_alone(make_folder) -> None:
+    names = [f"{name}/{index}.jpg" for name in "ab" for index in range(100)]
+    root = make_folder(dict.fromkeys(names, b"-"))
+    source = open_folder(root)
+    source.check()
+    before = {item.id: split for split in FRACTIONS for item in read(source, split)}
+    assert sorted(before) == sorted(names)
+    assert 70 < list(before.values()).count("train") < 130
+    for name in names[::2]:
+        (root / name).unlink()
+    after = {item.id: split for split in FRACTIONS for item in read(source, split)}
+    assert after == {name: before[name] for name in names[1::2]}
+
+
+def test_classes_come_mixed(make_folder) -> None:
+    files = {
+        f"{split}/{name}/{index}.png": b"-" for split in FRACTIONS for name in "ab" for index in range(50)
+    }
+    labels = [item.label for item in read(open_folder(make_folder(files)), "train")]
+    assert 15 < sum(labels[:50]) < 35
+
+
+def test_reports_what_it_leaves_out(pets: pathlib.Path) -> None:
+    (pets / "train/cat/notes.txt").write_text("about cats", encoding="utf-8")
+    (pets / "train/cat/.DS_Store").write_bytes(b"hidden")
+    (pets / "train/cat/more").mkdir()
+    (pets / "train/stray.png").write_bytes(b"-")
+    (pets / "README.md").write_text("pets", encoding="utf-8")
+    (pets / "train/dog/gone.png").symlink_to(pets / "nowhere.png")
+    source = open_folder(pets)
+    source.check()
+    items = read(source, "train")
+    assert {(item.id, item.reason, item.corrupt) for item in items if isinstance(item, Skipped)} == {
+        ("train/cat/notes.txt", "not a .jpg, .jpeg or .png file", False),
+        ("train/cat/more", "a folder where only images are read", False),
+        ("train/stray.png", "not in a class folder", False),
+        ("README.md", "beside the split folders", False),
+        ("train/dog/gone.png", "cannot be read: No such file or directory", True),
+    }
+    assert sum(isinstance(item, Record) for item in items) == 7
+
+
+def test_accepts_links_and_capital_suffixes(pets: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    shutil.move(pets / "train/dog", tmp_path / "elsewhere")
+    (tmp_path / "elsewhere/0.png").rename(tmp_path / "elsewhere/0.JPeG")
+    (pets / "train/dog").symlink_to(tmp_path / "elsewhere")
+    source = open_folder(pets)
+    source.check()
+    assert {item.id for item in read(source, "train") if item.label == 1} == {
+        "train/dog/0.JPeG",
+        "train/dog/1.png",
+        "train/dog/2.png",
+    }
+
+
+def test_refuses_a_missing_folder_and_a_file(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(InputError, match=r"nowhere', which does not exist"):
+        open_folder(tmp_path / "nowhere").check()
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"file', which is a file"):
+        open_folder(tmp_path / "file").check()
+
+
+def test_refuses_a_folder_without_classes(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(InputError, match="holds no class folders"):
+        open_folder(tmp_path).check()
+    (tmp_path / "1.png").touch()
+    with pytest.raises(InputError, match="holds no class folders"):
+        open_folder(tmp_path).check()
+
+
+def test_refuses_a_single_class(pets: pathlib.Path, make_folder) -> None:
+    for split in FRACTIONS:
+        shutil.rmtree(pets / split / "dog")
+    with pytest.raises(InputError, match=r"train' holds only the class folder 'cat'.*at least two"):
+        open_folder(pets).check()
+
+
+def test_refuses_an_unknown_class(pets: pathlib.Path) -> None:
+    (pets / "test/fox").mkdir()
+    with pytest.raises(InputError, match=r"test' holds the class folder 'fox', which train lacks .*cat, dog"):
+        open_folder(pets).check()
+
+
+def test_refuses_a_missing_split_folder(pets: pathlib.Path) -> None:
+    (pets / "validation").rename(pets / "val")
+    with pytest.raises(InputError, match=r"lacks the folder 'validation' \(found: test, train, val\)"):
+        open_folder(pets).check()
+
+
+def test_refuses_a_class_without_images(pets: pathlib.Path) -> None:
+    for image in (pets / "train/dog").iterdir():
+        image.rename(image.with_suffix(".bmp"))
+    with pytest.raises(InputError, match=r"train/dog' holds no .jpg, .jpeg or .png file"):
+        open_folder(pets).check()
+
+
+def test_refuses_a_split_without_images(pets: pathlib.Path, make_folder, tmp_path: pathlib.Path) -> None:
+    shutil.rmtree(pets / "test")
+    (pets / "test").mkdir()
+    with pytest.raises(InputError, match=r"test' holds no image"):
+        open_folder(pets).check()
+    small = tmp_path / "small"
+    for name in "ab":
+        (small / name).mkdir(parents=True)
+        (small / name / "0.png").touch()
+    with pytest.raises(InputError, match=r"data.split_fractions.\w+: got .* none of the 2 images"):
+        open_folder(small).check()
+
+
+def test_fingerprint_follows_the_files(pets: pathlib.Path) -> None:
+    source = open_folder(pets)
+    seen = {source.fingerprint()}
+    assert source.fingerprint() in seen
+    image = pets / "train/cat/0.png"
+    os.utime(image, ns=(0, image.stat().st_mtime_ns + 1))
+    seen.add(source.fingerprint())
+    image.write_bytes(image.read_bytes() + b"-")
+    seen.add(source.fingerprint())
+    image.rename(image.with_name("first.png"))
+    seen.add(source.fingerprint())
+    (pets / "train/cat/9.png").touch()
+    seen.add(source.fingerprint())
+    assert len(seen) == 5
+
+
+@pytest.fixture
+def unlabelled_pets(pets: pathlib.Path) -> pathlib.Path:
+    """The pets, of which those to train on lie together and those to validate on in folders of any name."""
+    for image in [*pets.glob("train/*/*")]:
+        image.rename(pets / "train" / f"{image.parent.name}{image.name}")
+    for name in ("cat", "dog"):
+        (pets / "train" / name).rmdir()
+        (pets / "validation" / name).rename(pets / "validation" / f"from a {name} owner")
+    return pets
+
+
+def test_without_labels_only_the_test_split_has_class_folders(unlabelled_pets: pathlib.Path) -> None:
+    (unlabelled_pets / "validation/from a cat owner/more").mkdir()
+    source = ImageFolderSource(str(unlabelled_pets), FRACTIONS, labels=False)
+    source.check()
+
+    assert source.class_names == ("cat", "dog")
+    training = {item.id: item.label for item in read(source, "train")}
+    names = [f"train/cat{i}.png" for i in range(4)] + [f"train/dog{i}.png" for i in range(3)]
+    assert training == dict.fromkeys(names, -1)
+    validation = {item.id: getattr(item, "label", None) for item in read(source, "validation")}
+    assert validation == {
+        "validation/from a cat owner/0.png": -1,
+        "validation/from a cat owner/more": None,
+        "validation/from a dog owner/0.png": -1,
+    }
+    assert {item.id: item.label for item in read(source, "test")} == {
+        "test/cat/0.png": 0,
+        "test/dog/0.png": 1,
+    }
+
+
+def test_images_without_class_folders_are_refused_with_the_way_out(unlabelled_pets: pathlib.Path) -> None:
+    with pytest.raises(InputError, match=r"train' holds no class folders; .*set data.labels: false\.$"):
+        open_folder(unlabelled_pets).check()
+
+
+def test_without_labels_the_test_split_still_needs_classes(unlabelled_pets: pathlib.Path) -> None:
+    shutil.rmtree(unlabelled_pets / "test/dog")
+    with pytest.raises(InputError, match=r"test' holds only the class folder 'cat'; .* at least two\.$"):
+        ImageFolderSource(str(unlabelled_pets), FRACTIONS, labels=False).check()

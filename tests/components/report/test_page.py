@@ -1,0 +1,314 @@
+import base64
+import copy
+import html.parser
+import io
+import itertools
+import json
+import pathlib
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from components.report.page import render
+
+TESTS = pathlib.Path(__file__).parents[2]
+VOID = {"meta", "path", "use", "br", "link", "img", "image", "rect"}
+SECTIONS = [
+    "models",
+    "differences",
+    "gates",
+    "training",
+    "cost",
+    "classes",
+    "confusion",
+    "reliability",
+    "disagreements",
+    "architecture",
+    "data",
+    "run",
+]
+
+
+class Page(html.parser.HTMLParser):
+    """Collects a page's tags, attributes and text; complains of a tag that is not closed in order."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.open, self.tags, self.attributes, self.text = [], [], [], ""
+        self.feed(page)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.handle_startendtag(tag, attrs)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        self.attributes += attrs
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if not self.open or self.open[-1] != "style":
+            self.text += data.replace("\N{NO-BREAK SPACE}", " ")
+
+    def all(self, name):
+        return [attributes for tag, attributes in self.tags if tag == name]
+
+    def alternatives(self):
+        return [
+            each["aria-label"].replace("\N{NO-BREAK SPACE}", " ")
+            for each in self.all("div")
+            if each.get("role") == "img"
+        ]
+
+
+def read_summary():
+    return json.loads((TESTS / "example_summary.json").read_text())
+
+
+def read_disagreements():
+    return json.loads((TESTS / "example_disagreements.json").read_text())["images"]
+
+
+@pytest.fixture
+def summary():
+    """A run with two distilled students and an incumbent, as `summary.schema.json` has it."""
+    return read_summary()
+
+
+@pytest.fixture
+def disagreements():
+    return read_disagreements()
+
+
+@pytest.fixture(scope="module")
+def text():
+    """The report of that run."""
+    return render(read_summary(), disagreements=read_disagreements())
+
+
+@pytest.fixture(scope="module")
+def page(text):
+    return Page(text)
+
+
+def sections(page):
+    return [each["aria-labelledby"] for each in page.all("section")]
+
+
+def test_the_page_is_well_formed_and_self_contained(text, page):
+    assert text.startswith("<!DOCTYPE html>")
+    assert not {"script", "link", "iframe"} & {tag for tag, _ in page.tags}
+    for name, value in page.attributes:
+        if name in ("src", "href", "xlink:href", "action", "poster"):
+            assert value.startswith(("#", "data:image/png;base64,"))
+    assert not re.search(r"@import|url\((?!#)", text)
+
+
+def test_it_has_every_section_and_links_to_each(page):
+    assert sections(page) == SECTIONS
+    assert [each["href"] for each in page.all("a")] == [f"#{section}" for section in SECTIONS]
+
+
+def test_the_verdict_comes_first_with_the_numbers_that_carry_it(page):
+    text = " ".join(page.text.split())
+    top = text[: text.index("Quality on the test split")]
+    assert "✗ Not blessed. The student 'kd_t2' is not blessed: accuracy 91.0 % on image_size=256-511" in top
+    assert "interval +1.00 to +5.00 +3.00 points" in top
+    assert "accuracy against teacher interval −6.00 to −2.00 −4.00 points" in top  # noqa: RUF001
+    assert "closed interval 15 % to 66 % 43 %" in top
+    assert "44.8 kB instead of 380 kB 8.5 ×" in top  # noqa: RUF001
+    assert "0.40 ms instead of 2.10 ms 5.2 ×" in top  # noqa: RUF001
+
+
+def test_the_tables_show_the_numbers(page):
+    for shown in (
+        *("85,066", "1.20 M", "2.94 ms", "22,500", "0.9280", "0.0800"),
+        *("−0.0560 to −0.0160", "0.011", "at most 1.00 MB", "at least 92.00 %", "−2.00 %"),  # noqa: RUF001
+        "The gap that kd_t8 closed is undefined: the teacher is not better than scratch.",
+        *("image_size 256-511", "8×8×32", "6,147", "has 70 × the parameters of the student"),  # noqa: RUF001
+        *("bee/7.jpg", "truncated", "No anomalies were found."),
+        *("14.2 s", "student_loss_weight: 0.1", "tensorflow 2.21.0", "artifacts/Evaluator/evaluation/11"),
+    ):
+        assert shown in page.text
+
+
+def test_what_an_older_or_unfinished_run_lacks_is_left_out(summary, disagreements):
+    """`evaluation.json` knows nothing of the run; the first runs knew neither intervals nor histories."""
+    later = ("pushed_model", "nodes", "data", "anomalies", "seed", "configuration", "lineage", "name")
+    evaluation = {key: value for key, value in summary.items() if key not in later}
+    page = Page(render(evaluation, disagreements=disagreements))
+    assert sections(page) == SECTIONS[:-2]
+    first = {key: summary[key] for key in ("class_names", "test_examples", "candidate", "blessed", "verdict")}
+    first["gates"] = [{"name": "accuracy", "model": "kd_t2", "bound": 0.9, "measured": None, "held": False}]
+    kept = ("role", "accuracy", "cross_entropy", "parameters", "size_bytes", "per_class")
+    first["models"] = {
+        name: {key: model[key] for key in kept}
+        for name, model in summary["models"].items()
+        if name in ("teacher", "scratch", "kd_t2")
+    }
+    assert sections(Page(render(first))) == ["models", "gates", "cost", "classes", "architecture"]
+
+
+def test_a_teacher_that_was_not_trained_has_no_curve(summary):
+    summary["histories"]["teacher"] = {"best_epoch": None, "epochs": []}
+    shown = Page(render(summary)).alternatives()
+    assert any(each.startswith("Accuracy of scratch and") for each in shown)
+    assert not any(each.startswith("Accuracy of teacher") for each in shown)
+    (loss,) = (each for each in shown if each.startswith("Validation cross-entropy"))
+    assert "teacher:" not in loss
+
+
+def test_numbers_that_are_not_there_are_no_obstacle(summary):
+    """A model that returns NaN, a class without examples, costs that cannot be measured."""
+    broken = summary["models"]["kd_t2"]
+    unknown = ("accuracy", "cross_entropy", "expected_calibration_error", "macro_f1", "auc", "multiply_adds")
+    broken |= dict.fromkeys((*unknown, "latency_ms", "throughput", "agreement_with_teacher"))
+    broken["per_class"]["bee"] |= {"examples": 0, "accuracy": None}
+    for each in summary["differences"]:
+        each |= {"estimate": None, "confidence_interval": None, "p_value": None}
+    summary["histories"]["kd_t2"]["epochs"][1]["val_loss"] = None
+    summary["data"]["train"]["classes"] = None
+    text = " ".join(Page(render(summary)).text.split())
+    assert "accuracy against scratch undefined" in text
+    assert "nan" not in text.lower()
+
+
+def test_a_student_that_is_larger_and_slower_is_called_so(summary):
+    summary["models"]["kd_t2"] |= {"size_bytes": 760_528, "latency_ms": {"median": 3.15, "p95": 4.0}}
+    text = " ".join(Page(render(summary)).text.split())
+    assert "larger than the teacher 761 kB instead of 380 kB 2.0 ×" in text  # noqa: RUF001
+    assert "slower than the teacher, one image 3.15 ms instead of 2.10 ms 1.5 ×" in text  # noqa: RUF001
+
+
+def test_everything_is_escaped(summary, disagreements):
+    hostile = json.loads(json.dumps(summary).replace("ant", "<b>").replace("bee/7.jpg", "<i>.jpg"))
+    hostile["verdict"] = "The student is <not> blessed."
+    disagreements[0]["id"] = '"><i>'
+    page = Page(render(hostile, disagreements=disagreements))
+    assert not {"b", "i", "not"} & {tag for tag, _ in page.tags}
+    for text in ("<b>", "The student is <not> blessed.", "<i>.jpg"):
+        assert text in page.text
+
+
+def test_charts_say_in_words_what_they_show(page):
+    alternatives = page.alternatives()
+    for shown in (
+        "scratch: best 84.0 % in validation, in epoch 5 of 6.",
+        "kd_t2 against scratch: +3.00, interval +1.00 to +5.00;",
+        "teacher: 97.0 % at 380 kB",
+        "teacher: 97.0 % at 2.10 ms",
+        "Most errors of kd_t2: ant, with teacher 3.0 %, scratch 10.0 %, kd_t2 7.0 %",
+        "Confusion matrix of kd_t2. Most frequent: ant taken for bee, 4 times; bee taken for cat, 4 times",
+        "Reliability diagram of kd_t2. Accuracy by mean confidence: 35.6 % at 36.7 %",
+        "Fewest: ant, 800; most: ant, 800.",
+    ):
+        assert any(shown in alternative for alternative in alternatives), shown
+    assert len(alternatives) == 1 + 4 + 2 + 1 + 5 + 5 + 1
+    assert len(alternatives) == len(set(alternatives))
+
+
+def test_a_screen_reader_can_follow(text, page):
+    assert page.all("html") == [{"lang": "en"}]
+    levels = [int(level) for level in re.findall(r"<h(\d)", text)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(deeper - level <= 1 for level, deeper in itertools.pairwise(levels))
+    assert len(page.all("caption")) == len(page.all("table")) > 9
+    assert all(each.get("scope") in ("col", "row") for each in page.all("th"))
+    assert {"Test image ant/0.png of class ant", "Test image cat/5.png of class cat"} <= {
+        each["alt"] for each in page.all("img")
+    }
+    assert len(page.all("svg")) == len(page.alternatives())
+
+
+def test_charts_take_their_colours_and_fonts_from_the_page(text):
+    for chart in re.findall(r"<svg.*?</svg>", text, flags=re.DOTALL):
+        assert not re.search(r"#[0-9a-f]{6}", chart)
+        assert "<text" in chart
+    defined = set(re.findall(r"(--[a-z0-9-]+):", text))
+    assert set(re.findall(r"var\((--[a-z0-9-]+)\)", text)) <= defined
+
+
+def test_ids_are_unique(page):
+    ids = [value for name, value in page.attributes if name == "id"]
+    assert len(ids) == len(set(ids))
+    for name, value in page.attributes:
+        if name == "xlink:href" and value.startswith("#"):
+            assert value[1:] in ids
+        assert set(re.findall(r"url\(#([^)]+)\)", value or "")) <= set(ids)
+
+
+def test_the_same_evaluation_gives_the_same_page(text, summary, disagreements):
+    assert render(summary, disagreements=disagreements) == text
+
+
+def photograph_of_30_kb():
+    pixels = np.random.default_rng(0).integers(256, size=(100, 100, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    assert 30_000 < len(buffer.getvalue()) < 33_000
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def test_many_classes_stay_small_and_readable(summary, disagreements):
+    """A hundred classes, 24 photographs of 30 kB."""
+    names = [f"class {number:03}" for number in range(100)]
+    many = copy.deepcopy(summary) | {"class_names": names}
+    for model in many["models"].values():
+        quality = model["per_class"]["ant"]
+        model["per_class"] = {
+            name: quality | {"accuracy": 0.5 if name == "class 042" else 0.9} for name in names
+        }
+        model["confusion_matrix"] = [
+            [90 if label == prediction else 1 for prediction in range(100)] for label in range(100)
+        ]
+    for split in many["data"].values():
+        split["classes"] = dict.fromkeys(names, 8)
+    photograph = photograph_of_30_kb()
+    photographs = [each | {"image": photograph} for each in 4 * disagreements]
+
+    text = render(many, disagreements=photographs)
+
+    assert len(text) < 3_000_000
+    page = Page(text)
+    assert {image.get("class") for image in page.all("img")} == {"smooth"}
+    (classes,) = (each for each in page.alternatives() if each.startswith("Errors for each class"))
+    assert "Most errors of kd_t2: class 042" in classes
+    assert sum(">class " in line for line in re.findall(r"<text[^<]*<", text)) < 20 + 5 * 2 * 20 + 1
+
+
+@pytest.fixture
+def unlabelled(summary):
+    """The example as if it had been distilled without labels."""
+    del summary["models"]["scratch"]
+    summary["histories"] = {
+        name: history | {"reference": "teacher"}
+        for name, history in summary["histories"].items()
+        if name not in ("scratch", "teacher")
+    }
+    summary["differences"] = [each for each in summary["differences"] if each["baseline"] != "scratch"]
+    undefined = {"estimate": None, "confidence_interval": None, "reason": "there is no scratch"}
+    summary["gap_closed"] = dict.fromkeys(summary["gap_closed"], undefined)
+    for split in ("train", "validation"):
+        summary["data"][split]["classes"] = None
+    return summary
+
+
+def test_without_labels_the_curves_are_of_the_agreement_with_the_teacher(unlabelled):
+    page = Page(render(unlabelled))
+
+    curves = [words for words in page.alternatives() if "by epoch" in words]
+    students = [name for name, model in unlabelled["models"].items() if model["role"] == "distilled"]
+    assert [words.partition(" by epoch")[0] for words in curves] == [
+        *(f"Agreement with the teacher of {name}" for name in students),
+        "Validation cross-entropy",
+    ]
+    assert "Cross-entropy with the teacher's classes on the validation split" in page.text
+    assert "trained from scratch" not in page.text

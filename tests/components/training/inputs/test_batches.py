@@ -1,0 +1,219 @@
+import pathlib
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from components.training.inputs.augmentation import Augmentation
+from components.training.inputs.batches import count_labels, epoch_counter, ordered_batches, training_batches
+
+COUNT = 50
+SHAPE = (2, 2, 1)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory, write_examples: Callable[..., str]) -> list[str]:
+    """Two files; the pixels and the label of example i are all i."""
+    directory = tmp_path_factory.mktemp("examples")
+    numbers = np.arange(COUNT)
+    pixels = np.broadcast_to(numbers[:, None], (COUNT, 4))
+    return [
+        write_examples(
+            directory / f"{part}.tfrecord",
+            pixels=pixels[rows],
+            labels=numbers[rows],
+            ids=[f"{i}" for i in numbers[rows]],
+        )
+        for part, rows in (("a", slice(0, 30)), ("b", slice(30, COUNT)))
+    ]
+
+
+def write_predictions(
+    path: pathlib.Path, ids: list[int], *, logits: Callable[[int], list[float]] = lambda i: [i, -i]
+) -> str:
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for i in ids:
+            example = tf.train.Example()
+            example.features.feature["id"].bytes_list.value.append(f"{i}".encode())
+            example.features.feature["logits"].float_list.value.extend(logits(i))
+            writer.write(example.SerializeToString())
+    return str(path)
+
+
+def batches_of(files: list[str], **changes: Any) -> tf.data.Dataset:
+    arguments = {
+        "num_examples": COUNT,
+        "image_shape": SHAPE,
+        "batch_size": 8,
+        "seed": 1,
+        "epoch": epoch_counter(),
+    }
+    return training_batches(files, **(arguments | changes))
+
+
+def labels_of(batches: Iterable[Any]) -> list[int]:
+    return [int(label) for _, targets in batches for label in targets["label"]]
+
+
+def test_every_epoch_holds_every_example_once_in_another_order(files: list[str]) -> None:
+    epoch = epoch_counter()
+    batches = batches_of(files, epoch=epoch)
+
+    first = labels_of(batches)
+    epoch.assign(1)
+    second = labels_of(batches)
+
+    assert sorted(first) == sorted(second) == list(range(COUNT))
+    assert first != second
+
+
+def test_the_order_depends_on_the_seed_alone(files: list[str]) -> None:
+    orders = []
+    for global_seed in (0, 5):
+        keras.utils.set_random_seed(global_seed)
+        orders.append(labels_of(batches_of(files)))
+
+    assert orders[0] == orders[1]
+    assert orders[0] != labels_of(batches_of(files, seed=2))
+
+
+def test_predictions_stay_with_their_examples_and_change_no_order(
+    files: list[str], tmp_path: pathlib.Path
+) -> None:
+    prediction_files = [
+        write_predictions(tmp_path / "a", list(range(30))),
+        write_predictions(tmp_path / "b", list(range(30, COUNT))),
+    ]
+    batches = batches_of(files, prediction_files=prediction_files, num_classes=2)
+
+    seen = [(images, targets) for images, targets in batches]
+
+    labels = [int(label) for _, targets in seen for label in targets["label"]]
+    assert labels == labels_of(batches_of(files))
+    for images, targets in seen:
+        np.testing.assert_allclose(images[:, 0, 0, 0] * 255, targets["label"], rtol=1e-5)
+        np.testing.assert_array_equal(targets["teacher_logits"][:, 0], targets["label"])
+
+
+def test_predictions_in_another_order_are_refused(files: list[str], tmp_path: pathlib.Path) -> None:
+    reordered = write_predictions(tmp_path / "all", [1, 0, *range(2, COUNT)])
+    batches = batches_of(files, prediction_files=[reordered], num_classes=2)
+
+    with pytest.raises(tf.errors.InvalidArgumentError, match="belong to other examples"):
+        labels_of(batches)
+
+
+@pytest.mark.parametrize("said", [COUNT - 1, COUNT + 1])
+def test_another_number_of_examples_than_said_is_refused(files: list[str], said: int) -> None:
+    with pytest.raises(tf.errors.FailedPreconditionError, match=str(said)):
+        labels_of(batches_of(files, num_examples=said))
+
+
+def test_ordered_batches_keep_the_order_of_the_files(files: list[str]) -> None:
+    batches = list(ordered_batches(files, image_shape=SHAPE, batch_size=16))
+
+    assert [images.shape[0] for images, _ in batches] == [16, 16, 16, 2]
+    assert labels_of(batches) == list(range(COUNT))
+    assert batches[0][1]["id"].numpy()[:2].tolist() == [b"0", b"1"]
+
+
+def images_of(batches: Iterable[Any]) -> np.ndarray:
+    return np.concatenate([images for images, _ in batches])
+
+
+def test_augmented_images_depend_on_seed_and_epoch_alone(files: list[str]) -> None:
+    """So that a training that is resumed in some epoch goes on with the same images."""
+    augmentation = Augmentation(colour=0.5, mixup=0.4)
+    second_epoch = tf.Variable(1, dtype=tf.int64)
+    went_through_the_first = epoch_counter()
+    both = batches_of(files, epoch=went_through_the_first, augmentation=augmentation)
+    first = images_of(both)
+    went_through_the_first.assign(1)
+
+    keras.utils.set_random_seed(5)
+    resumed = images_of(batches_of(files, epoch=second_epoch, augmentation=augmentation))
+
+    np.testing.assert_array_equal(images_of(both), resumed)
+    assert not np.array_equal(first, resumed)
+    other_seed = batches_of(files, seed=2, epoch=second_epoch, augmentation=augmentation)
+    assert not np.array_equal(images_of(other_seed), resumed)
+
+
+def test_batches_of_an_epoch_are_augmented_differently(tmp_path: pathlib.Path, write_examples: Any) -> None:
+    equal = write_examples(
+        tmp_path / "equal.tfrecord", pixels=np.full((16, 4), 100), labels=np.zeros(16), ids=["0"] * 16
+    )
+
+    first, second = batches_of([equal], num_examples=16, augmentation=Augmentation(colour=0.5))
+
+    assert not np.array_equal(first[0], second[0])
+
+
+def test_without_labels_the_class_that_the_teacher_names_stands_for_the_label(
+    files: list[str], tmp_path: pathlib.Path
+) -> None:
+    """The teacher names the first class from example 25 on."""
+    predictions = [write_predictions(tmp_path / "all", list(range(COUNT)), logits=lambda i: [i, 24.5])]
+
+    training = batches_of(files, prediction_files=predictions, num_classes=2, labels=False)
+    validation = ordered_batches(
+        files,
+        image_shape=SHAPE,
+        batch_size=16,
+        num_examples=COUNT,
+        prediction_files=predictions,
+        num_classes=2,
+    )
+
+    for images, targets in training:
+        numbers = np.rint(images[:, 0, 0, 0] * 255)
+        np.testing.assert_array_equal(targets["label"], numbers < 25)
+    assert labels_of(validation) == [1] * 25 + [0] * 25
+
+
+def test_predictions_for_validation_in_another_order_are_refused(
+    files: list[str], tmp_path: pathlib.Path
+) -> None:
+    reordered = write_predictions(tmp_path / "all", [1, 0, *range(2, COUNT)])
+    batches = ordered_batches(
+        files, image_shape=SHAPE, batch_size=8, prediction_files=[reordered], num_classes=2
+    )
+
+    with pytest.raises(tf.errors.InvalidArgumentError, match="belong to other examples"):
+        labels_of(batches)
+
+
+def test_weights_of_classes_and_of_examples_are_multiplied(
+    tmp_path: pathlib.Path, write_examples: Callable[..., str]
+) -> None:
+    file = write_examples(
+        tmp_path / "weighted.tfrecord",
+        pixels=np.zeros((4, 4)),
+        labels=[0, 1, 1, 2],
+        ids=list("abcd"),
+        weights=[1.0, 0.5, 0.0, 3.0],
+    )
+
+    def weights(**settings: Any) -> list[tuple[int, float]]:
+        batches = batches_of([file], num_examples=4, batch_size=4, **settings)
+        ((_, targets, found),) = batches
+        pairs = zip(targets["label"].numpy().tolist(), found.numpy().tolist(), strict=True)
+        return sorted(pairs)
+
+    assert weights(weighted=True) == [(0, 1.0), (1, 0.0), (1, 0.5), (2, 3.0)]
+    assert weights(class_weights=[4.0, 2.0, 1.0]) == [(0, 4.0), (1, 2.0), (1, 2.0), (2, 1.0)]
+    both = weights(weighted=True, class_weights=[4.0, 2.0, 1.0])
+    assert both == [(0, 4.0), (1, 0.0), (1, 1.0), (2, 3.0)]
+    assert len(next(iter(batches_of([file], num_examples=4)))) == 2
+
+
+def test_counts_the_labels(tmp_path: pathlib.Path, write_examples: Callable[..., str]) -> None:
+    labels = [0] * 70 + [2] * 30
+    file = write_examples(
+        tmp_path / "all.tfrecord", pixels=np.zeros((100, 4)), labels=labels, ids=[str(i) for i in range(100)]
+    )
+
+    assert count_labels([file]) == {0: 70, 2: 30}

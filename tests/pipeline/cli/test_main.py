@@ -1,0 +1,153 @@
+import pathlib
+import signal
+import subprocess
+import sys
+
+import pytest
+
+REPOSITORY = pathlib.Path(__file__).parents[3]
+DIGITS = str(REPOSITORY / "configs" / "digits.yaml")
+DISTILL = pathlib.Path(sys.executable).with_name("distill")
+HEAVY = (
+    "tensorflow",
+    "tfx",
+    "keras",
+    "apache_beam",
+    "ml_metadata",
+    "sklearn",
+    "matplotlib",
+    "kfp",
+    "kubernetes",
+)
+
+
+def distill(*arguments: str, directory: pathlib.Path = REPOSITORY) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(DISTILL), *arguments], capture_output=True, text=True, cwd=directory, check=False, timeout=60
+    )
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        [],
+        ["run"],
+        ["compile"],
+        ["predict"],
+        ["report"],
+        ["compare"],
+        ["upload"],
+        ["submit"],
+        ["schedule"],
+        ["schedules"],
+        ["unschedule"],
+    ],
+)
+def test_help(command):
+    finished = distill(*command, "--help")
+    assert (finished.returncode, finished.stderr) == (0, "")
+    assert f"Usage: {' '.join(['distill', *command])}" in finished.stdout
+
+
+def test_no_command_prints_the_help():
+    finished = distill()
+    assert finished.returncode == 2
+    assert "Usage: distill" in finished.stdout + finished.stderr
+
+
+def test_module_is_the_same_command():
+    finished = subprocess.run(
+        [sys.executable, "-m", "pipeline", "--help"], capture_output=True, text=True, check=False
+    )
+    assert finished.stdout == distill("--help").stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["run", "--help"],
+        ["compile", "--help"],
+        ["predict", "--help"],
+        ["report", "--help"],
+        ["report", "--workspace", "missing"],
+        ["compare", "--help"],
+        ["compare", "missing"],
+        ["run", DIGITS, "--set", "teacher.epochs=0"],
+        ["run", DIGITS, "--workspace", "/proc/workspace"],
+        ["predict", "missing", "image.png"],
+        ["submit", DIGITS, "--host", "http://localhost", "--param", "epoch=3"],
+        ["schedule", DIGITS, "--host", "http://localhost", "--cron", "0 3 30 2 *"],
+    ],
+    ids=" ".join,
+)
+def test_nothing_heavy_is_imported_to_answer(arguments):
+    finished = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "pipeline", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=REPOSITORY,
+        check=False,
+    )
+    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in finished.stderr.splitlines()}
+    assert "rich" in imported
+    assert not imported & set(HEAVY)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["frobnicate"], "No such command 'frobnicate'; see distill --help"),
+        (["run"], "Missing argument 'CONFIG'; see distill run --help"),
+        (["run", DIGITS, "--nope"], "No such option: --nope; see distill run --help"),
+        (["run", DIGITS, "--runner", "kubeflow"], "is not one of 'local', 'beam'"),
+        (["run", "missing.yaml"], "missing.yaml: no such file"),
+        (["run", "configs"], "configs: cannot be read as a text file"),
+        (["run", DIGITS, "--set", "seed"], "expected KEY=VALUE"),
+        (["run", DIGITS, "--set", "distillations.0.temperature=0"], "distillations.0.temperature: got 0"),
+        (["run", DIGITS, "--set", "data={source: image_folder, path: nowhere}"], "nowhere"),
+        (["run", DIGITS, "--workspace", "README.md"], "README.md cannot be written (it is a file)"),
+        (["run", DIGITS, "--workspace", "/proc/workspace"], "/proc/workspace cannot be written"),
+        (["compile", DIGITS], "Missing option '--output'; see distill compile --help"),
+        (["compile", DIGITS, "--output", "missing/pipeline.yaml"], "--output missing/pipeline.yaml"),
+        (["compile", DIGITS, "--output", "configs"], "--output configs"),
+        (["predict", "configs"], "Missing argument 'IMAGE'"),
+        (["predict", "missing", "image.png"], "missing is no directory"),
+        (["report", "--workspace", "configs"], "configs holds no summary.json"),
+        (["compare"], "Missing argument 'WORKSPACE'; see distill compare --help"),
+        (["compare", "configs"], "configs holds no summary.json"),
+    ],
+)
+def test_usage_error_is_one_line_and_exits_with_2(arguments, message):
+    finished = distill(*arguments)
+    assert finished.returncode == 2
+    assert finished.stdout == ""
+    assert finished.stderr.startswith("distill: ")
+    assert message in finished.stderr
+    assert finished.stderr.count("\n") == 1
+
+
+def test_architecture_is_found_beside_the_user(tmp_path):
+    """Even next to a folder that is called as one of this project's own."""
+    (tmp_path / "mine.py").write_text("def student(image_shape, num_classes): ...\n")
+    (tmp_path / "pipeline.py").write_text("raise RuntimeError\n")
+    found = ["--set", "student.architecture=mine:student", "--workspace", "/proc/workspace"]
+    assert "/proc/workspace cannot be written" in distill("run", DIGITS, *found, directory=tmp_path).stderr
+    missing = ["--set", "student.architecture=mine:teacher"]
+    assert "'mine' does not define" in distill("run", DIGITS, *missing, directory=tmp_path).stderr
+
+
+def test_workspace_in_use_is_refused_and_an_interrupted_run_says_how_to_go_on(tmp_path):
+    command = [str(DISTILL), "run", DIGITS, "--workspace", str(tmp_path)]
+    run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with run:
+        assert run.stdout.readline().startswith("Starting TFX")
+        second = distill(*command[1:])
+        assert second.returncode == 2
+        assert f"Another run is using the workspace {tmp_path}" in second.stderr
+        run.send_signal(signal.SIGINT)
+        _, errors = run.communicate(timeout=60)
+    assert run.returncode == 1
+    assert errors == (
+        "distill: interrupted; run the same command again to go on from the nodes that finished\n"
+    )

@@ -1,0 +1,75 @@
+import pathlib
+
+import pytest
+
+from pipeline.config.loading import ConfigError, load_config
+
+DIGITS = pathlib.Path(__file__).parents[3] / "configs" / "digits.yaml"
+
+
+def settings(*overrides: str):
+    return load_config(DIGITS, overrides=overrides).kubeflow
+
+
+def test_training_nodes_alone_have_a_gpu_each():
+    gpus = {node: settings().of_node(node).gpus for node in ("Teacher", "TeacherPredictions", "Scratch")}
+    assert gpus == {"Teacher": 1, "TeacherPredictions": 1, "Scratch": 1}
+    assert settings().of_node("Distiller-distilled").gpus == 1
+    assert settings().of_node("Teacher-2").gpus == 1
+    for node in ("ExampleGen", "StatisticsGen", "SchemaGen", "Transform", "Evaluator", "Pusher"):
+        assert settings().of_node(node).gpus == 0
+
+
+def test_example_gen_alone_is_not_cached_unless_one_says_so():
+    assert settings().of_node("ExampleGen").cache is False
+    assert settings().of_node("Transform").cache is True
+    assert settings("kubeflow.every_node.cache=true").of_node("ExampleGen").cache is False
+    assert settings("kubeflow.nodes.ExampleGen.cache=true").of_node("ExampleGen").cache is True
+
+
+def test_the_more_particular_setting_goes_first():
+    kubeflow = settings(
+        "kubeflow.every_node.memory=1Gi",
+        "kubeflow.training_nodes.memory=2Gi",
+        "kubeflow.nodes.Teacher.memory=3Gi",
+        "kubeflow.nodes.Teacher.volumes=[{claim: data, mount_path: /data}]",
+    )
+    assert kubeflow.of_node("Pusher").memory == "1Gi"
+    assert kubeflow.of_node("Scratch").memory == "2Gi"
+    assert kubeflow.of_node("Teacher").memory == "3Gi"
+    assert kubeflow.of_node("Teacher").cpu == "4"
+    assert [volume.claim for volume in kubeflow.of_node("Teacher").volumes] == ["data"]
+    assert kubeflow.of_node("Scratch").volumes is None
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        (
+            "kubeflow.every_node.cpu=two",
+            "kubeflow.every_node.cpu: got 'two'; must be a number of cores as text",
+        ),
+        ("kubeflow.every_node.cpu=2", "kubeflow.every_node.cpu: got 2; must be a valid string"),
+        (
+            "kubeflow.every_node.memory='8'",
+            "kubeflow.every_node.memory: got '8'; must be an amount of memory",
+        ),
+        ("kubeflow.pipeline_root=/tmp", "kubeflow.pipeline_root: got '/tmp'; must be an object store's URI"),
+        ("kubeflow.training_nodes.gpus=-1", "kubeflow.training_nodes.gpus: got -1; must be greater than"),
+        ("kubeflow.every_node.gpu=1", "unknown key 'gpu'"),
+        ("kubeflow.nodes.Techer.gpus=2", "kubeflow.nodes: there is no node 'Techer'; allowed: ExampleGen, "),
+        ("kubeflow.nodes.Teacher.secrets=[{name: s3}]", "must have a mount_path or variables"),
+        (
+            "kubeflow.nodes.Teacher.volumes=[{claim: data, mount_path: data}]",
+            "kubeflow.nodes.Teacher.volumes.0.mount_path: got 'data'; must be an absolute path",
+        ),
+        (
+            "kubeflow={checkpoint_directory: /a, nodes: {Teacher: {volumes: [{claim: a, mount_path: /a}]}}}",
+            "checkpoint_directory '/a' is on no volume of Scratch",
+        ),
+    ],
+)
+def test_mistakes_are_named(override, message):
+    with pytest.raises(ConfigError) as caught:
+        settings(override)
+    assert message in str(caught.value)

@@ -1,0 +1,89 @@
+import json
+import pathlib
+
+import pytest
+
+from components.errors import InputError
+from pipeline.config.loading import load_config
+from pipeline.kubeflow.run_parameters import assign, check_push_directory, run_parameters
+
+CONFIGS = pathlib.Path(__file__).parents[3] / "configs"
+
+
+def test_every_run_parameter_has_the_configuration_s_value():
+    two = (
+        "distillations=[{name: warm, method: kd, temperature: 2.5},"
+        " {name: very-hot, method: kd, student_loss_weight: 0.25}]"
+    )
+    overrides = [two, "data.data_dir=/data", "push.directory=/models"]
+    config = load_config(CONFIGS / "mnist.yaml", overrides=overrides)
+    assert {parameter.name: parameter.default for parameter in run_parameters(config)} == {
+        "data_location": "/data",
+        "data_version": "",
+        "teacher_epochs": 20,
+        "student_epochs": 5,
+        "push_directory": "/models",
+        "warm_temperature": 2.5,
+        "warm_student_loss_weight": 0.1,
+        "very_hot_temperature": 4.0,
+        "very_hot_student_loss_weight": 0.25,
+    }
+
+
+def test_students_share_their_epochs_and_nothing_else():
+    two = "distillations=[{name: warm, method: kd}, {name: very-hot, method: kd}]"
+    config = load_config(CONFIGS / "digits.yaml", overrides=[two])
+    nodes = {parameter.name: set(parameter.paths) for parameter in run_parameters(config)}
+    assert nodes["student_epochs"] == {"Scratch", "Distiller-warm", "Distiller-very-hot"}
+    assert nodes["warm_temperature"] == {"Distiller-warm"}
+    assert nodes["teacher_epochs"] == {"Teacher"}
+    assert "data_location" not in nodes  # The digits come with scikit-learn.
+
+
+def test_only_teachers_that_are_trained_have_epochs():
+    trained = "{architecture: digits_teacher, epochs: 3, batch_size: 32, learning_rate: 0.001}"
+
+    def epochs_of(teacher):
+        config = load_config(CONFIGS / "digits.yaml", overrides=[f"teacher={teacher}"])
+        return {
+            parameter.name: (parameter.default, set(parameter.paths))
+            for parameter in run_parameters(config)
+            if parameter.name.startswith("teacher")
+        }
+
+    assert epochs_of("{from: x.keras}") == {}
+    assert epochs_of(f"[{{from: x.keras}}, {trained}]") == {"teacher_2_epochs": (3, {"Teacher-2"})}
+
+
+def test_a_value_reaches_through_texts_that_are_json():
+    inner = json.dumps({"model": {"epochs": 30, "batch_size": 32}, "seed": 1})
+    properties = {"custom_config": json.dumps({"job": inner}), "run_fn": "module.function"}
+    changed = assign(properties, path="custom_config.job.model.epochs", value=6.0)
+    assert json.loads(json.loads(changed["custom_config"])["job"]) == {
+        "model": {"epochs": 6, "batch_size": 32},
+        "seed": 1,
+    }
+    assert changed["run_fn"] == "module.function"
+    assert json.loads(json.loads(properties["custom_config"])["job"])["model"]["epochs"] == 30
+
+
+@pytest.mark.parametrize(
+    ("before", "value", "after"),
+    [
+        (30, 6.0, "6"),
+        (30, 6.5, "6.5"),
+        (2.0, 6.0, "6.0"),
+        (None, "/data", '"/data"'),
+        ("/old", "", '"/old"'),
+    ],
+)
+def test_a_number_keeps_its_kind_and_an_empty_text_changes_nothing(before, value, after):
+    changed = assign({"data": json.dumps({"key": before})}, path="data.key", value=value)
+    assert changed["data"] == f'{{"key": {after}}}'
+
+
+def test_a_push_directory_must_be_within_reach():
+    check_push_directory("/models")
+    check_push_directory("gs://bucket/models")
+    with pytest.raises(InputError, match=r"^push.directory 's3://bucket' is in an object store"):
+        check_push_directory("s3://bucket")

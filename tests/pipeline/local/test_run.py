@@ -1,0 +1,166 @@
+import functools
+import pathlib
+from collections.abc import Callable
+
+import pytest
+
+from components.errors import InputError
+from pipeline.config.loading import load_config
+from pipeline.events import Event, NodeFailed, NodeFinished, NodeProgress, NodeStarted, RunFinished
+from pipeline.local.background import NodeError
+from pipeline.local.run import Workspace, run_pipeline, running, running_in
+
+HERE = pathlib.Path(__file__).parent
+DIGITS = HERE.parents[1] / "configs" / "digits.yaml"
+
+
+@pytest.fixture
+def create_pipeline(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> Callable[..., object]:
+    """Builds the example pipeline, whose sink fails with `fault`, in a directory of the test."""
+    monkeypatch.syspath_prepend(HERE)
+    import example_graph
+
+    return functools.partial(example_graph.create_pipeline, str(tmp_path))
+
+
+def describe(event: Event) -> tuple[str, str]:
+    """Reduces an event to its node and what became of it, which do not vary as the seconds do."""
+    match event:
+        case NodeFinished(node, state):
+            return node, state
+        case NodeStarted(node):
+            return node, "started"
+        case NodeFailed(node):
+            return node, "failed"
+        case NodeProgress(node):
+            return node, "progress"
+    raise TypeError(event)
+
+
+@pytest.mark.parametrize("runner", ["local", "beam"])
+def test_nodes_report_and_the_second_run_is_cached(create_pipeline, runner):
+    events: list[Event] = []
+    nodes = run_pipeline(functools.partial(create_pipeline, fault=""), runner=runner, report=events.append)
+    assert [describe(event) for event in events] == [
+        ("Source", "started"),
+        ("Source", "progress"),
+        ("Source", "completed"),
+        ("Sink", "started"),
+        ("Sink", "completed"),
+    ]
+    assert events[1] == NodeProgress(
+        "Source", epoch=2, epochs=3, step=4, steps=5, loss=0.5, accuracy=0.75, seconds_left=6.0
+    )
+    assert {node: record["state"] for node, record in nodes.items()} == {
+        "Source": "completed",
+        "Sink": "completed",
+    }
+    assert nodes["Sink"]["seconds"] == events[-1].seconds > 0
+
+    nodes = run_pipeline(functools.partial(create_pipeline, fault=""), runner=runner, report=events.append)
+    assert {node: record["state"] for node, record in nodes.items()} == {"Source": "cached", "Sink": "cached"}
+
+
+@pytest.mark.parametrize("runner", ["local", "beam"])
+def test_input_error_of_a_node_arrives_as_it_was_raised(create_pipeline, runner):
+    events: list[Event] = []
+    with pytest.raises(InputError, match=r"^The image 'a.jpg' is not readable\.$"):
+        run_pipeline(functools.partial(create_pipeline, fault="input"), runner=runner, report=events.append)
+    assert [describe(event) for event in events[-2:]] == [("Sink", "started"), ("Sink", "failed")]
+
+
+@pytest.mark.parametrize("runner", ["local", "beam"])
+def test_fault_of_a_node_carries_node_and_cause(create_pipeline, runner):
+    with pytest.raises(NodeError) as caught:
+        run_pipeline(
+            functools.partial(create_pipeline, fault="bug"), runner=runner, report=lambda event: None
+        )
+    assert caught.value.node == "Sink"
+    assert isinstance(caught.value.__cause__, KeyError)
+
+
+@pytest.mark.parametrize("runner", ["local", "beam"])
+def test_failed_node_runs_again_and_the_others_are_cached(create_pipeline, runner):
+    """A failed or interrupted node leaves nothing that a later run takes for complete."""
+    with pytest.raises(NodeError):
+        run_pipeline(
+            functools.partial(create_pipeline, fault="bug"), runner=runner, report=lambda event: None
+        )
+    nodes = run_pipeline(
+        functools.partial(create_pipeline, fault=""), runner=runner, report=lambda event: None
+    )
+    assert {node: record["state"] for node, record in nodes.items()} == {
+        "Source": "cached",
+        "Sink": "completed",
+    }
+
+
+@pytest.mark.parametrize("runner", ["local", "beam"])
+def test_node_without_input_stops_the_run(create_pipeline, runner):
+    """TFX's own launcher goes on as if nothing had happened."""
+    events: list[Event] = []
+    with pytest.raises(NodeError) as caught:
+        run_pipeline(
+            functools.partial(create_pipeline, fault="no input"), runner=runner, report=events.append
+        )
+    assert str(caught.value.__cause__) == "TFX found no input for it"
+    assert [describe(event) for event in events] == [("Sink", "started"), ("Sink", "failed")]
+
+
+def test_workspace_is_made_and_the_log_is_headed(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(HERE)
+    import example_tasks
+
+    workspace = Workspace(tmp_path / "runs" / "deep")
+    with running_in(workspace, task=example_tasks.chatter, title="digits with the local runner") as events:
+        assert isinstance(list(events)[-1], RunFinished)
+    assert " digits with the local runner\n" in workspace.log.read_text()
+
+
+def test_two_runs_never_share_a_workspace(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(HERE)
+    import example_tasks
+
+    workspace = Workspace(tmp_path)
+    second = running_in(workspace, task=example_tasks.chatter, title="second")
+    with (
+        running_in(workspace, task=example_tasks.chatter, title="first"),
+        pytest.raises(InputError, match="Another run is using the workspace"),
+    ):
+        second.__enter__()
+    with running_in(workspace, task=example_tasks.chatter, title="third") as events:
+        assert isinstance(list(events)[-1], RunFinished)
+
+
+@pytest.mark.parametrize("place", ["/proc/workspace", "file", "file/below"])
+def test_workspace_that_cannot_be_written_is_refused(place, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"^The workspace \S+ cannot be written \(.+\); choose another"):
+        running(load_config(DIGITS), workspace=Workspace(tmp_path / place)).__enter__()
+
+
+@pytest.mark.parametrize(
+    ("teacher", "message"),
+    [
+        ("{from: nowhere.keras}", "The teacher nowhere.keras does not exist"),
+        ("[{from: nowhere.keras}, {from: nowhere}]", "The teacher nowhere.keras does not exist"),
+        (
+            "{architecture: keras.applications.VGG16, weights: imagenet, epochs: 1, batch_size: 8,"
+            " learning_rate: 0.1}",
+            "teacher.weights 'imagenet' is no file, and nothing is downloaded",
+        ),
+    ],
+)
+def test_the_files_of_teachers_are_checked_before_anything_is_made(teacher, message, tmp_path):
+    config = load_config(DIGITS, overrides=[f"teacher={teacher}"])
+    with pytest.raises(InputError, match=message):
+        running(config, workspace=Workspace(tmp_path / "runs")).__enter__()
+    assert not (tmp_path / "runs").exists()
+
+
+def test_data_are_checked_before_anything_is_made(tmp_path):
+    overrides = [f"data={{source: image_folder, path: {tmp_path / 'nowhere'}}}"]
+    config = load_config(DIGITS, overrides=overrides)
+    with pytest.raises(InputError, match="nowhere"):
+        running(config, workspace=Workspace(tmp_path / "runs")).__enter__()
+    assert not (tmp_path / "runs").exists()
