@@ -17,7 +17,7 @@ from components.pretrained.component import TeacherAverager, TeacherImporter
 from components.schema_gen.component import SchemaGen
 from components.schema_gen.schema import statistics_options
 from components.settings.data import SPLITS
-from components.settings.models import BroughtTeacher, ModelSettings, Teacher, TeacherImport
+from components.settings.models import ModelSettings, PretrainedTeacher, Teacher, TeacherImport
 from components.settings.training import TrainingJob
 from components.teacher_predictions.component import TeacherPredictor
 from components.training.component import supervised_trainer
@@ -97,7 +97,7 @@ def create_pipeline(
         )
 
     def make_teacher(node_id: str, settings: Teacher, *, seed: int) -> BaseNode:
-        if isinstance(settings, BroughtTeacher):
+        if isinstance(settings, PretrainedTeacher):
             teacher_import = TeacherImport(
                 teacher=settings, image=config.image, file_fingerprint=fingerprints.get(node_id.lower(), "")
             )

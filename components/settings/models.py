@@ -59,7 +59,7 @@ class FineTunedTeacher(ModelSettings):
         return name
 
 
-class BroughtTeacher(Settings):
+class PretrainedTeacher(Settings):
     """A trained model that is brought along: a `.keras` file or the directory of a SavedModel.
 
     `outputs` says what it returns, and `pixels` the range of the values that it was trained on.
@@ -75,7 +75,7 @@ def _kind_of_teacher(value: Any) -> str:
     if isinstance(value, Settings):
         value = dict.fromkeys(keys(type(value))) | dict(value)
     if isinstance(value, dict) and "from" in value:
-        return "brought_along"
+        return "pretrained"
     if isinstance(value, dict) and applications.is_application(value.get("architecture")):
         return "fine_tuned"
     return "trained"
@@ -98,13 +98,13 @@ TrainedModel = Annotated[
 Teacher = Annotated[
     Annotated[ModelSettings, Tag("trained")]
     | Annotated[FineTunedTeacher, Tag("fine_tuned")]
-    | Annotated[BroughtTeacher, Tag("brought_along")],
+    | Annotated[PretrainedTeacher, Tag("pretrained")],
     Discriminator(_kind_of_teacher),
 ]
 TeacherSettings = Annotated[
     Annotated[ModelSettings, Tag("trained")]
     | Annotated[FineTunedTeacher, Tag("fine_tuned")]
-    | Annotated[BroughtTeacher, Tag("brought_along")]
+    | Annotated[PretrainedTeacher, Tag("pretrained")]
     | Annotated[
         tuple[Teacher, ...],
         Field(strict=False),
@@ -121,6 +121,6 @@ class TeacherImport(Settings):
     `file_fingerprint` takes part in nothing: it tells the cache when the teacher's content changed.
     """
 
-    teacher: BroughtTeacher
+    teacher: PretrainedTeacher
     image: ImageSettings
     file_fingerprint: str = ""

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from components.errors import InputError
 from components.settings.data import ImageFolderData, TfdsData
 from components.settings.distillation import DistillationSettings
-from components.settings.models import BroughtTeacher
+from components.settings.models import PretrainedTeacher
 from pipeline.config.experiment import Config
 from pipeline.config.nodes import distiller_id, teacher_ids
 
@@ -131,7 +131,7 @@ def _of_teachers(config: Config) -> list[RunParameter]:
             {node: f"custom_config.{_EPOCHS}"},
         )
         for node, teacher in teacher_ids(config).items()
-        if not isinstance(teacher, BroughtTeacher)
+        if not isinstance(teacher, PretrainedTeacher)
     ]
 
 

@@ -14,7 +14,7 @@ from components.example_gen.sources import registry as sources
 from components.files import sha256
 from components.models import registry
 from components.pretrained import model_files as files
-from components.settings.models import BroughtTeacher, FineTunedTeacher, Teacher
+from components.settings.models import FineTunedTeacher, PretrainedTeacher, Teacher
 from pipeline import beam
 from pipeline.config.experiment import Config
 from pipeline.config.nodes import teacher_ids
@@ -202,7 +202,7 @@ def _check_teachers(config: Config) -> None:
     """Raises InputError if a file that a teacher is made of is not there."""
     for teacher in teacher_ids(config).values():
         match teacher:
-            case BroughtTeacher(path=path):
+            case PretrainedTeacher(path=path):
                 files.find_model(path)
             case FineTunedTeacher(weights=str(path)):
                 files.check_weights(path)
@@ -210,7 +210,7 @@ def _check_teachers(config: Config) -> None:
 
 def _fingerprint_teacher(teacher: Teacher) -> str:
     match teacher:
-        case BroughtTeacher(path=path):
+        case PretrainedTeacher(path=path):
             return files.fingerprint(path)
         case FineTunedTeacher(weights=str(path)):
             return f"{sha256(registry.source_file(teacher.architecture))} {files.fingerprint(path)}"

@@ -117,7 +117,7 @@ def test_node_ids_names_every_node_in_an_order_that_can_run(config: Config) -> N
         assert EDGES[node] <= set(ids[:position])
 
 
-def test_a_teacher_that_is_brought_along_is_not_trained() -> None:
+def test_a_teacher_that_is_pretrained_is_not_trained() -> None:
     config = load_config(CONFIGS / "digits.yaml", overrides=["teacher={from: teacher.keras}"])
 
     pipeline = create_pipeline(

@@ -14,7 +14,7 @@ from tfx.utils import io_utils
 
 from components.models.building import load_model
 from components.pretrained.executor import AverageExecutor, ImportExecutor
-from components.settings.models import BroughtTeacher, ImageSettings, TeacherImport
+from components.settings.models import ImageSettings, PretrainedTeacher, TeacherImport
 from components.training.callbacks.history import read_history
 
 IMAGE = ImageSettings(height=8, width=8, channels=1)
@@ -44,7 +44,7 @@ def test_teachers_are_imported_and_averaged(
         model = keras.Sequential(layers)
         model.set_weights([np.zeros((64, 2)), np.array(bias)])
         model.save(tmp_path / f"{name}.keras")
-        teacher = BroughtTeacher.model_validate({"from": str(tmp_path / f"{name}.keras")})
+        teacher = PretrainedTeacher.model_validate({"from": str(tmp_path / f"{name}.keras")})
         members[name] = outputs(name)
         ImportExecutor().Do(
             shared,

@@ -8,7 +8,7 @@ from components.errors import InputError
 from components.models import registry
 from components.settings.data import SplitFractions
 from components.settings.distillation import KdSettings
-from components.settings.models import BroughtTeacher, FineTunedTeacher, ModelSettings
+from components.settings.models import FineTunedTeacher, ModelSettings, PretrainedTeacher
 from pipeline.config.experiment import Config
 from pipeline.config.loading import ConfigError, load_config
 from pipeline.config.nodes import node_ids, teacher_ids
@@ -76,9 +76,9 @@ def test_every_value_is_read(path):
 @pytest.mark.parametrize(
     ("teacher", "kinds"),
     [
-        ("{from: x.keras}", [BroughtTeacher]),
+        ("{from: x.keras}", [PretrainedTeacher]),
         (f"{{{VGG16}, weights: null}}", [FineTunedTeacher]),
-        (f"[{{from: x.keras}}, {{{VGG16}, weights: vgg16.h5}}]", [BroughtTeacher, FineTunedTeacher]),
+        (f"[{{from: x.keras}}, {{{VGG16}, weights: vgg16.h5}}]", [PretrainedTeacher, FineTunedTeacher]),
     ],
 )
 def test_a_teacher_is_known_by_its_keys(teacher, kinds, path):
