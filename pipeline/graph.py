@@ -13,10 +13,10 @@ from components.distiller.component import Distiller
 from components.evaluator.component import Evaluator
 from components.example_gen.component import ExampleGen
 from components.example_validator.component import ExampleValidator
+from components.layout import SPLITS
 from components.pretrained.component import TeacherAverager, TeacherImporter
 from components.schema_gen.component import SchemaGen
 from components.schema_gen.schema import statistics_options
-from components.settings.data import SPLITS
 from components.settings.models import ModelSettings, PretrainedTeacher, Teacher, TeacherImport
 from components.settings.training import TrainingJob
 from components.teacher_predictions.component import TeacherPredictor

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from components.example_gen.registry import DataSettings
 from components.settings.base import Settings
-from components.settings.data import DataSettings
 from components.settings.distillation import DistillationSettings, DkdSettings, HintSettings
 from components.settings.evaluation import EvaluationSettings, PushSettings
 from components.settings.models import ImageSettings, ModelSettings, TeacherSettings

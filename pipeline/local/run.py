@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from components.errors import InputError
-from components.example_gen.sources import registry as sources
+from components.example_gen.registry import open_source
 from components.files import sha256
 from components.models import registry
 from components.pretrained import model_files as files
@@ -60,7 +60,7 @@ def running(
     Raises:
       InputError: The data, the file of a teacher or the workspace cannot be used.
     """
-    sources.open_source(config.data).check()
+    open_source(config.data).check()
     _check_teachers(config)
     task = functools.partial(
         run_graph, config=config, workspace=workspace, runner=runner, beam_args=tuple(beam_args)
@@ -221,7 +221,7 @@ def _fingerprint_teacher(teacher: Teacher) -> str:
 def _fingerprints(config: Config) -> dict[str, str]:
     """What decides, beside the configuration, whether an earlier result still holds."""
     return {
-        "data": sources.open_source(config.data).fingerprint(),
+        "data": open_source(config.data).fingerprint(),
         **{node.lower(): _fingerprint_teacher(teacher) for node, teacher in teacher_ids(config).items()},
         "student": sha256(registry.source_file(config.student.architecture)),
     }
