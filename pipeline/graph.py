@@ -23,7 +23,7 @@ from components.teacher_predictions.component import TeacherPredictor
 from components.training.component import supervised_trainer
 from components.transform.component import Transform
 from pipeline.config.experiment import Config
-from pipeline.config.nodes import distiller_id, teacher_ids
+from pipeline.config.nodes import distiller_id
 
 PREPROCESSING_FN = "components.transform.preprocessing.preprocessing_fn"
 
@@ -109,7 +109,7 @@ def create_pipeline(
     teachers = {
         # Else two of the same architecture would be the same model.
         node_id: make_teacher(node_id, settings, seed=config.seed + position)
-        for position, (node_id, settings) in enumerate(teacher_ids(config).items())
+        for position, (node_id, settings) in enumerate(config.teachers.items())
     }
     if "Teacher" not in teachers:
         models = {node_id: node.outputs["model"] for node_id, node in teachers.items()}

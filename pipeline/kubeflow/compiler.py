@@ -15,7 +15,6 @@ from pipeline import beam
 from pipeline.config.experiment import Config
 from pipeline.config.hints import check_hints
 from pipeline.config.kubeflow import KubeflowSettings
-from pipeline.config.nodes import node_ids
 from pipeline.graph import create_pipeline
 from pipeline.kubeflow.checker import check
 from pipeline.kubeflow.documents import finish
@@ -90,7 +89,7 @@ def _compile(config: Config, *, name: str, settings: KubeflowSettings) -> dict[s
     """Has TFX compile the graph."""
     images = {"default_image_path": settings.image}
     if settings.gpu_image:
-        images |= {node: settings.gpu_image for node in node_ids(config) if settings.of_node(node).gpus}
+        images |= {node: settings.gpu_image for node in config.node_ids if settings.of_node(node).gpus}
     runner = KubeflowV2DagRunner(
         config=KubeflowV2DagRunnerConfig(
             default_image=images, default_commands=list(ENTRYPOINT), use_pipeline_spec_2_1=True

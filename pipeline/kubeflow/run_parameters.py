@@ -14,7 +14,7 @@ from components.errors import InputError
 from components.settings.distillation import DistillationSettings
 from components.settings.models import PretrainedTeacher
 from pipeline.config.experiment import Config
-from pipeline.config.nodes import distiller_id, teacher_ids
+from pipeline.config.nodes import distiller_id
 
 # The Pusher must have a directory to push to. Where none is configured this one ends with the pod, and the
 # student is the Pusher's artifact `pushed_model`.
@@ -131,7 +131,7 @@ def _of_teachers(config: Config) -> list[RunParameter]:
             f"How many times the {node.lower().replace('-', ' ')} sees the training split.",
             {node: f"custom_config.{_EPOCHS}"},
         )
-        for node, teacher in teacher_ids(config).items()
+        for node, teacher in config.teachers.items()
         if not isinstance(teacher, PretrainedTeacher)
     ]
 

@@ -17,7 +17,6 @@ from components.pretrained import model_files as files
 from components.settings.models import FineTunedTeacher, PretrainedTeacher, Teacher
 from pipeline import beam
 from pipeline.config.experiment import Config
-from pipeline.config.nodes import teacher_ids
 from pipeline.events import Event, Report
 from pipeline.local.background import Task, run_in_background
 from pipeline.results.workspace_files import read_summary
@@ -200,7 +199,7 @@ def run_pipeline(
 
 def _check_teachers(config: Config) -> None:
     """Raises InputError if a file that a teacher is made of is not there."""
-    for teacher in teacher_ids(config).values():
+    for teacher in config.teachers.values():
         match teacher:
             case PretrainedTeacher(path=path):
                 files.find_model(path)
@@ -222,7 +221,7 @@ def _fingerprints(config: Config) -> dict[str, str]:
     """What decides, beside the configuration, whether an earlier result still holds."""
     return {
         "data": open_source(config.data).fingerprint(),
-        **{node.lower(): _fingerprint_teacher(teacher) for node, teacher in teacher_ids(config).items()},
+        **{node.lower(): _fingerprint_teacher(teacher) for node, teacher in config.teachers.items()},
         "student": sha256(registry.source_file(config.student.architecture)),
     }
 

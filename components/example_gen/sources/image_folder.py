@@ -148,8 +148,8 @@ class ImageFolderSource(Source):
         for split in SPLITS:
             if split not in found:
                 raise InputError(
-                    f"data.path: {self.settings.path!r} lacks the folder {split!r} "
-                    f"(found: {', '.join(found)}); expected train, validation and test, or just classes."
+                    f"data.path: {self.settings.path!r} lacks the folder {split!r} (found: "
+                    f"{', '.join(found)}); expected train, validation and test, or class folders alone."
                 )
         if not self.settings.labels or not self.class_names:
             return

@@ -11,7 +11,6 @@ from components.settings.distillation import KdSettings
 from components.settings.models import FineTunedTeacher, ModelSettings, PretrainedTeacher
 from pipeline.config.experiment import Config
 from pipeline.config.loading import ConfigError, load_config
-from pipeline.config.nodes import node_ids, teacher_ids
 
 CONFIGS = pathlib.Path(__file__).parents[3] / "configs"
 
@@ -84,7 +83,7 @@ def test_every_value_is_read(path):
 def test_a_teacher_is_known_by_its_keys(teacher, kinds, path):
     config = load_config(path, overrides=[f"teacher={teacher}"])
 
-    assert [type(each) for each in teacher_ids(config).values()] == kinds
+    assert [type(each) for each in config.teachers.values()] == kinds
     assert Config.model_validate_json(config.model_dump_json()) == config
 
 
@@ -384,7 +383,7 @@ def test_distillation_without_labels_needs_a_teacher_and_no_label(overrides, pat
     config = load_config(path, overrides=[*UNLABELLED, *overrides])
 
     assert config.data.labels is False
-    assert "Scratch" not in node_ids(config)
+    assert "Scratch" not in config.node_ids
     assert Config.model_validate_json(config.model_dump_json()) == config
 
 
