@@ -3,7 +3,7 @@
 import pathlib
 
 import yaml
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import (
     KubeflowV2DagRunner,
     KubeflowV2DagRunnerConfig,
@@ -11,10 +11,11 @@ from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import (
 
 from components.errors import InputError
 from components.files import write_text
+from components.settings.explaining import explain
 from pipeline import beam
 from pipeline.config.experiment import Config
 from pipeline.config.hints import check_hints
-from pipeline.config.kubeflow import KubeflowSettings
+from pipeline.config.kubeflow import KubeflowSettings, Root
 from pipeline.graph import create_pipeline
 from pipeline.kubeflow.checker import check
 from pipeline.kubeflow.documents import finish
@@ -78,11 +79,16 @@ def _overridden(
     if image:
         changes |= {"image": image, "gpu_image": None}
     if pipeline_root:
+        _check_root(pipeline_root)
         changes |= {"pipeline_root": pipeline_root}
+    return settings.model_copy(update=changes)
+
+
+def _check_root(pipeline_root: str) -> None:
     try:
-        return KubeflowSettings.model_validate({**dict(settings), **changes})
+        TypeAdapter(Root).validate_python(pipeline_root)
     except ValidationError as error:
-        raise InputError(f"--pipeline-root {pipeline_root!r}: {error.errors()[0]['msg']}.") from None
+        raise InputError(f"--pipeline-root: {explain(error)[0]}.") from None
 
 
 def _compile(config: Config, *, name: str, settings: KubeflowSettings) -> dict[str, object]:

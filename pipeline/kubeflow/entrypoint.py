@@ -23,6 +23,7 @@ import pydantic
 
 from components.errors import InputError
 from components.files import read_json, write_json
+from components.settings.explaining import explain
 from pipeline.kubeflow.run_parameters import assign, check_push_directory
 
 FAILURE = 1
@@ -254,10 +255,7 @@ def _describe(error: Exception) -> tuple[int, str]:
     if isinstance(error, InputError):
         return INPUT_ERROR, str(error)
     if isinstance(error, pydantic.ValidationError):  # All else was checked when the pipeline was compiled.
-        problems = "; ".join(
-            f"{'.'.join(map(str, detail['loc']))}: got {detail['input']!r}; {detail['msg']}"
-            for detail in error.errors()
-        )
+        problems = "; ".join(explain(error))
         return INPUT_ERROR, f"A parameter of the run cannot be used: {problems}; correct it and run again."
     lines = str(error).strip().splitlines() or ["no message"]
     return FAILURE, f"internal error: {type(error).__name__}: {lines[0]}; the traceback is in the log above"

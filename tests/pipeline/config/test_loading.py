@@ -198,7 +198,7 @@ def test_override_that_leads_nowhere_is_refused(override, message, refusal):
         (
             f"teacher={{{VGG16.replace('VGG16', 'mobilnetv2')}, weights: x}}",
             "teacher.architecture: got 'keras.applications.mobilnetv2'",
-            "did you mean: MobileNetV2",
+            "did you mean 'MobileNetV2'?",
         ),
         (
             f"teacher={{{VGG16}, weights: x, from: y}}",

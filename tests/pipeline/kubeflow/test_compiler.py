@@ -126,7 +126,7 @@ def test_a_teacher_s_file_need_not_be_here() -> None:
     ("overrides", "root", "message"),
     [
         (["push.directory=s3://models"], None, "push.directory 's3://models' is in an object store"),
-        ([], "/tmp/root", "--pipeline-root '/tmp/root': must be an object store's URI"),
+        ([], "/tmp/root", "--pipeline-root: got '/tmp/root'; must be an object store's URI"),
     ],
 )
 def test_what_no_container_could_use_is_refused(overrides: list[str], root: str | None, message: str) -> None:
