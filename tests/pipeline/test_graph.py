@@ -155,6 +155,14 @@ def test_several_teachers_are_averaged_by_a_node_of_their_own() -> None:
     assert first["seed"] != third["seed"]
 
 
+def test_transform_is_given_the_size_of_the_images_as_plain_json(config: Config) -> None:
+    pipeline = create_pipeline(config, root="/root", push_directory="/pushed")
+
+    (transform,) = (node for node in pipeline.components if node.id == "Transform")
+    given = json.loads(transform.exec_properties["custom_config"])
+    assert given == {"image": {"height": 8, "width": 8, "channels": 1}}
+
+
 @pytest.mark.parametrize(
     ("override", "changed"),
     [
