@@ -9,6 +9,7 @@ import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
+from components import tfx_patches
 from components.errors import InputError
 from components.example_gen.registry import open_source
 from components.files import sha256
@@ -184,10 +185,9 @@ def run_pipeline(
     from pipeline.local import observer
 
     logging.set_verbosity(logging.INFO)
-    beam.keep_direct_runner()
     runners = {"local": local_dag_runner.LocalDagRunner, "beam": beam_dag_runner.BeamDagRunner}
     pipeline = create_pipeline()
-    with observer.observed(report) as watched:
+    with tfx_patches.direct_runner(), observer.observed(report) as watched:
         try:
             runners[runner]().run(pipeline)
         except Exception:
