@@ -5,7 +5,7 @@ from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
 from components.example_gen import executor
-from components.example_gen.registry import DataSettings
+from components.example_gen.source import SourceSettings
 
 
 class ExampleGenSpec(component_spec.ComponentSpec):
@@ -31,7 +31,7 @@ class ExampleGen(base_beam_component.BaseBeamComponent):
     SPEC_CLASS = ExampleGenSpec
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(executor.Executor)
 
-    def __init__(self, *, data: DataSettings, fingerprint: str = "") -> None:
+    def __init__(self, *, data: SourceSettings, fingerprint: str = "") -> None:
         """Makes the component.
 
         Args:
