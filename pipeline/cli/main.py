@@ -1,6 +1,7 @@
 """The command line. Heavy modules are imported by the command that needs them, once its input is checked."""
 
 import enum
+import importlib.metadata
 import os
 import pathlib
 import sys
@@ -22,6 +23,7 @@ FAILURE = 1
 USAGE_ERROR = 2
 NOT_BLESSED = 3
 
+_PACKAGE = "distillation-pipeline"
 _INTERRUPTED = "interrupted; run the same command again to go on from the nodes that finished"
 
 app = typer.Typer(
@@ -73,6 +75,22 @@ def _complain(message: str, *, code: int) -> int:
     return code
 
 
+def _print_version(is_wanted: bool) -> None:
+    if is_wanted:
+        typer.echo(f"distill {importlib.metadata.version(_PACKAGE)}")
+        raise typer.Exit
+
+
+@app.callback()
+def program(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Prints the version."),
+    ] = False,
+) -> None:
+    """Takes the options that stand before a command."""
+
+
 @app.command()
 def run(
     config: ConfigFile,
@@ -99,7 +117,8 @@ def run(
     """Runs an experiment on this machine."""
     from pipeline.cli.screen import print_result, shown
     from pipeline.config.loading import load_config
-    from pipeline.local.run import Workspace, running
+    from pipeline.local.run import running
+    from pipeline.local.workspace import Workspace
 
     experiment = load_config(config, overrides=overrides or ())
     place = Workspace(workspace or pathlib.Path("runs", experiment.name))

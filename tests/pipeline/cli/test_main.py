@@ -1,4 +1,5 @@
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -49,6 +50,12 @@ def test_help(command):
     assert f"Usage: {' '.join(['distill', *command])}" in finished.stdout
 
 
+def test_version_is_the_package_s():
+    (version,) = re.findall('^version = "(.*)"$', (REPOSITORY / "pyproject.toml").read_text(), re.MULTILINE)
+    finished = distill("--version")
+    assert (finished.returncode, finished.stdout, finished.stderr) == (0, f"distill {version}\n", "")
+
+
 def test_no_command_prints_the_help():
     finished = distill()
     assert finished.returncode == 2
@@ -66,6 +73,7 @@ def test_module_is_the_same_command():
     "arguments",
     [
         ["--help"],
+        ["--version"],
         ["run", "--help"],
         ["compile", "--help"],
         ["predict", "--help"],

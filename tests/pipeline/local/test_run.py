@@ -8,7 +8,8 @@ from components.errors import InputError
 from pipeline.config.loading import load_config
 from pipeline.events import Event, NodeFailed, NodeFinished, NodeProgress, NodeStarted, RunFinished
 from pipeline.local.background import NodeError
-from pipeline.local.run import Workspace, run_pipeline, running, running_in
+from pipeline.local.run import run_pipeline, running, running_in
+from pipeline.local.workspace import Workspace
 
 HERE = pathlib.Path(__file__).parent
 DIGITS = HERE.parents[1] / "configs" / "digits.yaml"

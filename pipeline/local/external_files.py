@@ -1,0 +1,96 @@
+"""The files that an experiment uses beside its configuration: whether they are there, and what they hold.
+
+Importing this imports neither TensorFlow nor TFX.
+"""
+
+import pathlib
+from collections.abc import Mapping
+
+from components.errors import InputError
+from components.example_gen.registry import open_source
+from components.files import sha256
+from components.models import registry
+from components.pretrained import model_files
+from components.settings.models import FineTunedTeacher, PretrainedTeacher, Teacher
+from pipeline.config.experiment import Config
+from pipeline.local.workspace import Workspace
+from pipeline.results.workspace_files import read_summary
+
+
+def check_files(config: Config) -> None:
+    """Checks quickly that the data and the files of the teachers are there.
+
+    Raises:
+      InputError: They are not, or cannot be used.
+    """
+    open_source(config.data).check()
+    for teacher in config.teachers.values():
+        match teacher:
+            case PretrainedTeacher(path=path):
+                model_files.find_model(path)
+            case FineTunedTeacher(weights=str(path)):
+                model_files.check_weights(path)
+
+
+def fingerprint_files(
+    config: Config, *, workspace: Workspace, push_directory: pathlib.Path
+) -> dict[str, str]:
+    """Fingerprints what decides, beside the configuration, whether an earlier result still holds.
+
+    Args:
+      config: The experiment.
+      workspace: Where it runs.
+      push_directory: Where its students go.
+
+    Returns:
+      The fingerprints, for `pipeline.graph.create_pipeline`.
+    """
+    fingerprints = {
+        "data": open_source(config.data).fingerprint(),
+        **{node.lower(): _fingerprint_teacher(teacher) for node, teacher in config.teachers.items()},
+        "student": sha256(registry.source_file(config.student.architecture)),
+    }
+    incumbent = _choose_incumbent(
+        config, workspace=workspace, push_directory=push_directory, fingerprints=fingerprints
+    )
+    return fingerprints | {"incumbent": incumbent}
+
+
+def _fingerprint_teacher(teacher: Teacher) -> str:
+    match teacher:
+        case PretrainedTeacher(path=path):
+            return model_files.fingerprint(path)
+        case FineTunedTeacher(weights=str(path)):
+            return f"{sha256(registry.source_file(teacher.architecture))} {model_files.fingerprint(path)}"
+        case _:
+            return sha256(registry.source_file(teacher.architecture))
+
+
+def _choose_incumbent(
+    config: Config,
+    *,
+    workspace: Workspace,
+    push_directory: pathlib.Path,
+    fingerprints: Mapping[str, str],
+) -> str:
+    """Returns the version of the student that a new one has to stand up to, or `none`.
+
+    It is the one that was pushed last, unless this very experiment pushed it in the run before: then
+    nothing is new, what it was compared with then still counts, and the evaluation comes from the cache.
+    """
+    from components.evaluator.incumbent import NO_INCUMBENT, newest_version
+
+    newest = newest_version(push_directory)
+    if newest is None:
+        return NO_INCUMBENT
+    try:
+        previous = read_summary(workspace.directory)
+    except InputError:  # The first run here, or one that left nothing to go by.
+        return newest
+    before = previous.get("fingerprints", {})
+    is_repeated = (
+        previous.get("configuration") == config.model_dump(mode="json")
+        and {name: before.get(name) for name in fingerprints} == fingerprints
+        and previous.get("pushed_model") == str(push_directory / newest)
+    )
+    return before.get("incumbent", newest) if is_repeated else newest

@@ -1,0 +1,54 @@
+"""The directory of a run, and who may use it."""
+
+import contextlib
+import dataclasses
+import fcntl
+import pathlib
+from collections.abc import Iterator
+
+from components.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Workspace:
+    """The directory of a run: its metadata, artifacts, log, summary, report and pushed models."""
+
+    directory: pathlib.Path
+
+    @property
+    def log(self) -> pathlib.Path:
+        """The file that receives what TFX, Beam and TensorFlow print."""
+        return self.directory / "run.log"
+
+    @property
+    def pushed(self) -> pathlib.Path:
+        """Where a blessed student goes unless the configuration says otherwise."""
+        return self.directory / "pushed"
+
+
+@contextlib.contextmanager
+def locked(workspace: Workspace) -> Iterator[None]:
+    """Makes a workspace if need be, and keeps other runs out of it for a while.
+
+    Raises:
+      InputError: It cannot be written, or another run is using it.
+    """
+    directory = workspace.directory
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        workspace.log.touch()
+        lock = (directory / ".lock").open("w")
+    except OSError as error:
+        reason = "it is a file" if directory.is_file() else error.strerror
+        raise InputError(
+            f"The workspace {directory} cannot be written ({reason}); choose another with --workspace."
+        ) from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(
+                f"Another run is using the workspace {directory}; wait for it, or choose another "
+                "with --workspace."
+            ) from None
+        yield
