@@ -36,8 +36,8 @@ lock: $(VENV)/bin/uv  ## Resolve the dependencies of pyproject.toml anew.
 		--python-platform x86_64-manylinux_2_28 --generate-hashes --no-emit-index-url \
 		--custom-compile-command "make lock" --quiet --output-file container/cuda.lock
 
-pipeline.yaml: $(INSTALLED)  ## Compile the committed Kubeflow pipeline.
-	$(VENV)/bin/distill compile configs/digits.yaml --output pipeline.yaml
+pipeline.yaml: $(INSTALLED)  ## Compile the committed Kubeflow pipelines: this one, and those of the tests.
+	REWRITE_GOLDEN=1 $(VENV)/bin/python -m pytest tests/pipeline/kubeflow/test_golden.py
 
 clean:  ## Remove the virtual environment, the runs and every cache.
 	rm -rf $(VENV) runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
