@@ -1,4 +1,4 @@
-"""What a run reports while it goes on. Events cross from the process that runs the graph to its parent."""
+"""What a run reports while it is running. Events cross from the process that runs the graph to its parent."""
 
 import dataclasses
 from collections.abc import Callable

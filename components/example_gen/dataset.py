@@ -1,4 +1,4 @@
-"""What was ingested: the description beside the examples, and whether one can go on with it."""
+"""What was ingested: the description beside the examples, and whether they can be used."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -32,7 +32,7 @@ def describe(outcomes: Sequence[Outcome], *, class_names: Sequence[str]) -> dict
 def check(
     outcomes: Sequence[Outcome], *, splits: Sequence[str], max_corrupt_fraction: float, labels: bool = True
 ) -> None:
-    """Refuses a data set that one cannot go on with.
+    """Refuses a data set that cannot be used.
 
     Args:
       outcomes: What became of each shard.
@@ -63,8 +63,8 @@ def _check_corrupt(outcomes: Sequence[Outcome], limit: float) -> None:
     if len(corrupt) > limit * images:
         raise InputError(
             f"{len(corrupt)} of the data set's {images} images ({len(corrupt) / images:.1%}) cannot be used, "
-            f"more than data.max_corrupt_fraction allows ({limit:.1%}){_first(corrupt)}; mend or remove "
-            "them, or raise the limit."
+            f"more than data.max_corrupt_fraction allows ({limit:.1%}){_first(corrupt)}; repair or "
+            "remove them, or raise the limit."
         )
 
 

@@ -47,7 +47,7 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
           exec_properties: `data`, the settings of the data as JSON.
 
         Raises:
-          InputError: The data set cannot be had, or cannot be used.
+          InputError: The data set is not available, or cannot be used.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         data = TypeAdapter(DataSettings).validate_json(exec_properties[DATA_KEY])
@@ -69,7 +69,7 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
             file.write(json.dumps(description, indent=1))
 
     def _write(self, source: Source, examples: types.Artifact) -> list[shards.Outcome]:
-        """Runs the Beam pipeline; what it learnt comes back by way of a file."""
+        """Runs the Beam pipeline; its outcomes come back in a file."""
         tasks = []
         for split in SPLITS:
             folder = artifact_utils.get_split_uri([examples], split)

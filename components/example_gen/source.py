@@ -56,7 +56,7 @@ class Source(abc.ABC):
 
     @abc.abstractmethod
     def check(self) -> None:
-        """Refuses quickly, without loading any library, what can be seen to be wrong at once.
+        """Checks quickly, without loading any library, what can be checked without reading the images.
 
         Raises:
           InputError: The data set is not there, or cannot be split as asked.
@@ -70,7 +70,7 @@ class Source(abc.ABC):
         """Makes the data set ready to be read, fetching it where need be, and checks it.
 
         Raises:
-          InputError: The data set cannot be had, or cannot be used.
+          InputError: The data set is not available, or cannot be used.
         """
         self.check()
 

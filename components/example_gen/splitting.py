@@ -48,7 +48,7 @@ def assign(keys: Iterable[str], *, fractions: Mapping[str, float]) -> dict[str, 
       fractions: The share of each split; they add up to 1.
 
     Returns:
-      The keys of each split, ordered by position: an order that knows nothing of classes.
+      The keys of each split, ordered by position, which does not depend on the classes.
     """
     sums = list(itertools.accumulate(fractions.values()))
     bounds = [bound / sums[-1] for bound in sums]

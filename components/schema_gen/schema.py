@@ -35,7 +35,7 @@ def statistics_options() -> "tfdv.StatsOptions":
     """
     schema = schema_pb2.Schema()
     for name in ("image", "id"):
-        # This domain is how TFDV is told that a feature is bytes and no text.
+        # By this domain TFDV knows that a feature is bytes, not text.
         schema.feature.add(name=name, type=schema_pb2.BYTES).image_domain.SetInParent()
     schema.feature.add(name="label", type=schema_pb2.INT).int_domain.is_categorical = True
     return _import_tfdv().StatsOptions(schema=schema, num_rank_histogram_buckets=_MAX_DISTINCT_LABELS)
@@ -44,7 +44,7 @@ def statistics_options() -> "tfdv.StatsOptions":
 def infer_schema(
     statistics: statistics_pb2.DatasetFeatureStatisticsList, *, class_names: Sequence[str]
 ) -> schema_pb2.Schema:
-    """Infers a schema from statistics, and states what is known beforehand.
+    """Infers a schema from statistics, and adds what is known beforehand.
 
     Args:
       statistics: Statistics of the training split.

@@ -96,9 +96,7 @@ def run(
     config: ConfigFile,
     workspace: Annotated[
         pathlib.Path | None,
-        typer.Option(
-            metavar="DIR", help="Where everything goes that the run makes.", show_default="./runs/NAME"
-        ),
+        typer.Option(metavar="DIR", help="Where all outputs of the run go.", show_default="./runs/NAME"),
     ] = None,
     runner: Annotated[Runner, typer.Option(help="Which of TFX's runners walks the graph.")] = Runner.LOCAL,
     overrides: Overrides = None,
@@ -109,7 +107,7 @@ def run(
             help="An option for Beam, as in --beam-arg=--direct_num_workers=2. May be repeated.",
         ),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Prints the result only.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Prints only the result.")] = False,
     require_blessing: Annotated[
         bool, typer.Option("--require-blessing", help=f"Exits with {NOT_BLESSED} if no student is blessed.")
     ] = False,
@@ -192,7 +190,7 @@ def report(
     ] = None,
     open_: Annotated[bool, typer.Option("--open", help="Opens the page in a browser.")] = False,
 ) -> None:
-    """Writes the report of a finished run anew, without running anything."""
+    """Writes the report of a finished run again, without running anything."""
     from pipeline.results.workspace_files import latest_workspace, write_report
 
     page = write_report(workspace or latest_workspace(pathlib.Path("runs")))
@@ -210,7 +208,7 @@ def compare(
         pathlib.Path, typer.Option(metavar="FILE", help="The HTML page to write.")
     ] = pathlib.Path("comparison.html"),
 ) -> None:
-    """Puts several finished runs side by side."""
+    """Compares finished runs side by side."""
     from pipeline.results.compare import read_runs, to_tables, write_comparison
 
     runs = read_runs(workspaces)

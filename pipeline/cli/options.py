@@ -39,7 +39,7 @@ Parameters = Annotated[
     typer.Option(
         "--param",
         metavar="NAME=VALUE",
-        help="Gives a parameter of the pipeline another value than the configuration's. May be repeated.",
+        help="Overrides a parameter of the pipeline for its runs. May be repeated.",
     ),
 ]
 ExperimentName = Annotated[
@@ -61,7 +61,7 @@ Host = Annotated[
 ]
 Namespace = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="Yours, on a server with several users.", rich_help_panel=_SERVER),
+    typer.Option(metavar="NAME", help="Your namespace, on a multi-user server.", rich_help_panel=_SERVER),
 ]
 TokenFile = Annotated[
     pathlib.Path | None,

@@ -52,7 +52,7 @@ PATIENCE = Patience()
 
 @dataclasses.dataclass(frozen=True)
 class _Access:
-    """A server and what it wants to see, checked as far as this machine can tell."""
+    """A server and the credentials for it, checked as far as this machine can tell."""
 
     host: str
     namespace: str | None
@@ -126,10 +126,10 @@ def schedule(
         ),
     ],
     max_concurrency: Annotated[
-        int, typer.Option(min=1, max=10, help="So many of its runs may go on at a time.")
+        int, typer.Option(min=1, max=10, help="How many of its runs may go on at the same time.")
     ] = 1,
     no_catchup: Annotated[
-        bool, typer.Option("--no-catchup", help="Makes up for no run that fell due while it could not start.")
+        bool, typer.Option("--no-catchup", help="Skips runs that were due while none could start.")
     ] = False,
     experiment: ExperimentName = None,
     param: Parameters = None,
@@ -141,7 +141,7 @@ def schedule(
     cookies_file: CookiesFile = None,
     ca_file: CaFile = None,
 ) -> None:
-    """Runs an experiment again and again on a Kubeflow server; replaces its schedule of before."""
+    """Runs an experiment on a schedule on a Kubeflow server; replaces its previous schedule."""
     now = datetime.datetime.now(datetime.UTC)
     expression = parse_cron(cron, now=now)
     access = _access(host, namespace, token_file=token_file, cookies_file=cookies_file, ca_file=ca_file)

@@ -1,4 +1,4 @@
-"""Keeps the chatter of libraries off the screen."""
+"""Keeps the output of libraries off the screen."""
 
 import contextlib
 import os
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def silenced() -> Iterator[None]:
-    """Sends what this process prints nowhere for a while, be it from Python or from C++."""
+    """Discards what this process prints for a while, from Python and from C++ alike."""
     sys.stdout.flush()
     sys.stderr.flush()
     with contextlib.ExitStack() as undo:

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from components.example_gen.registry import DataSettings
-from components.settings.base import Settings
+from components.settings.base import Settings, custom_error
 from components.settings.distillation import DistillationSettings, DkdSettings, HintSettings
 from components.settings.evaluation import EvaluationSettings, PushSettings
 from components.settings.models import ImageSettings, ModelSettings, Teacher, TeacherSettings
@@ -77,14 +77,14 @@ class Config(Settings):
     @classmethod
     def _usable_name(cls, name: str) -> str:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
-            raise PydanticCustomError("value", "must hold only letters, digits, '_' and '-'")
+            raise custom_error("must hold only letters, digits, '_' and '-'")
         return name
 
     @field_validator("distillations", mode="before")
     @classmethod
     def _freeze(cls, distillations: Any) -> Any:
         if not isinstance(distillations, list | tuple) or not distillations:
-            raise PydanticCustomError("list", "must be a list of at least one distillation")
+            raise custom_error("must be a list of at least one distillation")
         return tuple(distillations)
 
     @model_validator(mode="after")
@@ -92,20 +92,16 @@ class Config(Settings):
         names = [distillation.name.lower().replace("_", "-") for distillation in self.distillations]
         for name in names:
             if names.count(name) > 1:
-                raise PydanticCustomError(
-                    "value",
-                    "distillations: {given} must differ in more than '_', '-' and capitals",
-                    {"given": ", ".join(repr(d.name) for d in self.distillations)},
-                )
+                given = ", ".join(repr(distillation.name) for distillation in self.distillations)
+                raise custom_error(f"distillations: {given} must differ in more than '_', '-' and capitals")
         return self
 
     @model_validator(mode="after")
     def _augmentation_is_taught(self) -> Self:
         if self.augment and self.teacher_predictions == "stored":
-            raise PydanticCustomError(
-                "value",
+            raise custom_error(
                 "augment: the stored predictions are not those of augmented images; set "
-                "teacher_predictions: online, or remove augment",
+                "teacher_predictions: online, or remove augment"
             )
         for distillation in self.distillations:
             if self.augment and self.augment.mixup and isinstance(distillation, DkdSettings):
@@ -121,7 +117,7 @@ class Config(Settings):
     def _possible_without_labels(self) -> Self:
         problem = None if self.data.labels else next(_needs_of_labels(self), None)
         if problem:
-            raise PydanticCustomError("value", "{problem}", {"problem": problem})
+            raise custom_error(problem)
         return self
 
     @model_validator(mode="after")
@@ -129,11 +125,7 @@ class Config(Settings):
         known = self.node_ids
         for node in self.kubeflow.nodes:
             if node not in known:
-                raise PydanticCustomError(
-                    "value",
-                    "kubeflow.nodes: there is no node {given}; allowed: {known}",
-                    {"given": repr(node), "known": ", ".join(known)},
-                )
+                raise custom_error(f"kubeflow.nodes: there is no node {node!r}; allowed: {', '.join(known)}")
         return self
 
 
@@ -142,7 +134,7 @@ def _needs_of_labels(config: Config) -> Iterator[str]:
     missing = "but data.labels is false"
     if any(isinstance(teacher, ModelSettings) for teacher in config.teachers.values()):
         yield (
-            f"teacher: is to be trained, {missing}; bring a trained one along: "
+            f"teacher: needs labels to be trained, {missing}; use a pretrained one: "
             "teacher: {from: PATH} of a .keras file or a SavedModel"
         )
     for index, distillation in enumerate(config.distillations):

@@ -33,7 +33,7 @@ NonEmpty = Annotated[str, Field(min_length=1)]
 
 
 class Toleration(Settings):
-    """A taint of cluster nodes that a container puts up with."""
+    """A taint of cluster nodes that a container tolerates."""
 
     key: NonEmpty
     operator: Literal["Exists", "Equal"] = "Exists"
@@ -63,7 +63,7 @@ class Secret(Settings):
 
 
 class NodeSettings(Settings):
-    """What one node's container is given; what is not said is taken from the next more general settings.
+    """What one node's container gets; a setting left out is taken from the next more general ones.
 
     `cpu` and `memory` are both requested and the limit. `gpus` are of `gpu_resource`. `shared_memory` is
     the size of `/dev/shm`.
@@ -130,7 +130,7 @@ class KubeflowSettings(Settings):
         return self
 
     def of_node(self, node: str) -> NodeSettings:
-        """Returns what a node's container is given, all levels taken together.
+        """Returns what a node's container gets, all levels taken together.
 
         Args:
           node: The node's id.
@@ -139,5 +139,5 @@ class KubeflowSettings(Settings):
         if is_training_node(node):
             levels += [_TRAINING_NODE, self.training_nodes]
         levels += [_NODES.get(node, NodeSettings()), self.nodes.get(node, NodeSettings())]
-        said = {key: value for level in levels for key, value in level if value is not None}
-        return NodeSettings(**said)
+        given = {key: value for level in levels for key, value in level if value is not None}
+        return NodeSettings(**given)

@@ -29,7 +29,7 @@ def load_config(path: pathlib.Path, *, overrides: Iterable[str] = ()) -> Config:
       The checked configuration.
 
     Raises:
-      ConfigError: The file cannot be read, or says something impossible.
+      ConfigError: The file cannot be read, or a value in it is impossible.
     """
     tree = _read_yaml(path)
     for override in overrides:

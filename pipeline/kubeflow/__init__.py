@@ -1,1 +1,1 @@
-"""What open-source Kubeflow Pipelines needs beside what TFX gives it."""
+"""What open-source Kubeflow Pipelines needs in addition to what TFX provides."""

@@ -1,6 +1,6 @@
 """From what TFX compiles to the two documents that open-source Kubeflow Pipelines takes. Pure functions.
 
-The first document is the pipeline specification; the second says what Kubernetes is to know of each
+The first document is the pipeline specification; the second holds the Kubernetes settings of each
 container.
 """
 

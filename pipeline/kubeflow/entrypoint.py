@@ -40,7 +40,7 @@ _logger = logging.getLogger(__name__)
 
 
 def main() -> None:
-    """Runs a node and leaves at once: 0 success, 1 failure, 2 an error of the user's."""
+    """Runs a node and leaves at once: 0 success, 1 failure, 2 an input error."""
     code = run(sys.argv[1:])
     sys.stdout.flush()
     sys.stderr.flush()
@@ -52,7 +52,7 @@ def run(arguments: Sequence[str], *, termination_log: pathlib.Path = _TERMINATIO
 
     Args:
       arguments: The command line, as the compiler writes it and the launcher fills it in.
-      termination_log: The file from which Kubernetes takes a container's last words, if it is there.
+      termination_log: The file from which Kubernetes takes a container's final message, if it exists.
 
     Returns:
       The exit code.

@@ -2,7 +2,7 @@
 
 Each is an input of the pipeline, with the configuration's value as its default, and reaches a node as one
 more input of its task. The container's entry point then puts it where the node looks for it: at a path
-through the node's exec properties, whose JSON texts are entered as if they were not texts.
+through the node's exec properties; JSON strings on the way are entered like mappings.
 """
 
 import dataclasses
@@ -29,7 +29,7 @@ _OF_DISTILLATION = ("temperature", "student_loss_weight")
 class RunParameter:
     """A parameter of a run: its name, type and default, and the path at each node that it sets.
 
-    An empty text leaves what was compiled.
+    An empty string keeps what was compiled.
     """
 
     name: str
@@ -75,8 +75,8 @@ def assign(properties: Mapping[str, Any], *, path: str, value: str | int | float
 
     Args:
       properties: The exec properties.
-      path: Keys joined by dots; a JSON text on the way is entered.
-      value: The value; an empty text leaves everything as it is, and a number becomes an integer where
+      path: Keys joined by dots; a JSON string on the way is entered.
+      value: The value; an empty string leaves everything as it is, and a number becomes an integer where
         there was one, since Kubeflow knows only floating-point numbers.
 
     Returns:

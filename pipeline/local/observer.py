@@ -1,4 +1,4 @@
-"""Watches TFX run the nodes of a graph, under whichever of its local runners."""
+"""Watches TFX run the nodes of a graph, under either of its local runners."""
 
 import contextlib
 import contextvars

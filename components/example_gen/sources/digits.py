@@ -41,7 +41,7 @@ class DigitsSource(Source):
         splitting.check_none_empty(counts, fractions=self._fractions)
 
     def fingerprint(self) -> str:
-        """Returns the version of scikit-learn, which brings the images."""
+        """Returns the version of scikit-learn, which contains the images."""
         return f"scikit-learn-{importlib.metadata.version('scikit-learn')}"
 
     def shards(self, split: str) -> list[tuple[str, ...]]:

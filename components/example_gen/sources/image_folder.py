@@ -60,7 +60,7 @@ class ImageFolderSource(Source):
     """`path/{train,validation,test}/CLASS/*`, or `path/CLASS/*` split by a hash of the file name.
 
     Without labels, the images of `path/train` and `path/validation` lie there, or in folders whose names
-    mean nothing.
+    are ignored.
 
     Hidden files are ignored; every other file that is no image is reported as skipped.
     """

@@ -392,13 +392,13 @@ def test_distillation_without_labels_needs_a_teacher_and_no_label(overrides, pat
     [
         (
             "teacher={architecture: mnist_teacher, epochs: 2, batch_size: 64, learning_rate: 0.1}",
-            "teacher: is to be trained",
+            "teacher: needs labels to be trained",
             "teacher: {from: PATH}",
         ),
         (
             "teacher=[{from: a.keras}, {architecture: mnist_teacher, epochs: 2, batch_size: 64, "
             "learning_rate: 0.1}]",
-            "teacher: is to be trained",
+            "teacher: needs labels to be trained",
             "teacher: {from: PATH}",
         ),
         (

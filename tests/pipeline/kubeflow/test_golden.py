@@ -1,4 +1,4 @@
-"""The compiled pipelines that are committed: that of the digits, and one beside each configuration in `golden`.
+"""The compiled pipelines that are committed: the digits', and one beside each configuration in `golden`.
 
 `make pipeline.yaml` sets REWRITE_GOLDEN, and what differs is written instead.
 """
