@@ -14,8 +14,7 @@ from tfx.utils import io_utils
 
 from components.errors import InputError
 from components.example_validator.anomalies import describe
-from components.schema_gen.schema import class_names
-from components.training.inputs.class_weights import check_names
+from components.schema_gen.schema import check_class_weights, class_names
 
 CLASS_WEIGHTS_KEY = "class_weights"
 
@@ -43,7 +42,7 @@ class Executor(tfx_executor.Executor):
         weights = json.loads(exec_properties[CLASS_WEIGHTS_KEY])
         if isinstance(weights, dict):
             schema = artifact_utils.get_single_uri(input_dict[standard_component_specs.SCHEMA_KEY])
-            check_names(weights, class_names=class_names(_read_schema(schema)))
+            check_class_weights(weights, class_names=class_names(_read_schema(schema)))
         output = super().Do(input_dict, output_dict, exec_properties)
         artifact = artifact_utils.get_single_instance(output_dict[standard_component_specs.ANOMALIES_KEY])
         lines = describe({split: _load(artifact, split) for split in _splits(artifact)})

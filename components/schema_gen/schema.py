@@ -1,11 +1,12 @@
 """The schema of the examples: features, the domain of the label, and the names of the classes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
+from components.errors import InputError
 from components.example_gen.source import NO_LABEL
 
 if TYPE_CHECKING:
@@ -96,6 +97,21 @@ def class_names(schema: schema_pb2.Schema) -> tuple[str, ...]:
         if domain.name == CLASS_NAMES_DOMAIN:
             return tuple(domain.value)
     raise ValueError(f"The schema has no string_domain {CLASS_NAMES_DOMAIN!r}.")
+
+
+def check_class_weights(weights: Iterable[str], *, class_names: Sequence[str]) -> None:
+    """Raises InputError if a weight is given for something that is no class.
+
+    Args:
+      weights: The names that have a weight.
+      class_names: The names of the classes.
+    """
+    for name in weights:
+        if name not in class_names:
+            raise InputError(
+                f"class_weights names {name!r}, which is no class of the data; its classes are "
+                f"{', '.join(class_names)}."
+            )
 
 
 def has_weights(schema: schema_pb2.Schema) -> bool:

@@ -15,9 +15,9 @@ from components.errors import InputError
 from pipeline.cli import server_commands as remote
 from pipeline.cli.console import stderr, stdout
 from pipeline.cli.options import ConfigFile, Image, Overrides, PipelineRoot
-from pipeline.cli.silence import silenced
 from pipeline.events import Event, RunFailed, RunFinished
 from pipeline.kubeflow.server.connection import ServerError
+from pipeline.silence import silenced
 
 FAILURE = 1
 USAGE_ERROR = 2

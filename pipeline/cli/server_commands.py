@@ -30,7 +30,6 @@ from pipeline.cli.options import (
     TokenFile,
 )
 from pipeline.cli.screen import print_line, shown
-from pipeline.cli.silence import silenced
 from pipeline.config.experiment import Config
 from pipeline.config.loading import load_config
 from pipeline.events import Event, RunFailed
@@ -42,6 +41,7 @@ from pipeline.kubeflow.server.connection import Patience, Server, ServerError, c
 from pipeline.kubeflow.server.credentials import Credentials, read_credentials
 from pipeline.kubeflow.server.cron import describe_time, next_runs, parse_cron
 from pipeline.kubeflow.server.following import follow
+from pipeline.silence import silenced
 
 _RUNS_SHOWN = 3
 _FIELDS = 6

@@ -13,7 +13,7 @@ from rich.text import Text
 from components.errors import InputError
 from components.layout import CLASSES_ASSET
 from components.report.wording import percent
-from pipeline.cli.silence import silenced
+from pipeline.silence import silenced
 
 _FEW_CLASSES = 5
 _CLASSES_SHOWN_OF_MANY = 3

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from components.errors import InputError
+from components.schema_gen.schema import check_class_weights
 
 
 def balanced_weights(counts: Mapping[int, int], *, num_classes: int) -> list[float]:
@@ -26,15 +26,5 @@ def named_weights(weights: Mapping[str, float], *, class_names: Sequence[str]) -
     Raises:
       InputError: A weight is given for something that is no class.
     """
-    check_names(weights, class_names=class_names)
+    check_class_weights(weights, class_names=class_names)
     return [weights.get(name, 1.0) for name in class_names]
-
-
-def check_names(weights: Mapping[str, float], *, class_names: Sequence[str]) -> None:
-    """Raises InputError if a weight is given for something that is no class."""
-    for name in weights:
-        if name not in class_names:
-            raise InputError(
-                f"class_weights names {name!r}, which is no class of the data; its classes are "
-                f"{', '.join(class_names)}."
-            )
