@@ -12,7 +12,7 @@ from pipeline.local.run import run_pipeline, running, running_in
 from pipeline.local.workspace import Workspace
 
 HERE = pathlib.Path(__file__).parent
-DIGITS = HERE.parents[1] / "configs" / "digits.yaml"
+DIGITS = HERE.parents[2] / "configs" / "digits.yaml"
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import yaml
 from kfp_stub import Stub
 
 from pipeline.cli import server_commands as commands
-from pipeline.cli.main import main as cli
+from pipeline.cli.main import main
 from pipeline.config.loading import load_config
 from pipeline.kubeflow.server.connection import Patience
 
@@ -40,7 +40,7 @@ def distill(monkeypatch, capsys):
     def distill_(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["distill", *arguments])
         with pytest.raises(SystemExit) as end:
-            cli.main()
+            main()
         return end.value.code or 0, *capsys.readouterr()
 
     return distill_
