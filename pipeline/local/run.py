@@ -14,6 +14,7 @@ from components.example_gen.sources import registry as sources
 from components.files import sha256
 from components.models import registry
 from components.pretrained import model_files as files
+from components.report.summary import Summary
 from components.settings.models import FineTunedTeacher, PretrainedTeacher, Teacher
 from pipeline import beam
 from pipeline.config.experiment import Config
@@ -116,7 +117,7 @@ def _locked(workspace: Workspace) -> Iterator[None]:
 
 def run_graph(
     report: Report, *, config: Config, workspace: Workspace, runner: Runner, beam_args: Sequence[str]
-) -> dict[str, Any]:
+) -> Summary:
     """Builds the graph, runs it in this process, and writes the summary. Imports TFX.
 
     Args:
@@ -136,7 +137,7 @@ def run_graph(
     from components.training.threads import set_threads_per_operation
     from pipeline import graph
     from pipeline.config import hints
-    from pipeline.results import collecting as summary
+    from pipeline.results.collecting import write_summary
 
     set_threads_per_operation(config.image.shape)
     hints.check_hints(config)
@@ -156,9 +157,7 @@ def run_graph(
         beam_args=(*beam.ARGS, *beam_args),
     )
     nodes = run_pipeline(create_pipeline, runner=runner, report=report)
-    return summary.write_summary(
-        config, workspace=workspace.directory, nodes=nodes, fingerprints=fingerprints
-    )
+    return write_summary(config, workspace=workspace.directory, nodes=nodes, fingerprints=fingerprints)
 
 
 def run_pipeline(
@@ -248,10 +247,11 @@ def _choose_incumbent(
         previous = read_summary(workspace.directory)
     except InputError:  # The first run here, or one that left nothing to go by.
         return newest
-    before = previous.get("fingerprints", {})
+    before = dict(previous.fingerprints)
+    incumbent = before.pop("incumbent")
     is_repeated = (
-        previous.get("configuration") == config.model_dump(mode="json")
-        and {name: before.get(name) for name in fingerprints} == fingerprints
-        and previous.get("pushed_model") == str(push_directory / newest)
+        previous.configuration == config.model_dump(mode="json")
+        and before == fingerprints
+        and previous.pushed_model == str(push_directory / newest)
     )
-    return before.get("incumbent", newest) if is_repeated else newest
+    return incumbent if is_repeated else newest
