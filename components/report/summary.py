@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, create_model, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
 
 from components.metrics import ACCURACY, CALIBRATION_BINS, METRICS, TOP_K_ACCURACY, Metric
 
@@ -359,7 +359,7 @@ class Run(Part):
     lineage: tuple[StoredArtifact, ...] = Field(
         description="The artifacts of the run, in the order of their making."
     )
-    configuration: Mapping[str, JsonValue] = Field(description="The configuration, with all defaults.")
+    configuration: Mapping[str, Any] = Field(description="The configuration, with all defaults.")
 
 
 class Summary(Evaluation, Run):

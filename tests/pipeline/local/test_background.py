@@ -101,7 +101,7 @@ def test_process_ends_with_its_parent_and_so_does_what_it_started(signal_, tmp_p
     script.write_text(WATCH)
     parent = subprocess.Popen(
         [sys.executable, str(script), str(tmp_path / "run.log")],
-        env=os.environ | {"PYTHONPATH": f"{HERE}:{HERE.parents[1]}"},
+        env=os.environ | {"PYTHONPATH": f"{HERE}:{HERE.parents[2]}"},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,

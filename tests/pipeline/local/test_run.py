@@ -11,7 +11,7 @@ from pipeline.local.background import NodeError
 from pipeline.local.run import Workspace, run_pipeline, running, running_in
 
 HERE = pathlib.Path(__file__).parent
-DIGITS = HERE.parents[1] / "configs" / "digits.yaml"
+DIGITS = HERE.parents[2] / "configs" / "digits.yaml"
 
 
 @pytest.fixture
