@@ -27,7 +27,7 @@ def telling_decimals(shares: Iterable[float]) -> int:
 
 def file_size(size_bytes: float) -> str:
     """Writes a number of bytes in units of which each is 1,000 of the one before."""
-    return filesize.decimal(round(size_bytes), separator=_SPACE)
+    return filesize.decimal(round(size_bytes), precision=2, separator=_SPACE)
 
 
 def _three_digits(number: float) -> str:

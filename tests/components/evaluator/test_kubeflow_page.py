@@ -150,6 +150,6 @@ def test_markdown_shows_models_and_gates_and_takes_no_name_for_markup(summary):
     assert "**Note:** Something is \\*odd\\*." in lines
     (row,) = (line for line in lines if line.startswith("| a\\|\\<b\\> "))
     assert "| 93.0\N{NO-BREAK SPACE}% | 0.1840 |" in row
-    assert "| size |  | all | at most 1.0\N{NO-BREAK SPACE}MB | 44.8\N{NO-BREAK SPACE}kB | yes |" in lines
+    assert "| size |  | all | at most 1.00\N{NO-BREAK SPACE}MB | 44.84\N{NO-BREAK SPACE}kB | yes |" in lines
     cells = [len(line.replace("\\|", "").split("|")) for line in lines if line.startswith("|")]
     assert len(set(cells)) == 2

@@ -51,7 +51,7 @@ def test_tables_show_each_run_s_own_candidate(runs):
     assert shown["Against scratch (points)"] == {"a": "+3.00 (+1.00 to +5.00)", "b": "+5.50 (+3.00 to +8.00)"}
     assert shown["Against teacher (points)"]["b"] == "–"  # noqa: RUF001
     assert shown["Gap closed"] == {"a": "43 %", "b": "–"}  # noqa: RUF001
-    assert shown["Size"] == {"a": "44.8 kB", "b": "12.3 kB"}
+    assert shown["Size"] == {"a": "44.84 kB", "b": "12.35 kB"}
 
 
 def test_settings_that_differ_are_named_as_on_the_command_line(runs):

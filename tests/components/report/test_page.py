@@ -129,14 +129,14 @@ def test_the_verdict_comes_first_with_the_numbers_that_carry_it(page):
     assert "interval +1.00 to +5.00 +3.00 points" in top
     assert "accuracy against teacher interval −6.00 to −2.00 −4.00 points" in top  # noqa: RUF001
     assert "closed interval 15 % to 66 % 43 %" in top
-    assert "44.8 kB instead of 380.3 kB 8.5 ×" in top  # noqa: RUF001
+    assert "44.84 kB instead of 380.26 kB 8.5 ×" in top  # noqa: RUF001
     assert "0.40 ms instead of 2.10 ms 5.2 ×" in top  # noqa: RUF001
 
 
 def test_the_tables_show_the_numbers(page):
     for shown in (
         *("85,066", "1.20 M", "2.94 ms", "22,500", "0.9280", "0.0800"),
-        *("−0.0560 to −0.0160", "0.011", "at most 1.0 MB", "at least 92.00 %", "−2.00 %"),  # noqa: RUF001
+        *("−0.0560 to −0.0160", "0.011", "at most 1.00 MB", "at least 92.00 %", "−2.00 %"),  # noqa: RUF001
         "The gap that kd_t8 closed is undefined: the teacher is not better than scratch.",
         *("image_size 256-511", "8×8×32", "6,147", "has 70 × the parameters of the student"),  # noqa: RUF001
         *("bee/7.jpg", "truncated", "No anomalies were found."),
@@ -191,7 +191,7 @@ def test_numbers_that_are_not_there_are_no_obstacle(summary):
 def test_a_student_that_is_larger_and_slower_is_called_so(summary):
     summary["models"]["kd_t2"] |= {"size_bytes": 760_528, "latency_ms": {"median": 3.15, "p95": 4.0}}
     text = " ".join(Page(render(summary)).text.split())
-    assert "larger than the teacher 760.5 kB instead of 380.3 kB 2.0 ×" in text  # noqa: RUF001
+    assert "larger than the teacher 760.53 kB instead of 380.26 kB 2.0 ×" in text  # noqa: RUF001
     assert "slower than the teacher, one image 3.15 ms instead of 2.10 ms 1.5 ×" in text  # noqa: RUF001
 
 
@@ -210,7 +210,7 @@ def test_charts_say_in_words_what_they_show(page):
     for shown in (
         "scratch: best 84.0 % in validation, in epoch 5 of 6.",
         "kd_t2 against scratch: +3.00, interval +1.00 to +5.00;",
-        "teacher: 97.0 % at 380.3 kB",
+        "teacher: 97.0 % at 380.26 kB",
         "teacher: 97.0 % at 2.10 ms",
         "Most errors of kd_t2: ant, with teacher 3.0 %, scratch 10.0 %, kd_t2 7.0 %",
         "Confusion matrix of kd_t2. Most frequent: ant taken for bee, 4 times; bee taken for cat, 4 times",

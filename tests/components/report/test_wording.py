@@ -34,10 +34,10 @@ def test_percent():
     [
         (0, "0 bytes"),
         (999, "999 bytes"),
-        (1000, "1.0 kB"),
-        (56_789, "56.8 kB"),
-        (4_150_000, "4.2 MB"),
-        (4_200_000_000, "4.2 GB"),
+        (1000, "1.00 kB"),
+        (56_789, "56.79 kB"),
+        (4_150_000, "4.15 MB"),
+        (4_200_000_000, "4.20 GB"),
     ],
 )
 def test_file_size(size, text):
@@ -77,7 +77,7 @@ def test_a_difference_in_accuracy_is_in_points_and_any_other_as_it_is():
         (-0.02, "share", "−2.00 %"),  # noqa: RUF001
         (0.0004, "probability", "< 0.001"),
         (0.05, "probability", "0.050"),
-        (1_000_000.0, "bytes", "1.0 MB"),
+        (1_000_000.0, "bytes", "1.00 MB"),
         (12.34, "milliseconds", "12.3 ms"),
         (0.43, "ratio", "0.43"),
         (0.18449, "nats", "0.1845"),

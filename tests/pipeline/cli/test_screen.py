@@ -173,8 +173,8 @@ def test_result_compares_the_models_and_says_where_everything_lies(summary, tmp_
     print_result(console, Summary.model_validate(summary), workspace=tmp_path)
     rows = rows_of(console.file.getvalue().replace("\N{NO-BREAK SPACE}", " "))
     assert rows[0] == "model accuracy cross entropy parameters size"
-    assert "teacher 98.77 % 0.0432 1,199,882 4.8 MB" in rows
-    assert "scratch 90.00 % not finite 1,210 96.8 kB" in rows
+    assert "teacher 98.77 % 0.0432 1,199,882 4.80 MB" in rows
+    assert "scratch 90.00 % not finite 1,210 96.80 kB" in rows
     assert rows[-5:] == [
         "The student [distilled] is blessed.",
         "From the cache: ExampleGen (1 of 2).",
