@@ -3,7 +3,7 @@ UV_VERSION := 0.13.9
 VENV := .venv
 INSTALLED := $(VENV)/.installed
 
-.PHONY: benchmark demo test lint format lock pipeline.yaml clean install
+.PHONY: benchmark demo test lint format lock pipeline.yaml docs/summary.md clean install
 
 demo: $(INSTALLED)  ## Run the whole pipeline on scikit-learn's digits.
 	$(VENV)/bin/distill run configs/digits.yaml
@@ -38,6 +38,9 @@ lock: $(VENV)/bin/uv  ## Resolve the dependencies of pyproject.toml anew.
 
 pipeline.yaml: $(INSTALLED)  ## Compile the committed Kubeflow pipelines: this one, and those of the tests.
 	REWRITE_GOLDEN=1 $(VENV)/bin/python -m pytest tests/pipeline/kubeflow/test_golden.py
+
+docs/summary.md: $(INSTALLED)  ## Write the reference of summary.json, and its JSON Schema, from the types.
+	$(VENV)/bin/python -c 'from components.report.reference import write_reference; write_reference()'
 
 clean:  ## Remove the virtual environment, the runs and every cache.
 	rm -rf $(VENV) runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

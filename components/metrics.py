@@ -64,16 +64,19 @@ class Metric:
 
     Attributes:
       name: Its key in `summary.json` and in the configuration.
+      description: What it is, in a sentence.
       heading: Of its column in tables.
       unit: A share of 1, nats, or none.
       decimals: With which a table shows it: of the percentage for a share shown as one.
       as_percentage: Whether a table shows it as a percentage.
       better: Whether it is good to be `high` or `low`.
       per_class: Whether it means something for the examples of one class by themselves.
+      is_headline: Whether the terminal shows it after a run.
       compute: Its value from counts; NaN where it is undefined.
     """
 
     name: str
+    description: str
     heading: str
     unit: Unit
     better: Literal["high", "low"]
@@ -81,6 +84,7 @@ class Metric:
     decimals: int = 1
     as_percentage: bool = True
     per_class: bool = True
+    is_headline: bool = False
 
 
 def _accuracy(counts: Counts) -> float:
@@ -132,9 +136,19 @@ def _kl(counts: Counts) -> float:
     return counts.kl / counts.examples
 
 
-ACCURACY = Metric(name="accuracy", heading="Accuracy", unit="share", better="high", compute=_accuracy)
+ACCURACY = Metric(
+    name="accuracy",
+    description="Share of images whose most probable class is the label.",
+    heading="Accuracy",
+    unit="share",
+    better="high",
+    compute=_accuracy,
+    decimals=2,
+    is_headline=True,
+)
 TOP_K_ACCURACY = Metric(
     name="top_k_accuracy",
+    description="Share of images whose label is among the k most probable classes; null up to ten classes.",
     heading=f"Top {K}",
     unit="share",
     better="high",
@@ -143,12 +157,14 @@ TOP_K_ACCURACY = Metric(
 )
 CROSS_ENTROPY = Metric(
     name="cross_entropy",
+    description="Mean of -log p(label), in nats.",
     heading="Cross-entropy",
     unit="nats",
     better="low",
     compute=_cross_entropy,
     decimals=4,
     as_percentage=False,
+    is_headline=True,
 )
 
 # In the order of the tables.
@@ -158,6 +174,7 @@ METRICS = (
     CROSS_ENTROPY,
     Metric(
         name="expected_calibration_error",
+        description="Mean distance between confidence and accuracy over 15 equal bins, weighted by images.",
         heading="Calibration error",
         unit="share",
         better="low",
@@ -165,6 +182,7 @@ METRICS = (
     ),
     Metric(
         name="macro_f1",
+        description="Mean F1 over the classes that occur among the labels.",
         heading="Macro F1",
         unit="share",
         better="high",
@@ -175,6 +193,7 @@ METRICS = (
     ),
     Metric(
         name="auc",
+        description="One-vs-rest area under the ROC curve, averaged over the classes where it is defined.",
         heading="AUC",
         unit="share",
         better="high",
@@ -184,6 +203,7 @@ METRICS = (
     ),
     Metric(
         name="agreement_with_teacher",
+        description="Share of images for which model and teacher name the same class.",
         heading="Agrees with teacher",
         unit="share",
         better="high",
@@ -191,6 +211,7 @@ METRICS = (
     ),
     Metric(
         name="agreement_where_teacher_right",
+        description="Agreement with the teacher on the images that the teacher gets right.",
         heading="… where it is right",
         unit="share",
         better="high",
@@ -198,6 +219,7 @@ METRICS = (
     ),
     Metric(
         name="agreement_where_teacher_wrong",
+        description="Agreement with the teacher on the images that the teacher gets wrong.",
         heading="… where it is wrong",
         unit="share",
         better="low",
@@ -205,6 +227,7 @@ METRICS = (
     ),
     Metric(
         name="kl_from_teacher",
+        description="Mean of KL(teacher || model), in nats.",
         heading="KL from teacher",
         unit="nats",
         better="low",

@@ -2,7 +2,9 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
+
+from components.report.summary import Summary
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,9 +55,9 @@ class NodeFailed:
 
 @dataclasses.dataclass(frozen=True)
 class RunFinished:
-    """The last event of a run that reached its end, with the content of its summary."""
+    """The last event of a run that reached its end, with its summary if it ran on this machine."""
 
-    summary: dict[str, Any]
+    summary: Summary | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,7 +20,7 @@ from kfp.local import subprocess_task_handler
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from components.report.summary import SCHEMA_FILE
+from components.report.reference import SCHEMA_FILE
 
 REPOSITORY = pathlib.Path(__file__).parents[1]
 NODES = [

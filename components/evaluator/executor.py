@@ -18,7 +18,7 @@ from tfx.utils import io_utils, path_utils
 
 from components.errors import InputError
 from components.evaluator import kubeflow_page as kubeflow
-from components.evaluator.evaluation import describe_verdict, summarise, warn_of
+from components.evaluator.evaluation import describe
 from components.evaluator.incumbent import NO_INCUMBENT, check_incumbent, newest_version, read_class_names
 from components.evaluator.judge.evidence import CLASS, INCUMBENT, SCRATCH, TEACHER, Evidence
 from components.evaluator.judge.gates import gates
@@ -34,7 +34,6 @@ from components.evaluator.measure.cost import (
     directory_size,
     measuring_speed,
 )
-from components.evaluator.measure.machine import describe_machine, describe_versions
 from components.evaluator.measure.outcomes import Outcomes, read_disagreements
 from components.files import write_json, write_text
 from components.layout import (
@@ -46,6 +45,7 @@ from components.layout import (
 )
 from components.models.building import load_model
 from components.report.page import render
+from components.report.summary import Architectures, Evaluation, History
 from components.schema_gen.schema import class_names
 from components.settings.evaluation import EvaluationSettings
 from components.training.callbacks.history import read_history
@@ -133,19 +133,18 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         verdict = gates(evidence, candidate=candidate, settings=settings)
         io_utils.copy_dir(models[candidate].uri, outputs["model"].uri)
         _bless(outputs["blessing"], verdict, model=models[candidate], baseline=models[fixed[-1]])
-        evaluation = summarise(evidence) | describe_verdict(evidence, candidate=candidate, verdict=verdict)
-        evaluation |= {
-            "architectures": {
-                key: [dataclasses.asdict(layer) for layer in subjects[name].layers]
-                for key, name in (("teacher", TEACHER), ("student", students[0]))
-            },
-            "histories": histories,
-            "warnings": [*warnings, *warn_of(evidence)],
-            "machine": describe_machine(),
-            "versions": describe_versions(),
-        }
+        evaluation = describe(
+            evidence,
+            candidate=candidate,
+            gates=verdict,
+            architectures=Architectures(
+                teacher=subjects[TEACHER].layers, student=subjects[students[0]].layers
+            ),
+            histories={name: History(**history) for name, history in histories.items()},
+            warnings=warnings,
+        )
         page = render(evaluation, disagreements=read_disagreements(outputs["evaluation"].uri))
-        kubeflow.publish(outputs, summary=evaluation, page=page)
+        kubeflow.publish(outputs, evaluation=evaluation, page=page)
         _write(outputs["evaluation"].uri, evaluation=evaluation, page=page, verdict=verdict)
 
 
@@ -266,12 +265,12 @@ def _bless(blessing: Artifact, verdict: Sequence[Gate], *, model: Artifact, base
     blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_BASELINE_MODEL_ID_KEY, baseline.id)
 
 
-def _write(evaluation_uri: str, *, evaluation: dict[str, Any], page: str, verdict: Sequence[Gate]) -> None:
+def _write(evaluation_uri: str, *, evaluation: Evaluation, page: str, verdict: Sequence[Gate]) -> None:
     """Writes the verdict as TFMA has it, the report, and last the numbers, which say that all is complete."""
     folder = pathlib.Path(evaluation_uri)
     _write_validation(folder / VALIDATION_FILE, verdict)
     write_text(folder / REPORT_FILE, page)
-    write_json(folder / EVALUATION_FILE, evaluation)
+    write_json(folder / EVALUATION_FILE, evaluation.model_dump(mode="json"))
 
 
 def _write_validation(path: pathlib.Path, verdict: Sequence[Gate]) -> None:

@@ -2,14 +2,15 @@
 
 import pathlib
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from tfx.types import Artifact
 
 from components.artifacts import SystemClassificationMetrics, SystemHtml, SystemMarkdown, SystemMetrics
 from components.files import write_text
 from components.layout import MARKDOWN_FILE, REPORT_FILE
+from components.metrics import METRICS
 from components.report.markdown import to_markdown
+from components.report.summary import Evaluation
 
 OUTPUTS: dict[str, type[Artifact]] = {
     "metrics": SystemMetrics,
@@ -17,55 +18,45 @@ OUTPUTS: dict[str, type[Artifact]] = {
     "report": SystemHtml,
     "overview": SystemMarkdown,
 }
-# Of each model; in the order of the page.
-_METRICS = (
-    "accuracy",
-    "cross_entropy",
-    "expected_calibration_error",
-    "macro_f1",
-    "agreement_with_teacher",
-    "parameters",
-    "size_bytes",
-)
 
 
-def publish(outputs: Mapping[str, Artifact], *, summary: Mapping[str, Any], page: str) -> None:
+def publish(outputs: Mapping[str, Artifact], *, evaluation: Evaluation, page: str) -> None:
     """Fills the artifacts that the page of Kubeflow Pipelines draws.
 
     Args:
       outputs: An artifact for each key of `OUTPUTS`.
-      summary: The content of `evaluation.json`.
+      evaluation: What was measured and decided.
       page: The report.
     """
-    _fill_metrics(outputs["metrics"], summary)
-    _fill_confusion_matrix(outputs["confusion_matrix"], summary)
+    _fill_metrics(outputs["metrics"], evaluation)
+    _fill_confusion_matrix(outputs["confusion_matrix"], evaluation)
     write_text(_file(outputs["report"], name=REPORT_FILE), page)
-    write_text(_file(outputs["overview"], name=MARKDOWN_FILE), to_markdown(summary))
+    write_text(_file(outputs["overview"], name=MARKDOWN_FILE), to_markdown(evaluation))
 
 
-def _fill_metrics(artifact: Artifact, summary: Mapping[str, Any]) -> None:
+def _fill_metrics(artifact: Artifact, evaluation: Evaluation) -> None:
     """Gives an artifact the known numbers of each model, such as `scratch_accuracy`."""
-    for name, number in _numbers(summary):
+    for name, number in _numbers(evaluation):
         if number is not None:
             artifact.set_float_custom_property(name, number)
 
 
-def _numbers(summary: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
-    candidate = summary["candidate"]
-    yield "blessed", float(summary["blessed"])
-    yield "gap_closed", summary["gap_closed"][candidate]["estimate"]
-    for name, model in summary["models"].items():
-        for key in _METRICS:
-            yield f"{name}_{key}", model[key]
-        yield f"{name}_latency_ms", (model["latency_ms"] or {}).get("median")
+def _numbers(evaluation: Evaluation) -> Iterator[tuple[str, float | None]]:
+    yield "blessed", float(evaluation.blessed)
+    yield "gap_closed", evaluation.gap_closed[evaluation.candidate].estimate
+    for name, model in evaluation.models.items():
+        for metric in METRICS:
+            yield f"{name}_{metric.name}", model.metric(metric)
+        yield f"{name}_parameters", model.parameters
+        yield f"{name}_size_bytes", model.size_bytes
+        yield f"{name}_latency_ms", model.latency_ms.median if model.latency_ms else None
 
 
-def _fill_confusion_matrix(artifact: Artifact, summary: Mapping[str, Any]) -> None:
+def _fill_confusion_matrix(artifact: Artifact, evaluation: Evaluation) -> None:
     """Gives an artifact the confusion matrix of the candidate in the form in which Kubeflow reads it."""
-    matrix = summary["models"][summary["candidate"]]["confusion_matrix"]
     content = {
-        "annotationSpecs": [{"displayName": name} for name in summary["class_names"]],
-        "rows": [{"row": row} for row in matrix],
+        "annotationSpecs": [{"displayName": name} for name in evaluation.class_names],
+        "rows": [{"row": list(row)} for row in evaluation.student.confusion_matrix],
     }
     artifact.set_json_value_custom_property("confusionMatrix", content)
 

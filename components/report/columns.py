@@ -5,11 +5,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from components.metrics import ACCURACY, METRICS, TOP_K_ACCURACY, Metric
+from components.report.summary import Model
 from components.report.wording import amount, file_size, milliseconds, percent, telling_decimals
 
 UNKNOWN = "–"  # noqa: RUF001
 
-Model = Mapping[str, Any]
+Models = Mapping[str, Model]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,35 +22,46 @@ class Column:
     is_number: bool = True
 
 
-def quality_columns(models: Mapping[str, Model]) -> list[Column]:
+def quality_columns(models: Models) -> list[Column]:
     """Returns how good models are; what none of them has been measured for is left out.
 
     Args:
-      models: The models of a `summary.json`, by any names.
+      models: The models of a summary, by any names.
 
     Returns:
       The columns, of which the first two are the role and the accuracy.
     """
-    roles = {name: model["role"] for name, model in models.items()}
-    return _known(
-        Column("Role", roles, is_number=False), *(_quality_column(metric, models) for metric in METRICS)
-    )
+    roles = Column("Role", {name: model.role for name, model in models.items()}, is_number=False)
+    return _known(roles, *(_quality_column(metric, models) for metric in METRICS))
 
 
-def cost_columns(models: Mapping[str, Model]) -> list[Column]:
+def cost_columns(models: Models) -> list[Column]:
     """Returns what models cost; what none of them has been measured for is left out."""
     return _known(
-        _column("Parameters", models, _key("parameters"), "{:,}".format),
-        _column("Multiply-adds", models, _key("multiply_adds"), amount),
-        _column("Size", models, _key("size_bytes"), file_size),
-        _column("Latency, median", models, _latency("median"), milliseconds),
-        _column("95th percentile", models, _latency("p95"), milliseconds),
-        _column("Images per second", models, _key("throughput"), "{:,.0f}".format),
+        _column("Parameters", models, lambda model: model.parameters, "{:,}".format),
+        _column("Multiply-adds", models, lambda model: model.multiply_adds, amount),
+        _column("Size", models, lambda model: model.size_bytes, file_size),
+        _column(
+            "Latency, median",
+            models,
+            lambda model: model.latency_ms and model.latency_ms.median,
+            milliseconds,
+        ),
+        _column(
+            "95th percentile", models, lambda model: model.latency_ms and model.latency_ms.p95, milliseconds
+        ),
+        _column("Images per second", models, lambda model: model.throughput, "{:,.0f}".format),
     )
+
+
+def write_metric(value: float, *, metric: Metric, decimals: int | None = None) -> str:
+    """Writes what was measured for a metric, by default with the metric's own number of decimals."""
+    decimals = metric.decimals if decimals is None else decimals
+    return percent(value, decimals=decimals) if metric.as_percentage else f"{value:.{decimals}f}"
 
 
 def _column(
-    heading: str, models: Mapping[str, Model], read: Callable[[Model], Any], write: Callable[[Any], str]
+    heading: str, models: Models, read: Callable[[Model], Any], write: Callable[[Any], str]
 ) -> Column:
     values = {name: read(model) for name, model in models.items()}
     return Column(
@@ -57,31 +69,21 @@ def _column(
     )
 
 
+def _quality_column(metric: Metric, models: Models) -> Column:
+    decimals = _accuracy_decimals(models) if metric in (ACCURACY, TOP_K_ACCURACY) else None
+    return _column(
+        metric.heading,
+        models,
+        lambda model: model.metric(metric),
+        lambda value: write_metric(value, metric=metric, decimals=decimals),
+    )
+
+
+def _accuracy_decimals(models: Models) -> int:
+    """Returns the fewest decimals with which models of different accuracies look different."""
+    accuracies = (model.metric(ACCURACY) for model in models.values())
+    return telling_decimals(accuracy for accuracy in accuracies if accuracy is not None)
+
+
 def _known(*columns: Column) -> list[Column]:
     return [column for column in columns if set(column.cells.values()) != {UNKNOWN}]
-
-
-def _key(key: str) -> Callable[[Model], Any]:
-    return lambda model: model.get(key)
-
-
-def _latency(key: str) -> Callable[[Model], Any]:
-    return lambda model: (model.get("latency_ms") or {}).get(key)
-
-
-def _quality_column(metric: Metric, models: Mapping[str, Model]) -> Column:
-    read = _top_k_accuracy if metric is TOP_K_ACCURACY else _key(metric.name)
-    decimals = metric.decimals
-    if metric in (ACCURACY, TOP_K_ACCURACY):
-        decimals = telling_decimals(
-            model["accuracy"] for model in models.values() if model["accuracy"] is not None
-        )
-
-    def write(value: float) -> str:
-        return percent(value, decimals=decimals) if metric.as_percentage else f"{value:.{decimals}f}"
-
-    return _column(metric.heading, models, read, write)
-
-
-def _top_k_accuracy(model: Model) -> float | None:
-    return (model.get("top_k") or {}).get("accuracy")

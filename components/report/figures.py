@@ -1,9 +1,9 @@
 """The figures of the report: each is a chart, what it shows in words, and a caption."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from components.metrics import ACCURACY, BY_NAME
 from components.report.charts import (
     Estimate,
     Line,
@@ -14,12 +14,14 @@ from components.report.charts import (
     reliability_chart,
     trade_off_chart,
 )
+from components.report.summary import Difference, Epoch, Evaluation, History, Model, Split
 from components.report.wording import amount, file_size, milliseconds, percent, signed, telling_decimals
 
 MOST_CLASSES_SHOWN = 20
 _MOST_CONFUSIONS_NAMED = 3
+_CALIBRATION_ERROR = BY_NAME["expected_calibration_error"]
 
-Summary = Mapping[str, Any]
+Models = Mapping[str, Model]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,149 +33,143 @@ class Figure:
     caption: str
 
 
-def training_curves(summary: Summary) -> list[Figure]:
+def training_curves(evaluation: Evaluation) -> list[Figure]:
     """Draws scratch against each distilled student, and the teacher alone, in training and in validation.
 
     Where there is no scratch, each student is drawn alone. A teacher that was not trained in the run is left
     out.
     """
-    histories = {name: each for name, each in summary.get("histories", {}).items() if each["epochs"]}
-    students = [name for name in histories if summary["models"][name]["role"] == "distilled"]
-    scratch = [name for name in histories if name == "scratch"]
-    groups = [[*scratch, student] for student in students] + [["teacher"]]
-    return [_accuracy_curves(summary, names=group) for group in groups if histories.keys() >= set(group)] + [
-        _loss_curves(summary, names=list(histories)) for _ in range(bool(histories))
+    trained = {name: history for name, history in evaluation.histories.items() if history.epochs}
+    if not trained:
+        return []
+    series = {name: _series(evaluation.models, name) for name in trained}
+    students = [name for name in trained if evaluation.models[name].role == "distilled"]
+    scratch = [name for name in trained if name == "scratch"]
+    groups = [[*scratch, student] for student in students]
+    if "teacher" in trained:
+        groups.append(["teacher"])
+    figures = [_accuracy_curves({name: trained[name] for name in group}, series=series) for group in groups]
+    return [*figures, _loss_curves(trained, series=series)]
+
+
+def _accuracy_curves(histories: Mapping[str, History], *, series: Mapping[str, int]) -> Figure:
+    title, measure = " and ".join(histories), _measure(histories)
+    best = " ".join(_best_epoch(name, history) for name, history in histories.items())
+    lines = [
+        line
+        for name, history in histories.items()
+        for line in _accuracy_lines(name, history, series=series[name])
     ]
-
-
-def _accuracy_curves(summary: Summary, *, names: Sequence[str]) -> Figure:
-    title, measure = " and ".join(names), _measure(summary, names=names)
-    best = " ".join(_best_epoch(name, summary["histories"][name]) for name in names)
     return Figure(
         svg=line_chart(
-            f"{measure} of {title}",
-            lines=[line for name in names for line in _accuracy_lines(summary, name=name)],
-            x_label="epoch",
-            y_label=measure,
-            in_percent=True,
+            f"{measure} of {title}", lines=lines, x_label="epoch", y_label=measure, in_percent=True
         ),
         alternative=f"{measure.capitalize()} of {title} by epoch. {best}",
-        caption=f"{title}: {measure} after each epoch; a steep beginning may lie below. The marker is at the "
-        f"epoch whose weights were kept.{_precision(summary, names=names)}",
+        caption=f"{title}: {measure} after each epoch; a steep start may lie below the chart. The marker is "
+        f"at the epoch whose weights were kept.{_precision(histories)}",
     )
 
 
-def _measure(summary: Summary, *, names: Sequence[str]) -> str:
-    """Names what the accuracies in the histories of some models are."""
-    references = {summary["histories"][name].get("reference", "labels") for name in names}
+def _measure(histories: Mapping[str, History]) -> str:
+    """Names what the accuracies in some histories are."""
+    references = {history.reference for history in histories.values()}
     return "agreement with the teacher" if references == {"teacher"} else "accuracy"
 
 
-def _precision(summary: Summary, *, names: Sequence[str]) -> str:
+def _precision(histories: Mapping[str, History]) -> str:
     """Says what the models were trained in, as far as their histories tell."""
-    precisions = {summary["histories"][name].get("precision") for name in names} - {None}
+    precisions = {history.precision for history in histories.values() if history.precision is not None}
     return f" Trained in {' and '.join(sorted(precisions))}." if precisions else ""
 
 
-def _accuracy_lines(summary: Summary, *, name: str) -> Iterator[Line]:
-    history = summary["histories"][name]
-    series = _series(summary, name)
-    validation = _points(history, "val_accuracy")
-    yield Line(name=f"{name}, validation", points=validation, series=series, mark=history["best_epoch"])
-    if "accuracy" in history["epochs"][0]:
-        yield Line(
-            name=f"{name}, training", points=_points(history, "accuracy"), series=series, is_faint=True
-        )
+def _accuracy_lines(name: str, history: History, *, series: int) -> Iterator[Line]:
+    validation = _points(history, lambda epoch: epoch.val_accuracy)
+    training = _points(history, lambda epoch: epoch.accuracy)
+    yield Line(name=f"{name}, validation", points=validation, series=series, mark=history.best_epoch)
+    yield Line(name=f"{name}, training", points=training, series=series, is_faint=True)
 
 
-def _best_epoch(name: str, history: Mapping[str, Any]) -> str:
-    accuracies = {epoch: share for epoch, share in _points(history, "val_accuracy") if share is not None}
-    best = history["best_epoch"]
-    share = percent(accuracies[best], decimals=telling_decimals(accuracies.values()))
-    return f"{name}: best {share} in validation, in epoch {best} of {len(history['epochs'])}."
+def _best_epoch(name: str, history: History) -> str:
+    decimals = telling_decimals(each.val_accuracy for each in history.epochs)
+    best = next(each for each in history.epochs if each.epoch == history.best_epoch)
+    share = percent(best.val_accuracy, decimals=decimals)
+    return f"{name}: best {share} in validation, in epoch {best.epoch} of {len(history.epochs)}."
 
 
-def _loss_curves(summary: Summary, *, names: Sequence[str]) -> Figure:
+def _loss_curves(histories: Mapping[str, History], *, series: Mapping[str, int]) -> Figure:
     lines = [
         Line(
             name=name,
-            points=_points(summary["histories"][name], "val_loss"),
-            series=_series(summary, name),
-            mark=summary["histories"][name]["best_epoch"],
+            points=_points(history, lambda epoch: epoch.val_loss),
+            series=series[name],
+            mark=history.best_epoch,
         )
-        for name in names
+        for name, history in histories.items()
     ]
     last = " ".join(f"{line.name}: {_number(line.points[-1][1])} after the last epoch." for line in lines)
+    targets = "labels" if _measure(histories) == "accuracy" else "teacher's classes"
     return Figure(
         svg=line_chart(
             "validation loss", lines=lines, x_label="epoch", y_label="cross-entropy (nats)", in_percent=False
         ),
         alternative=f"Validation cross-entropy by epoch. {last}",
-        caption=f"Cross-entropy with the {_classes(summary, names=names)} on the validation split, the same "
-        "measure for every model.",
+        caption=f"Cross-entropy with the {targets} on the validation split, measured alike for every model.",
     )
 
 
-def _classes(summary: Summary, *, names: Sequence[str]) -> str:
-    is_agreement = _measure(summary, names=names) != "accuracy"
-    return "teacher's classes" if is_agreement else "labels"
+def _points(history: History, read: Callable[[Epoch], float | None]) -> list[tuple[float, float | None]]:
+    return [(epoch.epoch, read(epoch)) for epoch in history.epochs]
 
 
-def _points(history: Mapping[str, Any], key: str) -> list[tuple[float, float | None]]:
-    return [(epoch["epoch"], epoch[key]) for epoch in history["epochs"]]
-
-
-def trade_offs(summary: Summary) -> list[Figure]:
+def trade_offs(models: Models) -> list[Figure]:
     """Draws accuracy against size and, where it was measured, latency."""
-    sizes = {name: model["size_bytes"] for name, model in summary["models"].items()}
-    latencies = {
-        name: model["latency_ms"]["median"]
-        for name, model in summary["models"].items()
-        if model.get("latency_ms")
-    }
-    return [
-        *_trade_off(summary, "size of the SavedModel (bytes)", costs=sizes, wording=file_size),
-        *_trade_off(summary, "median latency of one image (ms)", costs=latencies, wording=milliseconds),
+    sizes = {name: model.size_bytes for name, model in models.items()}
+    latencies = {name: model.latency_ms.median for name, model in models.items() if model.latency_ms}
+    figures = (
+        _trade_off(models, "size of the SavedModel (bytes)", costs=sizes, write=file_size),
+        _trade_off(models, "median latency of one image (ms)", costs=latencies, write=milliseconds),
+    )
+    return [figure for figure in figures if figure is not None]
+
+
+def _trade_off(
+    models: Models, title: str, *, costs: Mapping[str, float], write: Callable[[float], str]
+) -> Figure | None:
+    accuracies = {name: models[name].metric(ACCURACY) for name, cost in costs.items() if cost}
+    estimates = [
+        Estimate(name=name, value=value, interval=None, series=_series(models, name), x=costs[name])
+        for name, value in accuracies.items()
+        if value is not None
     ]
+    if not estimates:
+        return None
+    decimals = telling_decimals(each.value for each in estimates)
+    shown = "; ".join(
+        f"{each.name}: {percent(each.value, decimals=decimals)} at {write(each.x)}" for each in estimates
+    )
+    return Figure(
+        svg=trade_off_chart(title, estimates=estimates, x_label=title),
+        alternative=f"Test accuracy against {title}. {shown}.",
+        caption=f"Accuracy on the test split against the {title}. Up and to the left is better.",
+    )
 
 
-def _trade_off(summary: Summary, title: str, *, costs: Mapping[str, float], wording: Any) -> Iterator[Figure]:
+def differences(found: Sequence[Difference], *, names: Sequence[str]) -> Figure | None:
+    """Draws the differences in accuracy with their intervals; None where none is defined.
+
+    Args:
+      found: Differences between models.
+      names: The names of all models, whose order gives each its colour.
+    """
     estimates = [
         Estimate(
-            name=name,
-            value=summary["models"][name]["accuracy"],
-            interval=None,
-            series=_series(summary, name),
-            x=cost,
+            name=f"{each.candidate} against {each.baseline}",
+            value=100 * each.estimate,
+            interval=_in_points(each.confidence_interval),
+            series=names.index(each.candidate),
         )
-        for name, cost in costs.items()
-        if cost and summary["models"][name]["accuracy"] is not None
-    ]
-    if estimates:
-        decimals = telling_decimals(each.value for each in estimates)
-        shown = "; ".join(
-            f"{each.name}: {percent(each.value, decimals=decimals)} at {wording(each.x)}"
-            for each in estimates
-        )
-        yield Figure(
-            svg=trade_off_chart(title, estimates=estimates, x_label=title),
-            alternative=f"Test accuracy against {title}. {shown}.",
-            caption=f"Accuracy on the test split against the {title}. Up and to the left is better.",
-        )
-
-
-def differences(summary: Summary) -> Figure | None:
-    """Draws the differences in accuracy with their intervals; None where none was measured."""
-    estimates = [
-        Estimate(
-            name=f"{each['candidate']} against {each['baseline']}",
-            value=100 * each["estimate"],
-            interval=interval and (100 * interval[0], 100 * interval[1]),
-            series=_series(summary, each["candidate"]),
-        )
-        for each in summary.get("differences", ())
-        if each["metric"] == "accuracy" and each["slice"] is None and each["estimate"] is not None
-        for interval in (each["confidence_interval"],)
+        for each in found
+        if each.metric == ACCURACY.name and each.estimate is not None
     ]
     if not estimates:
         return None
@@ -181,8 +177,12 @@ def differences(summary: Summary) -> Figure | None:
     return Figure(
         svg=interval_chart("differences", estimates=estimates, x_label="difference in accuracy (points)"),
         alternative=f"Differences in test accuracy, in percentage points. {shown}.",
-        caption="An interval that crosses the line at zero leaves open which of the two models is better.",
+        caption="An interval that crosses the line at zero leaves open which model is better.",
     )
+
+
+def _in_points(interval: tuple[float, float] | None) -> tuple[float, float] | None:
+    return None if interval is None else (100 * interval[0], 100 * interval[1])
 
 
 def _interval(estimate: Estimate) -> str:
@@ -192,58 +192,54 @@ def _interval(estimate: Estimate) -> str:
     return f", interval {low} to {high}"
 
 
-def class_errors(summary: Summary) -> Figure:
+def class_errors(evaluation: Evaluation) -> Figure:
     """Draws the share of each class's images that a model gets wrong; of many classes the worst."""
-    models = summary["models"]
-    shown = _worst_classes(summary)
+    models = evaluation.models
+    shown = _worst_classes(evaluation)
     bars = {name: [_error(model, each) for each in shown] for name, model in models.items()}
-    which = f"The {len(shown)} classes" if len(shown) < len(summary["class_names"]) else "The classes"
-    worst = shown[0] if len(shown) < len(summary["class_names"]) else _worst_classes(summary, most=1)[0]
+    is_all = len(shown) == len(evaluation.class_names)
+    which = "The classes" if is_all else f"The {len(shown)} classes with the most errors of the candidate"
+    (worst,) = _worst_classes(evaluation, most=1)
     words = ", ".join(f"{name} {_percent(_error(model, worst))}" for name, model in models.items())
     return Figure(
-        svg=bar_chart("classes", groups=shown, bars=bars, series=[_series(summary, name) for name in models]),
-        alternative=f"Errors for each class. Most errors of {summary['candidate']}: {worst}, with {words}.",
+        svg=bar_chart("classes", groups=shown, bars=bars, series=range(len(models))),
+        alternative=f"Errors for each class. Most errors of {evaluation.candidate}: {worst}, with {words}.",
         caption=f"{which}: share of the test images of each that a model puts into another class. "
         "Shorter is better.",
     )
 
 
-def _worst_classes(summary: Summary, *, most: int = MOST_CLASSES_SHOWN) -> list[str]:
+def _worst_classes(evaluation: Evaluation, *, most: int = MOST_CLASSES_SHOWN) -> list[str]:
     """Returns all classes in their order or, of more than `most`, the candidate's worst, worst first."""
-    names = list(summary["class_names"])
+    names = list(evaluation.class_names)
     if len(names) <= most:
         return names
-    candidate = summary["models"][summary["candidate"]]
-    return sorted(names, key=lambda name: -(_error(candidate, name) or 0))[:most]
+    return sorted(names, key=lambda name: -(_error(evaluation.student, name) or 0))[:most]
 
 
-def _error(model: Mapping[str, Any], class_name: str) -> float | None:
-    accuracy = model["per_class"][class_name]["accuracy"]
+def _error(model: Model, class_name: str) -> float | None:
+    accuracy = model.per_class[class_name].metric(ACCURACY)
     return None if accuracy is None else 1 - accuracy
 
 
-def confusions(summary: Summary) -> list[Figure]:
-    """Draws the confusion matrix of each model that has one."""
+def confusions(evaluation: Evaluation) -> list[Figure]:
+    """Draws the confusion matrix of each model."""
+    class_names = evaluation.class_names
     return [
         Figure(
-            svg=matrix_chart(
-                f"confusion of {name}",
-                matrix=model["confusion_matrix"],
-                class_names=summary["class_names"],
-            ),
-            alternative=f"Confusion matrix of {name}. {_confusions(model, summary['class_names'])}",
-            caption=f"{name}. {_confusions(model, summary['class_names'])}",
+            svg=matrix_chart(f"confusion of {name}", matrix=model.confusion_matrix, class_names=class_names),
+            alternative=f"Confusion matrix of {name}. {_confusions(model, class_names)}",
+            caption=f"{name}. {_confusions(model, class_names)}",
         )
-        for name, model in summary["models"].items()
-        if model.get("confusion_matrix")
+        for name, model in evaluation.models.items()
     ]
 
 
-def _confusions(model: Mapping[str, Any], class_names: Sequence[str]) -> str:
+def _confusions(model: Model, class_names: Sequence[str]) -> str:
     """Names the most frequent confusions."""
     found = [
         (count, class_names[label], class_names[prediction])
-        for label, row in enumerate(model["confusion_matrix"])
+        for label, row in enumerate(model.confusion_matrix)
         for prediction, count in enumerate(row)
         if count and label != prediction
     ]
@@ -257,32 +253,33 @@ def _confusions(model: Mapping[str, Any], class_names: Sequence[str]) -> str:
     return f"Most frequent: {words}."
 
 
-def reliabilities(summary: Summary) -> list[Figure]:
-    """Draws the reliability diagram of each model that has one."""
+def reliabilities(models: Models) -> list[Figure]:
+    """Draws the reliability diagram of each model that has given a finite output."""
+    filled = {name: _filled_bins(model) for name, model in models.items()}
+    return [_reliability(models, name, bins=bins) for name, bins in filled.items() if bins]
+
+
+def _reliability(models: Models, name: str, *, bins: Sequence[tuple[float, float, int]]) -> Figure:
+    shown = "; ".join(f"{percent(accuracy)} at {percent(confidence)}" for confidence, accuracy, _ in bins)
+    error = _percent(models[name].metric(_CALIBRATION_ERROR))
+    return Figure(
+        svg=reliability_chart(f"reliability of {name}", bins=bins, series=_series(models, name)),
+        alternative=f"Reliability diagram of {name}. Accuracy by mean confidence: {shown}.",
+        caption=f"{name}. Expected calibration error: {error}.",
+    )
+
+
+def _filled_bins(model: Model) -> list[tuple[float, float, int]]:
     return [
-        Figure(
-            svg=reliability_chart(f"reliability of {name}", bins=bins, series=_series(summary, name)),
-            alternative=f"Reliability diagram of {name}. Accuracy by mean confidence: "
-            + "; ".join(f"{percent(accuracy)} at {percent(confidence)}" for confidence, accuracy, _ in bins)
-            + ".",
-            caption=f"{name}. Expected calibration error: {_percent(model['expected_calibration_error'])}.",
-        )
-        for name, model in summary["models"].items()
-        if (bins := _filled_bins(model))
+        (each.confidence, each.accuracy, each.count)
+        for each in model.reliability
+        if each.confidence is not None and each.accuracy is not None
     ]
 
 
-def _filled_bins(model: Mapping[str, Any]) -> list[tuple[float, float, int]]:
-    return [
-        (each["confidence"], each["accuracy"], each["count"])
-        for each in model.get("reliability", ())
-        if each["count"]
-    ]
-
-
-def class_balance(summary: Summary) -> Figure | None:
-    """Draws the share of each class in the training split; None where it was not counted."""
-    counts = summary.get("data", {}).get("train", {}).get("classes")
+def class_balance(train: Split) -> Figure | None:
+    """Draws the share of each class in the training split; None of many classes, or if none were counted."""
+    counts = train.classes
     if not counts or len(counts) > MOST_CLASSES_SHOWN:
         return None
     total = sum(counts.values())
@@ -300,9 +297,9 @@ def class_balance(summary: Summary) -> Figure | None:
     )
 
 
-def _series(summary: Summary, name: str) -> int:
+def _series(models: Models, name: str) -> int:
     """Returns the number that gives a model its colour and its marker, the same in all charts."""
-    return list(summary["models"]).index(name)
+    return list(models).index(name)
 
 
 def _percent(share: float | None) -> str:

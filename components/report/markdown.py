@@ -1,45 +1,41 @@
 """The verdict, the models and the gates in a few lines of Markdown."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from components.report.columns import cost_columns, quality_columns
+from components.report.summary import Evaluation, Gate
 from components.report.wording import measured
 
-Summary = Mapping[str, Any]
 
-
-def to_markdown(summary: Summary) -> str:
+def to_markdown(evaluation: Evaluation) -> str:
     """Writes what has to be known of an evaluation at a glance.
 
     Args:
-      summary: The content of `evaluation.json`.
+      evaluation: What was measured and decided.
 
     Returns:
       A page of Markdown with the verdict, the table of models and the gates.
     """
-    models = summary["models"]
-    columns = [*quality_columns(models), *cost_columns(models)]
-    rows = [[name, *(column.cells[name] for column in columns)] for name in models]
+    columns = [*quality_columns(evaluation.models), *cost_columns(evaluation.models)]
+    rows = [[name, *(column.cells[name] for column in columns)] for name in evaluation.models]
     parts = [
-        f"**{'Blessed' if summary['blessed'] else 'Not blessed'}.** {_escape(summary['verdict'])}",
-        *(f"**Mind:** {_escape(warning)}" for warning in summary["warnings"]),
+        f"**{'Blessed' if evaluation.blessed else 'Not blessed'}.** {_escape(evaluation.verdict)}",
+        *(f"**Note:** {_escape(warning)}" for warning in evaluation.warnings),
         _table(["Model", *(column.heading for column in columns)], rows),
-        _table(["Gate", "Against", "Images", "Bound", "Measured", "Held"], map(_gate_row, summary["gates"])),
+        _table(["Gate", "Against", "Images", "Bound", "Measured", "Held"], map(_gate_row, evaluation.gates)),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _gate_row(gate: Mapping[str, Any]) -> list[str]:
-    unit = gate["unit"]
-    bound = "" if gate["bound"] is None else f" {measured(gate['bound'], unit=unit)}"
+def _gate_row(gate: Gate) -> list[str]:
+    bound = "" if gate.bound is None else f" {measured(gate.bound, unit=gate.unit)}"
     return [
-        gate["name"],
-        gate["baseline"] or "",
-        gate["slice"] or "all",
-        f"{gate['relation']}{bound}",
-        "not finite" if gate["measured"] is None else measured(gate["measured"], unit=unit),
-        "yes" if gate["held"] else "no",
+        gate.name,
+        gate.baseline or "",
+        gate.slice or "all",
+        f"{gate.relation}{bound}",
+        "not finite" if gate.measured is None else measured(gate.measured, unit=gate.unit),
+        "yes" if gate.held else "no",
     ]
 
 

@@ -12,13 +12,29 @@ import jinja2
 import yaml
 from PIL import Image
 
+from components.metrics import ACCURACY
 from components.report import figures, wording
 from components.report.columns import Column, cost_columns, quality_columns
+from components.report.summary import Difference, Evaluation, GapClosed, Summary
 
 # An image of fewer pixels is shown as pixels; a larger one is smoothed.
 _LARGEST_PIXELATED = 64
 
-Summary = Mapping[str, Any]
+# The headings of the sections, by their ids.
+_SECTIONS = {
+    "models": "Models",
+    "differences": "Is it better?",
+    "gates": "Gates",
+    "training": "Training",
+    "cost": "Accuracy and cost",
+    "classes": "Classes",
+    "confusion": "Confusion",
+    "reliability": "Calibration",
+    "disagreements": "Where they differ",
+    "architecture": "Architecture",
+    "data": "Data",
+    "run": "The run",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,39 +46,45 @@ class Fact:
     detail: str = ""
 
 
-def render(summary: Summary, *, disagreements: Sequence[Mapping[str, Any]] = ()) -> str:
+def render(evaluation: Evaluation, *, disagreements: Sequence[Mapping[str, Any]] = ()) -> str:
     """Renders the report.
 
     Args:
-      summary: The content of `evaluation.json`, or that of a run's `summary.json`, which has more. What an
-        older one lacks is left out of the page.
+      evaluation: What was measured and decided. A `Summary`, which is one, knows of its run, too: the page
+        then has sections on the data and the run.
       disagreements: The images of `disagreements.json`.
 
     Returns:
       A whole HTML page; styles, charts and images are inside.
     """
-    shown = {
-        "curves": figures.training_curves(summary),
-        "differences": figures.differences(summary),
-        "trade_offs": figures.trade_offs(summary),
-        "class_errors": figures.class_errors(summary),
-        "confusions": figures.confusions(summary),
-        "reliabilities": figures.reliabilities(summary),
-        "balance": figures.class_balance(summary),
+    run = evaluation if isinstance(evaluation, Summary) else None
+    curves = figures.training_curves(evaluation)
+    reliabilities = figures.reliabilities(evaluation.models)
+    left_out = {
+        "training": not curves,
+        "reliability": not reliabilities,
+        "disagreements": not disagreements,
+        "data": run is None,
+        "run": run is None,
     }
     return (
         environment()
         .get_template("report.html.j2")
         .render(
-            summary=summary,
+            evaluation=evaluation,
+            run=run,
             disagreements=disagreements,
             smooth=[_is_large(image["image"]) for image in disagreements],
-            tables=_tables(summary),
-            facts=list(_facts(summary)),
-            sections=_sections(summary, disagreements=disagreements, shown=shown),
-            configuration=_as_yaml(summary.get("configuration")),
-            longest_node=max((node["seconds"] for node in summary.get("nodes", {}).values()), default=0) or 1,
-            **shown,
+            tables=_tables(evaluation),
+            facts=list(_facts(evaluation)),
+            sections={id_: name for id_, name in _SECTIONS.items() if not left_out.get(id_)},
+            curves=curves,
+            differences=figures.differences(evaluation.differences, names=list(evaluation.models)),
+            trade_offs=figures.trade_offs(evaluation.models),
+            class_errors=figures.class_errors(evaluation),
+            confusions=figures.confusions(evaluation),
+            reliabilities=reliabilities,
+            balance=figures.class_balance(run.data["train"]) if run else None,
         )
     )
 
@@ -71,7 +93,7 @@ def render(summary: Summary, *, disagreements: Sequence[Mapping[str, Any]] = ())
 def environment() -> jinja2.Environment:
     """Returns what finds the templates and gives them the words for numbers."""
     found = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent),
+        loader=jinja2.FileSystemLoader(pathlib.Path(__file__).with_name("templates")),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -86,60 +108,38 @@ def environment() -> jinja2.Environment:
         "measured": wording.measured,
         "p_value": wording.p_value,
         "times": wording.ratio,
+        "yaml": functools.partial(yaml.safe_dump, sort_keys=False),
     }
     return found
 
 
-def _tables(summary: Summary) -> dict[str, list[Column]]:
+def _tables(evaluation: Evaluation) -> dict[str, list[Column]]:
     """Returns the tables of models, by their captions."""
-    images = "1 image" if summary["test_examples"] == 1 else f"{summary['test_examples']:,} images"
+    count = evaluation.test_examples
+    images = "1 image" if count == 1 else f"{count:,} images"
     return {
-        f"Quality on the test split: {images}, the same for every model": quality_columns(summary["models"]),
-        "Cost": cost_columns(summary["models"]),
+        f"Quality on the test split: {images}, the same for every model": quality_columns(evaluation.models),
+        "Cost": cost_columns(evaluation.models),
     }
 
 
-def _sections(
-    summary: Summary, *, disagreements: Sequence[Mapping[str, Any]], shown: Mapping[str, Any]
-) -> dict[str, str]:
-    """Returns the headings of the sections that the page has, by their ids."""
-    headings = {
-        "models": ("Models", True),
-        "differences": ("Is it better?", summary.get("differences")),
-        "gates": ("Gates", True),
-        "training": ("Training", shown["curves"]),
-        "cost": ("Accuracy and cost", True),
-        "classes": ("Classes", True),
-        "confusion": ("Confusion", shown["confusions"]),
-        "reliability": ("Reliability", shown["reliabilities"]),
-        "disagreements": ("Where they differ", disagreements),
-        "architecture": ("Architecture", True),
-        "data": ("Data", "data" in summary),
-        "run": ("The run", "nodes" in summary),
-    }
-    return {id_: heading for id_, (heading, is_there) in headings.items() if is_there}
-
-
-def _facts(summary: Summary) -> Iterator[Fact]:
-    candidate, teacher = summary["models"][summary["candidate"]], summary["models"]["teacher"]
-    if candidate["accuracy"] is not None:
-        yield Fact("accuracy on the test split", wording.percent(candidate["accuracy"], decimals=2))
-    for each in summary.get("differences", ()):
-        if (each["candidate"], each["metric"], each["slice"]) == (summary["candidate"], "accuracy", None):
-            yield _difference(each)
-    gap = summary.get("gap_closed", {}).get(summary["candidate"])
-    if gap:
-        yield _gap_closed(gap)
+def _facts(evaluation: Evaluation) -> Iterator[Fact]:
+    student, teacher = evaluation.student, evaluation.teacher
+    accuracy = student.metric(ACCURACY)
+    if accuracy is not None:
+        yield Fact("accuracy on the test split", wording.percent(accuracy, decimals=2))
+    yield from map(_lead, evaluation.leads)
+    yield _gap_closed(evaluation.gap_closed[evaluation.candidate])
     yield _cost(
-        own=candidate["size_bytes"],
-        teachers=teacher["size_bytes"],
+        own=student.size_bytes,
+        teachers=teacher.size_bytes,
         words=("smaller than the teacher", "larger than the teacher"),
         write=wording.file_size,
     )
-    if candidate.get("latency_ms") and teacher.get("latency_ms"):
+    if student.latency_ms and teacher.latency_ms:
         yield _cost(
-            own=candidate["latency_ms"]["median"],
-            teachers=teacher["latency_ms"]["median"],
+            own=student.latency_ms.median,
+            teachers=teacher.latency_ms.median,
             words=("faster than the teacher, one image", "slower than the teacher, one image"),
             write=wording.milliseconds,
         )
@@ -154,25 +154,30 @@ def _cost(*, own: float, teachers: float, words: tuple[str, str], write: Callabl
     )
 
 
-def _difference(each: Mapping[str, Any]) -> Fact:
-    what = f"accuracy against {each['baseline']}"
-    if each["estimate"] is None:
+def _lead(each: Difference) -> Fact:
+    what = f"accuracy against {each.baseline}"
+    if each.estimate is None:
         return Fact(what, "undefined")
-    interval = each["confidence_interval"]
-    detail = ""
-    if interval:
-        low, high = (wording.difference(bound, metric="accuracy") for bound in interval)
-        detail = f"interval {low} to {high}"
-    return Fact(what, wording.signed_points(each["estimate"]), detail)
+    return Fact(
+        what,
+        wording.signed_points(each.estimate),
+        _interval(each.confidence_interval, write=lambda end: wording.difference(end, metric=each.metric)),
+    )
 
 
-def _gap_closed(gap: Mapping[str, Any]) -> Fact:
+def _gap_closed(gap: GapClosed) -> Fact:
     what = "of the gap between scratch and teacher closed"
-    if gap["estimate"] is None:
-        return Fact(what, "undefined", gap["reason"])
-    interval = gap["confidence_interval"]
-    detail = interval and " to ".join(wording.percent(bound, decimals=0) for bound in interval)
-    return Fact(what, wording.percent(gap["estimate"], decimals=0), f"interval {detail}" if detail else "")
+    if gap.estimate is None:
+        return Fact(what, "undefined", gap.reason or "")
+    return Fact(
+        what,
+        wording.percent(gap.estimate, decimals=0),
+        _interval(gap.confidence_interval, write=lambda end: wording.percent(end, decimals=0)),
+    )
+
+
+def _interval(interval: tuple[float, float] | None, *, write: Callable[[float], str]) -> str:
+    return "" if interval is None else f"interval {write(interval[0])} to {write(interval[1])}"
 
 
 def _is_large(image: str) -> bool:
@@ -180,7 +185,3 @@ def _is_large(image: str) -> bool:
     _, _, content = image.partition(",")
     with Image.open(io.BytesIO(base64.b64decode(content))) as opened:
         return max(opened.size) > _LARGEST_PIXELATED
-
-
-def _as_yaml(configuration: Mapping[str, Any] | None) -> str:
-    return yaml.safe_dump(configuration, sort_keys=False) if configuration else ""

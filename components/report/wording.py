@@ -2,6 +2,10 @@
 
 from collections.abc import Iterable
 
+from rich import filesize
+
+from components.metrics import BY_NAME
+
 _SPACE = "\N{NO-BREAK SPACE}"
 _TIMES = "\N{MULTIPLICATION SIGN}"
 _MINUS = "\N{MINUS SIGN}"
@@ -21,16 +25,9 @@ def telling_decimals(shares: Iterable[float]) -> int:
     return 4
 
 
-def file_size(size_bytes: int) -> str:
+def file_size(size_bytes: float) -> str:
     """Writes a number of bytes in units of which each is 1,000 of the one before."""
-    if size_bytes < 1000:
-        return f"{size_bytes}{_SPACE}B"
-    size = size_bytes / 1000
-    for unit in ("kB", "MB"):
-        if size < 999.5:
-            return f"{_three_digits(size)}{_SPACE}{unit}"
-        size /= 1000
-    return f"{_three_digits(size)}{_SPACE}GB"
+    return filesize.decimal(round(size_bytes), precision=2, separator=_SPACE)
 
 
 def _three_digits(number: float) -> str:
@@ -62,8 +59,8 @@ def signed(number: float, *, decimals: int = 4) -> str:
 
 
 def difference(number: float, *, metric: str) -> str:
-    """Writes a difference of two models: points where the metric is the accuracy, else a plain number."""
-    return signed(number * 100, decimals=2) if metric == "accuracy" else signed(number)
+    """Writes a difference of two models: in points where the metric is a percentage, else as it is."""
+    return signed(number * 100, decimals=2) if BY_NAME[metric].as_percentage else signed(number)
 
 
 def measured(number: float, *, unit: str) -> str:
@@ -74,7 +71,7 @@ def measured(number: float, *, unit: str) -> str:
         case "probability":
             return p_value(number)
         case "bytes":
-            return file_size(round(number))
+            return file_size(number)
         case "milliseconds":
             return milliseconds(number)
         case "ratio":

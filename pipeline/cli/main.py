@@ -134,9 +134,9 @@ def run(
     match outcome:
         case RunFailed(message):
             raise typer.Exit(_complain(message, code=FAILURE))
-        case RunFinished(summary):
+        case RunFinished(summary) if summary is not None:
             print_result(console, summary, workspace=place.directory)
-            if require_blessing and not summary["blessed"]:
+            if require_blessing and not summary.blessed:
                 raise typer.Exit(NOT_BLESSED)
 
 
@@ -191,9 +191,10 @@ def report(
     open_: Annotated[bool, typer.Option("--open", help="Opens the page in a browser.")] = False,
 ) -> None:
     """Writes the report of a finished run again, without running anything."""
-    from pipeline.results.workspace_files import latest_workspace, write_report
+    from pipeline.results.workspace_files import latest_workspace, read_summary, write_report
 
-    page = write_report(workspace or latest_workspace(pathlib.Path("runs")))
+    place = workspace or latest_workspace(pathlib.Path("runs"))
+    page = write_report(read_summary(place), workspace=place)
     typer.echo(f"Wrote {page}.")
     if open_ and not webbrowser.open(page.absolute().as_uri()):
         raise typer.Exit(_complain(f"no browser was found; open {page} yourself", code=FAILURE))

@@ -5,7 +5,6 @@ import dataclasses
 import pathlib
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -13,6 +12,10 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from components.layout import REPORT_FILE, SUMMARY_FILE
+from components.metrics import METRICS, Metric
+from components.report.columns import write_metric
+from components.report.summary import Summary
 from components.report.wording import file_size, percent
 from pipeline.events import (
     Event,
@@ -170,36 +173,35 @@ class PlainLines:
         print_line(self._console, line)
 
 
-def print_result(console: Console, summary: dict[str, Any], *, workspace: pathlib.Path) -> None:
+def print_result(console: Console, summary: Summary, *, workspace: pathlib.Path) -> None:
     """Prints the table of models, the verdict, the cached nodes, and where everything lies.
 
     Args:
       console: Where to.
-      summary: The content of `summary.json`.
+      summary: That of the run.
       workspace: The directory of the run.
     """
-    table = _table("model", "accuracy", "cross entropy", "parameters", "size")
+    headlines = [metric for metric in METRICS if metric.is_headline]
+    headings = [metric.name.replace("_", " ") for metric in headlines]
+    table = _table("model", *headings, "parameters", "size")
     for column in table.columns[1:]:
         column.justify = "right"
-    for name, model in summary["models"].items():
-        table.add_row(
-            name,
-            _NOT_FINITE if model["accuracy"] is None else percent(model["accuracy"], decimals=2),
-            _NOT_FINITE if model["cross_entropy"] is None else f"{model['cross_entropy']:.4f}",
-            f"{model['parameters']:,}",
-            file_size(model["size_bytes"]),
-        )
+    for name, model in summary.models.items():
+        qualities = [_write(model.metric(metric), metric=metric) for metric in headlines]
+        table.add_row(name, *qualities, f"{model.parameters:,}", file_size(model.size_bytes))
     console.print(table)
     console.print()
-    print_line(console, summary["verdict"], style="bold green" if summary["blessed"] else "bold yellow")
-    cached = [node for node, record in summary["nodes"].items() if record["state"] == "cached"]
+    print_line(console, summary.verdict, style="bold green" if summary.blessed else "bold yellow")
+    cached = [name for name, node in summary.nodes.items() if node.state == "cached"]
     if cached:
-        print_line(
-            console, f"From the cache: {', '.join(cached)} ({len(cached)} of {len(summary['nodes'])})."
-        )
-    print_line(console, f"Report:  {workspace / 'report.html'}")
-    print_line(console, f"Summary: {workspace / 'summary.json'}")
-    print_line(console, f"Pushed:  {summary['pushed_model'] or 'nothing'}")
+        print_line(console, f"From the cache: {', '.join(cached)} ({len(cached)} of {len(summary.nodes)}).")
+    print_line(console, f"Report:  {workspace / REPORT_FILE}")
+    print_line(console, f"Summary: {workspace / SUMMARY_FILE}")
+    print_line(console, f"Pushed:  {summary.pushed_model or 'nothing'}")
+
+
+def _write(value: float | None, *, metric: Metric) -> str:
+    return _NOT_FINITE if value is None else write_metric(value, metric=metric)
 
 
 def print_line(console: Console, line: str, *, style: str = "") -> None:

@@ -18,16 +18,16 @@ import threading
 from collections.abc import Callable, Generator
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from typing import Any
 
 from components.errors import InputError
+from components.report.summary import Summary
 from pipeline.events import Event, Report, RunFailed, RunFinished
 
 _SECONDS_BETWEEN_CHECKS = 0.5
 _SECONDS_TO_END = 5.0
 _LONGEST_MESSAGE = 300
 
-Task = Callable[[Report], dict[str, Any]]
+Task = Callable[[Report], Summary]
 
 _logger = logging.getLogger(__name__)
 

@@ -87,10 +87,11 @@ def _choose_incumbent(
         previous = read_summary(workspace.directory)
     except InputError:  # The first run here, or one that left nothing to go by.
         return newest
-    before = previous.get("fingerprints", {})
+    before = dict(previous.fingerprints)
+    incumbent = before.pop("incumbent")
     is_repeated = (
-        previous.get("configuration") == config.model_dump(mode="json")
-        and {name: before.get(name) for name in fingerprints} == fingerprints
-        and previous.get("pushed_model") == str(push_directory / newest)
+        previous.configuration == config.model_dump(mode="json")
+        and before == fingerprints
+        and previous.pushed_model == str(push_directory / newest)
     )
-    return before.get("incumbent", newest) if is_repeated else newest
+    return incumbent if is_repeated else newest

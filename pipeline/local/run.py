@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 from components import tfx_patches
+from components.report.summary import Summary
 from pipeline import beam
 from pipeline.config.experiment import Config
 from pipeline.events import Event, Report
@@ -68,7 +69,7 @@ def running_in(workspace: Workspace, *, task: Task, title: str) -> Iterator[Iter
 
 def run_graph(
     report: Report, *, config: Config, workspace: Workspace, runner: Runner, beam_args: Sequence[str]
-) -> dict[str, Any]:
+) -> Summary:
     """Builds the graph, runs it in this process, and writes the summary. Imports TFX.
 
     Args:
@@ -88,7 +89,7 @@ def run_graph(
     from components.training.threads import set_threads_per_operation
     from pipeline import graph
     from pipeline.config import hints
-    from pipeline.results import collecting as summary
+    from pipeline.results.collecting import write_summary
 
     set_threads_per_operation(config.image.shape)
     hints.check_hints(config)
@@ -105,9 +106,7 @@ def run_graph(
         beam_args=(*beam.ARGS, *beam_args),
     )
     nodes = run_pipeline(create_pipeline, runner=runner, report=report)
-    return summary.write_summary(
-        config, workspace=workspace.directory, nodes=nodes, fingerprints=fingerprints
-    )
+    return write_summary(config, workspace=workspace.directory, nodes=nodes, fingerprints=fingerprints)
 
 
 def run_pipeline(

@@ -10,11 +10,20 @@ from tensorflow_metadata.proto.v0 import anomalies_pb2, statistics_pb2
 
 from components.errors import InputError
 from components.example_validator.anomalies import describe
-from components.files import read_json, write_json
-from components.layout import DATASET_FILE, EVALUATION_FILE, SPLITS, SUMMARY_FILE
+from components.files import read_json
+from components.layout import DATASET_FILE, EVALUATION_FILE, SPLITS
+from components.report.summary import (
+    SCHEMA_VERSION,
+    Evaluation,
+    NodeRun,
+    SkippedImage,
+    Split,
+    StoredArtifact,
+    Summary,
+)
 from components.schema_gen.schema import count_labels
 from pipeline.config.experiment import Config
-from pipeline.results.workspace_files import SCHEMA_VERSION, write_report
+from pipeline.results.workspace_files import shorten, write_results
 
 Outputs = dict[tuple[str, str], proto.Artifact]
 
@@ -25,7 +34,7 @@ def write_summary(
     workspace: pathlib.Path,
     nodes: Mapping[str, Mapping[str, Any]],
     fingerprints: Mapping[str, str],
-) -> dict[str, Any]:
+) -> Summary:
     """Writes `summary.json` and `report.html` for the latest run in a workspace.
 
     Args:
@@ -35,28 +44,27 @@ def write_summary(
       fingerprints: With which the graph was made; see `pipeline.graph.create_pipeline`.
 
     Returns:
-      The content of `summary.json`; `components/report/summary.schema.json` says what it holds.
+      The summary, as it was written.
 
     Raises:
       InputError: The experiment never ran in this workspace.
     """
     outputs = _latest_outputs(workspace / "metadata.sqlite", pipeline_name=config.name)
-    evaluation = read_json(pathlib.Path(outputs["Evaluator", "evaluation"].uri, EVALUATION_FILE))
-    summary = {
-        "schema_version": SCHEMA_VERSION,
-        "name": config.name,
-        **evaluation,
-        "pushed_model": _pushed_model(outputs["Pusher", "pushed_model"]),
-        "nodes": nodes,
-        "data": _describe_data(outputs, class_names=evaluation["class_names"]),
-        "anomalies": _describe_anomalies(outputs["ExampleValidator", "anomalies"].uri),
-        "seed": config.seed,
-        "configuration": config.model_dump(mode="json"),
-        "fingerprints": dict(fingerprints),
-        "lineage": _describe_lineage(outputs, workspace=workspace),
-    }
-    write_json(workspace / SUMMARY_FILE, summary)
-    write_report(workspace)
+    evaluation = _read_evaluation(outputs["Evaluator", "evaluation"].uri)
+    summary = Summary(
+        **dict(evaluation),
+        schema_version=SCHEMA_VERSION,
+        name=config.name,
+        pushed_model=_pushed_model(outputs["Pusher", "pushed_model"]),
+        seed=config.seed,
+        nodes={node: NodeRun(**record) for node, record in nodes.items()},
+        data=_describe_data(outputs, class_names=evaluation.class_names),
+        anomalies=_describe_anomalies(outputs["ExampleValidator", "anomalies"].uri),
+        fingerprints=fingerprints,
+        lineage=_describe_lineage(outputs, workspace=workspace),
+        configuration=config.model_dump(mode="json"),
+    )
+    write_results(summary, workspace=workspace)
     return summary
 
 
@@ -94,6 +102,10 @@ def _open(metadata: pathlib.Path) -> MetadataStore:
     return MetadataStore(connection)
 
 
+def _read_evaluation(uri: str) -> Evaluation:
+    return Evaluation.model_validate(read_json(pathlib.Path(uri, EVALUATION_FILE)))
+
+
 def _pushed_model(artifact: proto.Artifact) -> str | None:
     """Returns the directory that Pusher pushed to, or None if it did not push."""
     if not artifact.custom_properties["pushed"].int_value:
@@ -101,16 +113,16 @@ def _pushed_model(artifact: proto.Artifact) -> str | None:
     return artifact.custom_properties["pushed_destination"].string_value
 
 
-def _describe_data(outputs: Outputs, *, class_names: Sequence[str]) -> dict[str, dict[str, Any]]:
+def _describe_data(outputs: Outputs, *, class_names: Sequence[str]) -> dict[str, Split]:
     splits = read_json(pathlib.Path(outputs["ExampleGen", "examples"].uri, DATASET_FILE))["splits"]
     statistics = pathlib.Path(outputs["StatisticsGen", "statistics"].uri)
     return {
-        split: {
-            "examples": splits[split]["examples"],
-            "skipped": len(splits[split]["skipped"]),
-            "skipped_images": splits[split]["skipped"],
-            "classes": _count_labels(statistics / f"Split-{split}" / "FeatureStats.pb", class_names),
-        }
+        split: Split(
+            examples=splits[split]["examples"],
+            skipped=len(splits[split]["skipped"]),
+            skipped_images=tuple(SkippedImage(**image) for image in splits[split]["skipped"]),
+            classes=_count_labels(statistics / f"Split-{split}" / "FeatureStats.pb", class_names),
+        )
         for split in SPLITS
     }
 
@@ -124,28 +136,23 @@ def _count_labels(path: pathlib.Path, class_names: Sequence[str]) -> dict[str, i
     return {name: counts.get(label, 0) for label, name in enumerate(class_names)}
 
 
-def _describe_anomalies(uri: str) -> list[str]:
+def _describe_anomalies(uri: str) -> tuple[str, ...]:
     anomalies = {}
     for split in SPLITS:
         content = pathlib.Path(uri, f"Split-{split}", "SchemaDiff.pb").read_bytes()
         anomalies[split] = anomalies_pb2.Anomalies.FromString(content)
-    return describe(anomalies)
+    return tuple(describe(anomalies))
 
 
-def _describe_lineage(outputs: Outputs, *, workspace: pathlib.Path) -> list[dict[str, Any]]:
+def _describe_lineage(outputs: Outputs, *, workspace: pathlib.Path) -> tuple[StoredArtifact, ...]:
     """Lists the artifacts of a run in the order in which they were made."""
-    root = workspace.absolute()
-    return [
-        {
-            "node": node,
-            "output": output,
-            "type": artifact.type,
-            "artifact_id": artifact.id,
-            "uri": str(
-                pathlib.Path(artifact.uri).relative_to(root)
-                if pathlib.Path(artifact.uri).is_relative_to(root)
-                else artifact.uri
-            ),
-        }
+    return tuple(
+        StoredArtifact(
+            node=node,
+            output=output,
+            type=artifact.type,
+            artifact_id=artifact.id,
+            uri=shorten(artifact.uri, workspace=workspace),
+        )
         for (node, output), artifact in sorted(outputs.items(), key=lambda item: item[1].id)
-    ]
+    )

@@ -2,7 +2,6 @@
 
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -11,24 +10,28 @@ from rich.text import Text
 
 from components.errors import InputError
 from components.files import write_text
+from components.report.columns import Column
+from components.report.summary import Summary
 from pipeline.results.workspace_files import read_summary
 
-_NOT_FAIR = "These runs were measured on different test images: they do not tell which student is better."
+_NOT_FAIR = (
+    "These runs were measured on different test images: their numbers do not show which student is better."
+)
 
-Runs = Mapping[str, Mapping[str, Any]]
+Runs = Mapping[str, Summary]
 
 
-def read_runs(workspaces: Sequence[pathlib.Path]) -> dict[str, dict[str, Any]]:
+def read_runs(workspaces: Sequence[pathlib.Path]) -> dict[str, Summary]:
     """Reads the summaries of several runs.
 
     Args:
       workspaces: The directories of the runs.
 
     Returns:
-      The content of each `summary.json`, by the name of its workspace or, where two are the same, its path.
+      Each summary, by the name of its workspace or, where two are the same, its path.
 
     Raises:
-      InputError: A workspace holds no finished run.
+      InputError: A workspace holds no finished run, or its summary cannot be read.
     """
     paths = [workspace.absolute() for workspace in workspaces]
     are_told_apart = len({path.name for path in paths}) == len(set(paths))
@@ -37,7 +40,6 @@ def read_runs(workspaces: Sequence[pathlib.Path]) -> dict[str, dict[str, Any]]:
 
 def to_tables(runs: Runs) -> RenderableType:
     """Renders the comparison for the terminal: the candidates, then what was set differently."""
-    from components.report.columns import Column
     from components.report.comparison import changed_settings, is_fair, tables
 
     settings = changed_settings(runs)
@@ -51,7 +53,7 @@ def to_tables(runs: Runs) -> RenderableType:
     return Group(*(part for table in parts for part in (table, "")), *remarks)
 
 
-def _table(heading: str, *, names: Sequence[str], columns: Sequence[Any]) -> Table:
+def _table(heading: str, *, names: Sequence[str], columns: Sequence[Column]) -> Table:
     table = Table(box=box.SIMPLE, pad_edge=False, show_edge=False)
     table.add_column(heading, overflow="fold")
     for column in columns:

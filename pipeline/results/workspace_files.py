@@ -1,68 +1,77 @@
-"""The report of a finished run, from what the run has stored; nothing is run, and TFX is not imported."""
+"""What a finished run has left in its workspace, read again; nothing is run, and TFX is not imported."""
 
 import json
 import pathlib
-from collections.abc import Mapping
 from typing import Any
 
+from pydantic import ValidationError
+
 from components.errors import InputError
-from components.files import read_json, write_text
+from components.files import read_json, write_json, write_text
 from components.layout import DISAGREEMENTS_FILE, REPORT_FILE, SUMMARY_FILE
+from components.report.summary import SCHEMA_VERSION, Summary
 
-SCHEMA_VERSION = 1
+
+def write_results(summary: Summary, *, workspace: pathlib.Path) -> None:
+    """Writes `summary.json` and `report.html` into the workspace of a run."""
+    write_json(workspace / SUMMARY_FILE, summary.model_dump(mode="json"))
+    write_report(summary, workspace=workspace)
 
 
-def write_report(workspace: pathlib.Path) -> pathlib.Path:
-    """Writes `report.html` from the summary and the artifacts of the latest finished run in a workspace.
+def write_report(summary: Summary, *, workspace: pathlib.Path) -> pathlib.Path:
+    """Writes `report.html` from a summary and the images that the run's evaluation has stored.
 
     Args:
+      summary: That of the run.
       workspace: The directory of the run.
 
     Returns:
       The path of the page.
-
-    Raises:
-      InputError: No run has finished there, or its summary cannot be read.
     """
-    summary = read_summary(workspace)
     from components.report.page import render
 
-    shown = dict(summary)
-    if summary.get("pushed_model"):
-        shown["pushed_model"] = _shorten(summary["pushed_model"], workspace=workspace)
+    pushed = summary.pushed_model and shorten(summary.pushed_model, workspace=workspace)
+    shown = summary.model_copy(update={"pushed_model": pushed})
     page = workspace / REPORT_FILE
     write_text(page, render(shown, disagreements=_read_disagreements(summary, workspace=workspace)))
     return page
 
 
-def read_summary(workspace: pathlib.Path) -> dict[str, Any]:
+def read_summary(workspace: pathlib.Path) -> Summary:
     """Reads what the latest finished run in a workspace has measured.
 
     Args:
       workspace: The directory of the run.
 
     Returns:
-      The content of its `summary.json`.
+      Its summary.
 
     Raises:
       InputError: No run has finished there, or its summary cannot be read.
     """
     path = workspace / SUMMARY_FILE
     try:
-        summary = read_json(path)
+        content = read_json(path)
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(
             f"{workspace} holds no {SUMMARY_FILE}; give the workspace of a run that has finished."
         ) from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise InputError(f"{path} cannot be read ({error}); run the experiment again to mend it.") from None
-    version = summary.get("schema_version") if isinstance(summary, dict) else None
+    version = content.get("schema_version") if isinstance(content, dict) else None
     if version != SCHEMA_VERSION:
         raise InputError(
             f"{path} has schema version {version}, but only {SCHEMA_VERSION} can be read; "
             "run the experiment again with this program."
         )
-    return summary
+    try:
+        return Summary.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise InputError(
+            f"{path} cannot be read ({key}: {first['msg']}); run the experiment again to mend it."
+        ) from None
 
 
 def latest_workspace(runs: pathlib.Path) -> pathlib.Path:
@@ -80,18 +89,16 @@ def latest_workspace(runs: pathlib.Path) -> pathlib.Path:
     return summaries[-1].parent
 
 
-def _read_disagreements(summary: Mapping[str, Any], *, workspace: pathlib.Path) -> list[dict[str, Any]]:
-    """Reads the images on which the models differ; none where the run stored none or they are gone."""
-    for artifact in summary.get("lineage", ()):
-        if (artifact["node"], artifact["output"]) == ("Evaluator", "evaluation"):
-            folder = workspace / artifact["uri"]
-            if (folder / DISAGREEMENTS_FILE).is_file():
-                return read_json(folder / DISAGREEMENTS_FILE)["images"]
+def _read_disagreements(summary: Summary, *, workspace: pathlib.Path) -> list[dict[str, Any]]:
+    """Reads the images on which the models differ; none where they are gone."""
+    for artifact in summary.lineage:
+        path = workspace / artifact.uri / DISAGREEMENTS_FILE
+        if (artifact.node, artifact.output) == ("Evaluator", "evaluation") and path.is_file():
+            return read_json(path)["images"]
     return []
 
 
-def _shorten(path: str, *, workspace: pathlib.Path) -> str:
+def shorten(path: str, *, workspace: pathlib.Path) -> str:
     """Returns a path relative to the workspace if it lies inside."""
-    if not pathlib.Path(path).is_relative_to(workspace.absolute()):
-        return path
-    return str(pathlib.Path(path).relative_to(workspace.absolute()))
+    root = workspace.absolute()
+    return str(pathlib.Path(path).relative_to(root)) if pathlib.Path(path).is_relative_to(root) else path

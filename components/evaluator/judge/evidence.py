@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Mapping
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 
@@ -12,19 +12,21 @@ from components.evaluator.judge.statistics import Difference, GapClosed, compare
 from components.evaluator.judge.statistics import gap_closed as measure_gap_closed
 from components.evaluator.measure.cost import Cost, Speed
 from components.evaluator.measure.outcomes import Outcomes
+from components.report.summary import Role
 
-TEACHER = "teacher"
-SCRATCH = "scratch"
-DISTILLED = "distilled"
-INCUMBENT = "incumbent"
+TEACHER: Final = "teacher"
+SCRATCH: Final = "scratch"
+DISTILLED: Final = "distilled"
+INCUMBENT: Final = "incumbent"
 CLASS = "class"
 
 Slice = tuple[str, str]
 
 
-def role(name: str) -> str:
+def role(name: str) -> Role:
     """Returns the role of a model: three have one for a name, any other is distilled."""
-    return name if name in (TEACHER, SCRATCH, INCUMBENT) else DISTILLED
+    named: dict[str, Role] = {TEACHER: TEACHER, SCRATCH: SCRATCH, INCUMBENT: INCUMBENT}
+    return named.get(name, DISTILLED)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

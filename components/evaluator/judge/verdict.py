@@ -5,39 +5,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from components.report.summary import Gate, Unit
 from components.report.wording import measured as in_unit
 from components.report.wording import percent, signed_points, telling_decimals
-
-Unit = Literal["share", "nats", "probability", "bytes", "milliseconds", "ratio", "none"]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Gate:
-    """One condition that the candidate has to meet.
-
-    Attributes:
-      name: What is measured, in words.
-      model: The model on which it is measured.
-      baseline: The model it is compared with, or None.
-      slice: `FEATURE=VALUE` of the test images that count, or None for all.
-      relation: How what is measured has to stand to the bound.
-      unit: Of both.
-      bound: None where what is measured only has to be finite.
-      measured: None where it is not a finite number; such a gate does not hold.
-      held: Whether the condition is met.
-      detail: Further numbers, in a few words.
-    """
-
-    name: str
-    model: str
-    baseline: str | None
-    slice: str | None
-    relation: Literal["at least", "at most", "finite"]
-    unit: Unit
-    bound: float | None
-    measured: float | None
-    held: bool
-    detail: str
 
 
 def at_least(bound: float, measured: float | None, **about: Any) -> Gate:

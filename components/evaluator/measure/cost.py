@@ -14,15 +14,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Layer:
-    """A layer of a model: its name, type, output shape (None is any size), and number of weights."""
-
-    name: str
-    type: str
-    output_shape: tuple[int | None, ...]
-    parameters: int
+from components.report.summary import Layer
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -102,7 +102,7 @@ def _last_event(
     server: Server, run: Any, *, tasks: Mapping[str, Any], states: Mapping[str, _State]
 ) -> RunFinished | RunFailed:
     if run.state == "SUCCEEDED":
-        return RunFinished({})
+        return RunFinished()
     failed = [node for node, state in states.items() if state == "failed"]
     if run.state == "CANCELED":
         problem = "the run was cancelled"

@@ -20,7 +20,7 @@ from components.errors import InputError
 from components.evaluator import executor
 from components.evaluator import kubeflow_page as kubeflow
 from components.evaluator.measure.cost import Speed
-from components.report.summary import SCHEMA_FILE
+from components.report.reference import SCHEMA_FILE
 from components.settings.evaluation import EvaluationSettings
 
 CLASSES = ("ant", "bee", "cat")
@@ -199,7 +199,9 @@ def test_measures_of_six_images_worked_by_hand(evaluate, tmp_path):
     assert evaluation["candidate"] == "kd"
     assert evaluation["architectures"]["student"][-1]["type"] == "Dense"
     assert evaluation["histories"]["kd"]["best_epoch"] == 1
-    assert evaluation["warnings"] == ["The test split lacks cat: nothing is known of how they are told."]
+    assert evaluation["warnings"] == [
+        "The test split has no images of cat: how well the models recognise them is unknown."
+    ]
     accuracies = {
         each["baseline"]: each for each in evaluation["differences"] if each["metric"] == "accuracy"
     }

@@ -14,7 +14,9 @@ from tfx.types import artifact_utils
 
 from components.artifacts import SystemClassificationMetrics, SystemHtml, SystemMarkdown, SystemMetrics
 from components.evaluator.kubeflow_page import OUTPUTS, publish
+from components.metrics import METRICS, TOP_K_ACCURACY
 from components.report.markdown import to_markdown
+from components.report.summary import Evaluation, Run
 
 TESTS = pathlib.Path(__file__).parents[2]
 EXAMPLE = TESTS / "example_summary.json"
@@ -33,7 +35,13 @@ def Publisher(
         "report": report,
         "overview": overview,
     }
-    publish(outputs, summary=json.loads(EXAMPLE.read_text()), page="<!DOCTYPE html>")
+    publish(outputs, evaluation=read(json.loads(EXAMPLE.read_text())), page="<!DOCTYPE html>")
+
+
+def read(summary):
+    """Reads the part of a summary that the Evaluator writes."""
+    content = {key: value for key, value in summary.items() if key not in Run.model_fields}
+    return Evaluation.model_validate(content)
 
 
 @pytest.fixture
@@ -84,12 +92,14 @@ def test_metrics_are_numbers_by_model_and_name(stored):
     assert metrics["gap_closed"] == 0.43
     assert metrics["teacher_latency_ms"] == 2.1
     assert metrics["kd_t8_parameters"] == 1210
+    for metric in METRICS:
+        assert (f"scratch_{metric.name}" in metrics) == (metric is not TOP_K_ACCURACY)  # Of three classes.
 
 
 def test_unknown_numbers_are_left_out(outputs, summary):
     summary["gap_closed"]["kd_t2"]["estimate"] = None
     summary["models"]["scratch"] |= {"accuracy": None, "latency_ms": None}
-    publish(outputs, summary=summary, page="")
+    publish(outputs, evaluation=read(summary), page="")
     metrics = outputs["metrics"]
     assert not metrics.has_custom_property("gap_closed")
     assert not metrics.has_custom_property("scratch_accuracy")
@@ -110,9 +120,9 @@ def test_pages_lie_in_the_directory_that_the_local_runner_made(stored):
 
 
 def test_pages_are_files_where_nobody_made_a_directory(outputs, summary):
-    publish(outputs, summary=summary, page="<!DOCTYPE html>")
+    publish(outputs, evaluation=read(summary), page="<!DOCTYPE html>")
     assert pathlib.Path(outputs["report"].uri).read_text() == "<!DOCTYPE html>"
-    assert pathlib.Path(outputs["overview"].uri).read_text() == to_markdown(summary)
+    assert pathlib.Path(outputs["overview"].uri).read_text() == to_markdown(read(summary))
 
 
 def test_they_compile_to_the_types_that_kubeflow_draws():
@@ -136,10 +146,10 @@ def test_they_compile_to_the_types_that_kubeflow_draws():
 def test_markdown_shows_models_and_gates_and_takes_no_name_for_markup(summary):
     hostile = json.loads(json.dumps(summary).replace("kd_t2", "a|<b>"))
     hostile["warnings"] = ["Something is *odd*."]
-    lines = to_markdown(hostile).splitlines()
-    assert "**Mind:** Something is \\*odd\\*." in lines
+    lines = to_markdown(read(hostile)).splitlines()
+    assert "**Note:** Something is \\*odd\\*." in lines
     (row,) = (line for line in lines if line.startswith("| a\\|\\<b\\> "))
     assert "| 93.0\N{NO-BREAK SPACE}% | 0.1840 |" in row
-    assert "| size |  | all | at most 1.00\N{NO-BREAK SPACE}MB | 44.8\N{NO-BREAK SPACE}kB | yes |" in lines
+    assert "| size |  | all | at most 1.00\N{NO-BREAK SPACE}MB | 44.84\N{NO-BREAK SPACE}kB | yes |" in lines
     cells = [len(line.replace("\\|", "").split("|")) for line in lines if line.startswith("|")]
     assert len(set(cells)) == 2

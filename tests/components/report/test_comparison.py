@@ -5,12 +5,27 @@ import pathlib
 import pytest
 
 from components.report.comparison import changed_settings, is_fair, render_comparison, tables
+from components.report.summary import Summary
 
 TESTS = pathlib.Path(__file__).parents[2]
 
 
+def read(contents):
+    return {name: Summary.model_validate(content) for name, content in contents.items()}
+
+
+def cells(runs):
+    """The cells of all tables, by heading and run."""
+    return {column.heading: column.cells for columns in tables(runs).values() for column in columns}
+
+
 @pytest.fixture
-def runs():
+def runs(contents):
+    return read(contents)
+
+
+@pytest.fixture
+def contents():
     """The example, and a run at another temperature whose student is better, smaller and blessed."""
     first = json.loads((TESTS / "example_summary.json").read_text())
     second = copy.deepcopy(first)
@@ -26,10 +41,9 @@ def runs():
 
 
 def test_tables_show_each_run_s_own_candidate(runs):
-    cells = {column.heading: column.cells for columns in tables(runs).values() for column in columns}
     shown = {
-        heading: {name: cell.replace("\N{NO-BREAK SPACE}", " ") for name, cell in cells[heading].items()}
-        for heading in cells
+        heading: {name: cell.replace("\N{NO-BREAK SPACE}", " ") for name, cell in column.items()}
+        for heading, column in cells(runs).items()
     }
     assert shown["Blessed"] == {"a": "no", "b": "yes"}
     assert shown["Candidate"] == {"a": "kd_t2", "b": "kd_t8"}
@@ -37,7 +51,7 @@ def test_tables_show_each_run_s_own_candidate(runs):
     assert shown["Against scratch (points)"] == {"a": "+3.00 (+1.00 to +5.00)", "b": "+5.50 (+3.00 to +8.00)"}
     assert shown["Against teacher (points)"]["b"] == "–"  # noqa: RUF001
     assert shown["Gap closed"] == {"a": "43 %", "b": "–"}  # noqa: RUF001
-    assert shown["Size"] == {"a": "44.8 kB", "b": "12.3 kB"}
+    assert shown["Size"] == {"a": "44.84 kB", "b": "12.35 kB"}
 
 
 def test_settings_that_differ_are_named_as_on_the_command_line(runs):
@@ -53,7 +67,7 @@ def test_settings_that_differ_are_named_as_on_the_command_line(runs):
 def test_runs_on_other_test_images_are_not_compared_fairly(runs):
     assert is_fair(runs)
     assert "different test images" not in render_comparison(runs)
-    runs["b"]["test_examples"] = 299
+    runs["b"] = runs["b"].model_copy(update={"test_examples": 299})
     assert not is_fair(runs)
     assert "different test images" in render_comparison(runs)
 
@@ -66,20 +80,30 @@ def test_the_page_shows_every_run_and_escapes_it(runs):
     assert "b against scratch: +5.50, interval +3.00 to +8.00" in page
 
 
-def test_a_run_without_intervals_or_configuration_is_no_obstacle(runs):
-    for key in ("differences", "gap_closed", "configuration"):
-        del runs["a"][key]
-    cells = {column.heading: column.cells for columns in tables(runs).values() for column in columns}
-    assert cells["Against scratch (points)"]["a"] == "–"  # noqa: RUF001
-    assert render_comparison(runs).count("<svg") == 3
+def test_differences_that_are_undefined_are_no_obstacle(contents):
+    for each in contents["a"]["differences"]:
+        each |= {"estimate": None, "confidence_interval": None, "p_value": None}
+    runs = read(contents)
+    assert cells(runs)["Against scratch (points)"]["a"] == "–"  # noqa: RUF001
+    page = render_comparison(runs)
+    assert page.count("<svg") == 3
+    assert "a against scratch" not in page
 
 
-def test_a_run_without_scratch_is_no_obstacle(runs):
-    del runs["a"]["models"]["scratch"]
-    runs["a"]["differences"] = [each for each in runs["a"]["differences"] if each["baseline"] != "scratch"]
+def test_a_difference_without_an_interval_is_shown_alone(contents):
+    for each in contents["a"]["differences"]:
+        each["confidence_interval"] = None
+    assert cells(read(contents))["Against scratch (points)"]["a"] == "+3.00"
+
+
+def test_a_run_without_scratch_is_no_obstacle(contents):
+    del contents["a"]["models"]["scratch"]
+    contents["a"]["differences"] = [
+        each for each in contents["a"]["differences"] if each["baseline"] != "scratch"
+    ]
     undefined = {"estimate": None, "confidence_interval": None, "reason": "there is no scratch"}
-    runs["a"]["gap_closed"] = dict.fromkeys(runs["a"]["gap_closed"], undefined)
-    cells = {column.heading: column.cells for columns in tables(runs).values() for column in columns}
-    assert cells["Against scratch (points)"]["a"] == "–"  # noqa: RUF001
-    assert cells["Gap closed"]["a"] == "–"  # noqa: RUF001
+    contents["a"]["gap_closed"] = dict.fromkeys(contents["a"]["gap_closed"], undefined)
+    runs = read(contents)
+    assert cells(runs)["Against scratch (points)"]["a"] == "–"  # noqa: RUF001
+    assert cells(runs)["Gap closed"]["a"] == "–"  # noqa: RUF001
     assert "Against scratch" in render_comparison(runs)

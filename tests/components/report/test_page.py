@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.report.page import render
+from components.report import page as report
+from components.report.summary import Evaluation, Run, Summary
 
 TESTS = pathlib.Path(__file__).parents[2]
 VOID = {"meta", "path", "use", "br", "link", "img", "image", "rect"}
@@ -66,6 +67,11 @@ class Page(html.parser.HTMLParser):
             for each in self.all("div")
             if each.get("role") == "img"
         ]
+
+
+def render(summary, *, disagreements=()):
+    """Renders the report of the content of a `summary.json`."""
+    return report.render(Summary.model_validate(summary), disagreements=disagreements)
 
 
 def read_summary():
@@ -123,7 +129,7 @@ def test_the_verdict_comes_first_with_the_numbers_that_carry_it(page):
     assert "interval +1.00 to +5.00 +3.00 points" in top
     assert "accuracy against teacher interval −6.00 to −2.00 −4.00 points" in top  # noqa: RUF001
     assert "closed interval 15 % to 66 % 43 %" in top
-    assert "44.8 kB instead of 380 kB 8.5 ×" in top  # noqa: RUF001
+    assert "44.84 kB instead of 380.26 kB 8.5 ×" in top  # noqa: RUF001
     assert "0.40 ms instead of 2.10 ms 5.2 ×" in top  # noqa: RUF001
 
 
@@ -139,21 +145,23 @@ def test_the_tables_show_the_numbers(page):
         assert shown in page.text
 
 
-def test_what_an_older_or_unfinished_run_lacks_is_left_out(summary, disagreements):
-    """`evaluation.json` knows nothing of the run; the first runs knew neither intervals nor histories."""
-    later = ("pushed_model", "nodes", "data", "anomalies", "seed", "configuration", "lineage", "name")
-    evaluation = {key: value for key, value in summary.items() if key not in later}
-    page = Page(render(evaluation, disagreements=disagreements))
+def test_an_evaluation_knows_nothing_of_its_run(summary, disagreements):
+    content = {key: value for key, value in summary.items() if key not in Run.model_fields}
+    page = Page(report.render(Evaluation.model_validate(content), disagreements=disagreements))
     assert sections(page) == SECTIONS[:-2]
-    first = {key: summary[key] for key in ("class_names", "test_examples", "candidate", "blessed", "verdict")}
-    first["gates"] = [{"name": "accuracy", "model": "kd_t2", "bound": 0.9, "measured": None, "held": False}]
-    kept = ("role", "accuracy", "cross_entropy", "parameters", "size_bytes", "per_class")
-    first["models"] = {
-        name: {key: model[key] for key in kept}
-        for name, model in summary["models"].items()
-        if name in ("teacher", "scratch", "kd_t2")
-    }
-    assert sections(Page(render(first))) == ["models", "gates", "cost", "classes", "architecture"]
+    assert "Is the student good enough to ship?" in page.text
+    assert "pushed" not in page.text
+
+
+def test_what_a_run_does_not_have_is_left_out(summary):
+    """No teacher or student was trained, nothing finite came out, and the models agree on every image."""
+    pretrained = {"best_epoch": None, "epochs": []}
+    summary["histories"] = dict.fromkeys(summary["histories"], pretrained)
+    for model in summary["models"].values():
+        for each in model["reliability"]:
+            each |= {"count": 0, "confidence": None, "accuracy": None}
+    missing = {"training", "reliability", "disagreements"}
+    assert sections(Page(render(summary))) == [each for each in SECTIONS if each not in missing]
 
 
 def test_a_teacher_that_was_not_trained_has_no_curve(summary):
@@ -183,7 +191,7 @@ def test_numbers_that_are_not_there_are_no_obstacle(summary):
 def test_a_student_that_is_larger_and_slower_is_called_so(summary):
     summary["models"]["kd_t2"] |= {"size_bytes": 760_528, "latency_ms": {"median": 3.15, "p95": 4.0}}
     text = " ".join(Page(render(summary)).text.split())
-    assert "larger than the teacher 761 kB instead of 380 kB 2.0 ×" in text  # noqa: RUF001
+    assert "larger than the teacher 760.53 kB instead of 380.26 kB 2.0 ×" in text  # noqa: RUF001
     assert "slower than the teacher, one image 3.15 ms instead of 2.10 ms 1.5 ×" in text  # noqa: RUF001
 
 
@@ -202,7 +210,7 @@ def test_charts_say_in_words_what_they_show(page):
     for shown in (
         "scratch: best 84.0 % in validation, in epoch 5 of 6.",
         "kd_t2 against scratch: +3.00, interval +1.00 to +5.00;",
-        "teacher: 97.0 % at 380 kB",
+        "teacher: 97.0 % at 380.26 kB",
         "teacher: 97.0 % at 2.10 ms",
         "Most errors of kd_t2: ant, with teacher 3.0 %, scratch 10.0 %, kd_t2 7.0 %",
         "Confusion matrix of kd_t2. Most frequent: ant taken for bee, 4 times; bee taken for cat, 4 times",

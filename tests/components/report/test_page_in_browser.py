@@ -12,6 +12,7 @@ from PIL import Image
 
 from components.report.comparison import render_comparison
 from components.report.page import render
+from components.report.summary import Summary
 
 TESTS = pathlib.Path(__file__).parents[2]
 WIDTHS = (1280, 390)
@@ -34,7 +35,7 @@ const luminance = name => {
 def pages(tmp_path_factory):
     """The report of a run and the comparison of two, on disk."""
     folder = tmp_path_factory.mktemp("pages")
-    summary = json.loads((TESTS / "example_summary.json").read_text())
+    summary = Summary.model_validate_json((TESTS / "example_summary.json").read_text())
     disagreements = json.loads((TESTS / "example_disagreements.json").read_text())["images"]
     (folder / "report.html").write_text(render(summary, disagreements=disagreements))
     long_name = "a-run-whose-name-tells-all-that-there-is-to-tell-about-it"

@@ -1,9 +1,12 @@
 import io
+import json
+import pathlib
 import re
 
 import pytest
 from rich.console import Console
 
+from components.report.summary import Summary
 from pipeline.cli.screen import NodeTable, clock, print_result, shown
 from pipeline.events import (
     NodeFailed,
@@ -22,21 +25,19 @@ LAST_STEP = NodeProgress(
 FIRST_STEP = NodeProgress(
     "Teacher", epoch=4, epochs=20, step=1, steps=843, loss=0.1, accuracy=1.0, seconds_left=80.0
 )
-SUMMARY = {
-    "models": {
-        "teacher": {
-            "accuracy": 0.98765,
-            "cross_entropy": 0.04321,
-            "parameters": 1199882,
-            "size_bytes": 4_800_000,
-        },
-        "scratch": {"accuracy": 0.9, "cross_entropy": None, "parameters": 1210, "size_bytes": 96_800},
-    },
-    "verdict": "The student [distilled] is blessed.",
-    "blessed": True,
-    "nodes": {"ExampleGen": {"state": "cached"}, "Teacher": {"state": "completed"}},
-    "pushed_model": "/somewhere/pushed/17",
-}
+TESTS = pathlib.Path(__file__).parents[2]
+
+
+@pytest.fixture
+def summary():
+    """The content of a small `summary.json`."""
+    content = json.loads((TESTS / "example_summary.json").read_text())
+    models = content["models"]
+    models["teacher"] |= {"accuracy": 0.98765, "cross_entropy": 0.04321}
+    models["teacher"] |= {"parameters": 1199882, "size_bytes": 4_800_000}
+    models["scratch"] |= {"accuracy": 0.9, "cross_entropy": None, "parameters": 1210, "size_bytes": 96_800}
+    content |= {"verdict": "The student [distilled] is blessed.", "blessed": True}
+    return content | {"pushed_model": "/somewhere/pushed/17"}
 
 
 def draw(renderable: object, *, width: int = 80) -> str:
@@ -159,21 +160,21 @@ def test_pipe_gets_a_line_for_each_event_and_no_control_characters():
     assert text.replace("\n", "").isprintable()
 
 
-def test_quiet_shows_nothing():
+def test_quiet_shows_nothing(summary):
     console = Console(file=io.StringIO())
     with shown(console, nodes=NODES, quiet=True) as show:
         show(NodeStarted("Teacher"))
-        show(RunFinished(SUMMARY))
+        show(RunFinished(Summary.model_validate(summary)))
     assert console.file.getvalue() == ""
 
 
-def test_result_compares_the_models_and_says_where_everything_lies(tmp_path):
+def test_result_compares_the_models_and_says_where_everything_lies(summary, tmp_path):
     console = Console(file=io.StringIO(), width=80)
-    print_result(console, SUMMARY, workspace=tmp_path)
+    print_result(console, Summary.model_validate(summary), workspace=tmp_path)
     rows = rows_of(console.file.getvalue().replace("\N{NO-BREAK SPACE}", " "))
     assert rows[0] == "model accuracy cross entropy parameters size"
     assert "teacher 98.77 % 0.0432 1,199,882 4.80 MB" in rows
-    assert "scratch 90.00 % not finite 1,210 96.8 kB" in rows
+    assert "scratch 90.00 % not finite 1,210 96.80 kB" in rows
     assert rows[-5:] == [
         "The student [distilled] is blessed.",
         "From the cache: ExampleGen (1 of 2).",
@@ -183,9 +184,10 @@ def test_result_compares_the_models_and_says_where_everything_lies(tmp_path):
     ]
 
 
-def test_result_says_that_nothing_was_pushed_or_cached(tmp_path):
+def test_result_says_that_nothing_was_pushed_or_cached(summary, tmp_path):
     console = Console(file=io.StringIO(), width=20)
-    print_result(console, SUMMARY | {"pushed_model": None, "nodes": {}}, workspace=tmp_path)
+    summary |= {"pushed_model": None, "nodes": {}}
+    print_result(console, Summary.model_validate(summary), workspace=tmp_path)
     text = console.file.getvalue()
     assert "From the cache" not in text
     assert text.endswith("Pushed:  nothing\n")

@@ -31,6 +31,10 @@ def make_workspace(tmp_path):
     return make
 
 
+def rewrite(workspace):
+    return write_report(read_summary(workspace), workspace=workspace).read_text()
+
+
 def distill(*arguments, directory):
     return subprocess.run(
         [str(DISTILL), *map(str, arguments)],
@@ -46,8 +50,8 @@ def distill(*arguments, directory):
 def test_the_page_is_rebuilt_with_images_and_with_paths_inside_the_workspace(make_workspace):
     workspace = make_workspace("run")
     changed = make_workspace("pushed", pushed_model=str(workspace.parent / "pushed" / "pushed" / "17"))
-    assert write_report(workspace).read_text().count("<img") == 6
-    page = write_report(changed).read_text()
+    assert rewrite(workspace).count("<img") == 6
+    page = rewrite(changed)
     assert "<code>pushed/17</code>" in page
     assert str(changed) not in page
 
@@ -56,7 +60,7 @@ def test_images_that_are_gone_are_no_obstacle(make_workspace):
     workspace = make_workspace("run")
     for images in workspace.rglob("disagreements.json"):
         images.unlink()
-    page = write_report(workspace).read_text()
+    page = rewrite(workspace)
     assert "is the student good enough" in page
     assert "<img" not in page
 
@@ -75,6 +79,20 @@ def test_what_is_no_finished_run_is_refused(tmp_path, content, message):
         (tmp_path / "summary.json").write_text(content)
     with pytest.raises(InputError, match=message):
         read_summary(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"candidate": "kd"}, r"cannot be read \(.*models lacks 'kd'\); run the experiment again to mend it"),
+        ({"seed": "x"}, r"cannot be read \(seed: .*\); run"),
+        ({"verdicts": []}, r"cannot be read \(verdicts: Extra"),
+    ],
+)
+def test_a_summary_that_does_not_hold_what_it_should_is_refused(make_workspace, change, message):
+    with pytest.raises(InputError, match=message) as caught:
+        read_summary(make_workspace("run", **change))
+    assert "\n" not in str(caught.value)
 
 
 def test_the_latest_run_is_the_one_that_finished_last(make_workspace):

@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
 
-from components.evaluator.evaluation import summarise
+from components.evaluator.evaluation import describe
 from components.evaluator.judge.evidence import Evidence, parse_slice
 from components.evaluator.judge.gates import gates
 from components.evaluator.measure.cost import Cost, Speed
 from components.evaluator.measure.outcomes import Outcomes, to_table
+from components.metrics import ACCURACY, CROSS_ENTROPY
+from components.report.summary import Architectures, TopK
 from components.settings.evaluation import EvaluationSettings
 
 LABELS = np.repeat([0, 1], 50)
@@ -44,6 +46,17 @@ def evidence():
         speeds=dict.fromkeys(errors, Speed(latency_median_ms=1.5, latency_p95_ms=2, throughput=500)),
         outcomes=Outcomes(table),
         confidence=0.95,
+    )
+
+
+def evaluate(evidence):
+    return describe(
+        evidence,
+        candidate="kd",
+        gates=gates(evidence, candidate="kd", settings=EvaluationSettings()),
+        architectures=Architectures(teacher=(), student=()),
+        histories={},
+        warnings=(),
     )
 
 
@@ -120,21 +133,41 @@ def test_a_difference_on_a_slice_counts_its_examples_alone(evidence):
 
 
 def test_differences_are_with_scratch_teacher_and_incumbent(evidence):
-    summary = summarise(evidence)
-    found = {(each["baseline"], each["metric"]): each for each in summary["differences"]}
+    evaluation = evaluate(evidence)
+    found = {(each.baseline, each.metric): each for each in evaluation.differences}
     assert set(found) == {
         (baseline, metric)
         for baseline in ("scratch", "teacher", "incumbent")
         for metric in ("accuracy", "cross_entropy")
     }
-    assert found["scratch", "accuracy"]["estimate"] == pytest.approx(0.1)
+    assert found["scratch", "accuracy"].estimate == pytest.approx(0.1)
     # Each error costs 2 nats more than the right answer.
-    assert found["scratch", "cross_entropy"]["estimate"] == pytest.approx(-0.2)
-    assert summary["gap_closed"]["kd"]["estimate"] == pytest.approx(10 / 18)
+    assert found["scratch", "cross_entropy"].estimate == pytest.approx(-0.2)
+    assert evaluation.gap_closed["kd"].estimate == pytest.approx(10 / 18)
 
 
 def test_slices_come_in_the_order_of_their_sizes(evidence):
-    assert [each["value"] for each in summarise(evidence)["models"]["kd"]["slices"]] == ["8-15", "16-31"]
+    assert [each.value for each in evaluate(evidence).models["kd"].slices] == ["8-15", "16-31"]
+
+
+@pytest.mark.parametrize(("accuracy", "top_k"), [(0.75, TopK(k=5, accuracy=0.75)), (np.nan, None)])
+def test_a_top_k_accuracy_is_written_with_its_k_where_it_is_defined(evidence, accuracy, top_k):
+    evidence.metrics["kd"][None]["top_k_accuracy"] = accuracy
+    assert evaluate(evidence).models["kd"].top_k == top_k
+
+
+def test_a_metric_that_is_not_finite_is_undefined(evidence):
+    evidence.metrics["kd"][None]["cross_entropy"] = np.nan
+    found = evaluate(evidence).models["kd"]
+    assert (found.metric(CROSS_ENTROPY), found.metric(ACCURACY)) == (None, 0.9)
+
+
+def test_a_class_without_numbers_has_no_examples(evidence):
+    """These metrics are of no class; the confusion matrix is made of the outcomes."""
+    ant = evaluate(evidence).models["kd"].per_class["ant"]
+    assert (ant.examples, ant.metric(ACCURACY)) == (0, None)
+    # Ten of fifty ants are taken for bees, and no bee for an ant.
+    assert (ant.precision, ant.f1) == (1, pytest.approx(80 / 90))
 
 
 def test_a_slice_may_have_any_value():

@@ -74,7 +74,7 @@ def test_nodes_are_followed_from_their_driver_to_their_end(events):
         NodeFinished("ExampleGen", "completed", 75.0),
         NodeStarted("Teacher"),
         NodeFinished("Teacher", "completed", 600.0),
-        RunFinished({}),
+        RunFinished(),
     ]
     assert len(waits) == 6
 
@@ -83,7 +83,7 @@ def test_run_that_is_over_at_the_first_look(events):
     assert events(run("SUCCEEDED", task("ExampleGen", "SUCCEEDED", seconds=1))) == [
         NodeStarted("ExampleGen"),
         NodeFinished("ExampleGen", "completed", 1.0),
-        RunFinished({}),
+        RunFinished(),
     ]
 
 
@@ -189,7 +189,7 @@ def test_run_goes_on_while_the_server_is_away(stub, events):
             stub.start()
 
     seen = events({"state": "RUNNING"}, run("SUCCEEDED"), wait=wait)
-    assert seen == [RunFinished({})]
+    assert seen == [RunFinished()]
     assert len(waits) == 4
 
 
