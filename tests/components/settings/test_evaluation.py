@@ -67,7 +67,7 @@ def test_all_of_it_survives_the_way_to_a_node():
         ),
         ({"slices": ["label"]}, "needs no mention of the classes"),
         ({"slices": ["height", "height"]}, "names 'height' twice"),
-        ({"values": [{"metric": "f2", "min": 0.1}]}, "Input should be 'accuracy'"),
+        ({"values": [{"metric": "f2", "min": 0.1}]}, "must be one of accuracy, top_k_accuracy"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_meant_is_refused(settings, message):
