@@ -39,6 +39,10 @@ lock: $(VENV)/bin/uv  ## Resolve the dependencies of pyproject.toml anew.
 pipeline.yaml: $(INSTALLED)  ## Compile the committed Kubeflow pipeline.
 	$(VENV)/bin/distill compile configs/digits.yaml --output pipeline.yaml
 
+.PHONY: help
+help:  ## List these targets.
+	@awk -F ':.*## ' '/^[a-z][a-z._-]*:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
 clean:  ## Remove the virtual environment, the runs and every cache.
 	rm -rf $(VENV) runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
