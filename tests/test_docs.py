@@ -44,57 +44,63 @@ class Table:
         return any(fnmatch.fnmatchcase(place, pattern) for pattern in self.places)
 
 
-def settings_of(cls: type[pydantic.BaseModel], place: str = "") -> Iterator[tuple[str, dict[str, Row]]]:
-    """Walks settings and all below them: where each stands, and its keys."""
-    rows = {}
-    for name, field in cls.model_fields.items():
-        key = field.alias or name
-        rows[key] = (_default_of(field), tuple(sorted(_words_of(field.annotation))))
-        for below, suffix in _settings_in(field.annotation):
-            yield from settings_of(below, f"{place}.{key}{suffix}".removeprefix("."))
-    yield place, rows
+Schema = dict[str, Any]
 
 
-def _settings_in(annotation: Any) -> Iterator[tuple[type[pydantic.BaseModel], str]]:
-    """Finds the settings in an annotation; those in a dictionary stand below a name."""
-    if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
-        yield annotation, ""
-    below = ".NAME" if typing.get_origin(annotation) is dict else ""
-    for argument in _arguments(annotation):
-        for cls, suffix in _settings_in(argument):
-            yield cls, below + suffix
+def settings_of(schema: Schema) -> Iterator[tuple[str, dict[str, Row]]]:
+    """Walks the JSON Schema of settings: the place of each section, and the keys there."""
+    definitions = schema.get("$defs", {})
+
+    def resolve(part: Schema) -> Schema:
+        return definitions[part["$ref"].rpartition("/")[2]] if "$ref" in part else part
+
+    def sections(part: Schema, place: str) -> Iterator[tuple[str, Schema]]:
+        """Finds the sections that may stand at a place, also in a list or below a name."""
+        part = resolve(part)
+        if "properties" in part:
+            yield place, part
+        for kind in (*part.get("anyOf", ()), *part.get("oneOf", ()), *part.get("allOf", ())):
+            yield from sections(kind, place)
+        if "items" in part:
+            yield from sections(part["items"], place)
+        if isinstance(part.get("additionalProperties"), dict):
+            yield from sections(part["additionalProperties"], f"{place}.NAME")
+
+    def default_of(key: str, section: Schema) -> str:
+        if key in section.get("required", ()):
+            return "required"
+        part = section["properties"][key]
+        value = part["default"]
+        if isinstance(value, dict):
+            for _, below in sections(part, ""):
+                keys = below["properties"]
+                value = {name: each for name, each in value.items() if each != keys[name].get("default")}
+        text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False)
+        return text.removesuffix("...\n").strip()
+
+    def walk(section: Schema, place: str) -> Iterator[tuple[str, dict[str, Row]]]:
+        keys = section["properties"]
+        yield place, {key: (default_of(key, section), tuple(sorted(_words_of(keys[key])))) for key in keys}
+        for key, part in keys.items():
+            for below, found in sections(part, f"{place}.{key}".removeprefix(".")):
+                yield from walk(found, below)
+
+    yield from walk(schema, "")
 
 
-def _words_of(annotation: Any) -> Iterator[str]:
-    if typing.get_origin(annotation) is typing.Literal:
-        yield from (str(word) for word in typing.get_args(annotation))
-    for argument in _arguments(annotation):
-        yield from _words_of(argument)
-
-
-def _arguments(annotation: Any) -> tuple[Any, ...]:
-    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin is typing.Annotated:
-        return arguments[:1]
-    return () if origin is typing.Literal else arguments
-
-
-def _default_of(field: pydantic.fields.FieldInfo) -> str:
-    if field.is_required():
-        return "required"
-    default = field.get_default(call_default_factory=True)
-    if isinstance(default, pydantic.BaseModel):
-        default = default.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-    if isinstance(default, tuple):
-        default = list(default)
-    text = yaml.safe_dump(default, default_flow_style=True, sort_keys=False)
-    return text.removesuffix("...\n").strip()
+def _words_of(part: Schema) -> Iterator[str]:
+    for word in (part["const"],) if "const" in part else part.get("enum", ()):
+        yield str(word)
+    for kind in part.get("anyOf", ()):
+        yield from _words_of(kind)
 
 
 # Settings that may stand in one place twice, alone and in a list, count once.
 SETTINGS = [
     (place, dict(rows))
-    for place, rows in sorted({(place, tuple(rows.items())) for place, rows in settings_of(Config)})
+    for place, rows in sorted(
+        {(place, tuple(rows.items())) for place, rows in settings_of(Config.model_json_schema())}
+    )
 ]
 
 
@@ -143,7 +149,7 @@ def test_every_metric_is_documented():
     assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == [metric.name for metric in METRICS]
 
 
-def test_the_walk_finds_settings_wherever_they_are():
+def test_sections_are_found_wherever_they_stand():
     class Inner(pydantic.BaseModel):
         kind: typing.Literal["a", "b"] | None = None
         number: float = 0.5
@@ -159,20 +165,18 @@ def test_the_walk_finds_settings_wherever_they_are():
 
     inner = {"kind": ("null", ("a", "b")), "number": ("0.5", ())}
     other = {"from": ("required", ())}
-    assert list(settings_of(Outer)) == [
+    top = {
+        "one": ("{number: 0.25}", ()),
+        "some": ("null", ()),
+        "named": ("{}", ()),
+        "flags": ("[true]", ()),
+    }
+    assert list(settings_of(Outer.model_json_schema())) == [
+        ("", top),
         ("one", inner),
         ("some", inner),
         ("some", other),
         ("named.NAME", other),
-        (
-            "",
-            {
-                "one": ("{number: 0.25}", ()),
-                "some": ("null", ()),
-                "named": ("{}", ()),
-                "flags": ("[true]", ()),
-            },
-        ),
     ]
 
 
