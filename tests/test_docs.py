@@ -1,5 +1,6 @@
 """The documentation against what it describes. Nothing here imports TensorFlow."""
 
+import ast
 import dataclasses
 import fnmatch
 import functools
@@ -178,6 +179,57 @@ def test_sections_are_found_wherever_they_stand():
         ("some", other),
         ("named.NAME", other),
     ]
+
+
+def test_every_room_is_described():
+    assert sorted(_rooms()) == sorted({_room_of(module) for module in _modules()})
+
+
+def test_rooms_import_only_from_those_above_them_in_the_table():
+    position = {room: number for number, room in enumerate(_rooms())}
+    upwards = [
+        f"{module} imports {imported}"
+        for module, path in _modules().items()
+        for imported in _imports(path)
+        if position.get(_room_of(imported), len(position)) > position[_room_of(module)]
+    ]
+    assert upwards == []
+
+
+def test_no_room_is_crowded():
+    counts = Counter(module.rpartition(".")[0] for module in _modules())
+    assert {room: count for room, count in counts.items() if count > 12} == {}
+
+
+def _rooms() -> list[str]:
+    """Reads the rooms that the architecture describes, the lowest first."""
+    text = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
+    paths = re.findall(r"^\| `((?:components|pipeline)/\w+)(?:/|\.py)` \|", text, re.MULTILINE)
+    return [path.replace("/", ".") for path in paths]
+
+
+def _room_of(module: str) -> str:
+    return ".".join(module.split(".")[:2])
+
+
+def _modules() -> dict[str, pathlib.Path]:
+    return {
+        ".".join(path.relative_to(REPOSITORY).with_suffix("").parts): path
+        for package in ("components", "pipeline")
+        for path in sorted((REPOSITORY / package).rglob("*.py"))
+        if path.name not in ("__init__.py", "__main__.py")
+    }
+
+
+def _imports(path: pathlib.Path) -> Iterator[str]:
+    """Names the modules of this project that a file imports, wherever in the file it does."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names: list[str] = []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        yield from (name for name in names if name.startswith(("components.", "pipeline.")))
 
 
 def test_the_readme_is_short():
