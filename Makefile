@@ -41,7 +41,7 @@ pipeline.yaml: $(INSTALLED)  ## Compile the committed Kubeflow pipeline.
 
 .PHONY: help
 help:  ## List these targets.
-	@awk -F ':.*## ' '/^[a-z][a-z._-]*:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z][a-z.\/_-]*:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 clean:  ## Remove the virtual environment, the runs and every cache.
 	rm -rf $(VENV) runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
