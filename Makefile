@@ -42,6 +42,10 @@ pipeline.yaml: $(INSTALLED)  ## Compile the committed Kubeflow pipelines: this o
 docs/summary.md: $(INSTALLED)  ## Write the reference of summary.json, and its JSON Schema, from the types.
 	$(VENV)/bin/python -c 'from components.report.reference import write_reference; write_reference()'
 
+.PHONY: help
+help:  ## List these targets.
+	@awk -F ':.*## ' '/^[a-z][a-z.\/_-]*:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
 clean:  ## Remove the virtual environment, the runs and every cache.
 	rm -rf $(VENV) runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
