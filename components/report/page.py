@@ -71,7 +71,7 @@ def render(summary: Summary, *, disagreements: Sequence[Mapping[str, Any]] = ())
 def environment() -> jinja2.Environment:
     """Returns what finds the templates and gives them the words for numbers."""
     found = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent),
+        loader=jinja2.FileSystemLoader(pathlib.Path(__file__).with_name("templates")),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
