@@ -8,9 +8,9 @@ import numpy as np
 import tensorflow as tf
 
 from components.example_gen import splitting
-from components.example_gen.sources import registry as sources
-from components.example_gen.sources.source import Record
-from components.settings.data import SPLITS
+from components.example_gen.registry import open_source
+from components.example_gen.source import Record
+from components.layout import SPLITS
 from components.transform.pixels import pack_images
 from pipeline.config.experiment import Config
 
@@ -41,7 +41,7 @@ def concatenate(parts: Iterable[Examples]) -> Examples:
 
 def load_splits(config: Config) -> dict[str, Examples]:
     """Reads, decodes and resizes the images of each split, as ExampleGen and Transform do."""
-    source = sources.open_source(config.data)
+    source = open_source(config.data)
     source.prepare()
     return {
         split: _transform(

@@ -5,9 +5,10 @@ from collections.abc import Iterable
 
 
 def suggest(name: object, known: Iterable[str]) -> str:
-    """Returns `; did you mean ...?` for the known name that is most like another, or nothing."""
-    close = difflib.get_close_matches(str(name), list(known), n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    """Returns `; did you mean ...?` for the known name most like another, be it of other case, or nothing."""
+    by_lower_case = {each.lower(): each for each in known}
+    close = difflib.get_close_matches(str(name).lower(), by_lower_case, n=1)
+    return f"; did you mean {by_lower_case[close[0]]!r}?" if close else ""
 
 
 def first_line(error: Exception) -> str:

@@ -1,6 +1,9 @@
-"""The names of files, and where they lie in artifacts and workspaces: each stands here and nowhere else."""
+"""The names of splits and files, and where they lie in artifacts and workspaces: each stands only here."""
 
 import pathlib
+
+# The splits of every data set; models are measured on the last.
+SPLITS = ("train", "validation", "test")
 
 # ExampleGen's `examples`: the class names, the number of examples, and what was left out.
 DATASET_FILE = "dataset.json"

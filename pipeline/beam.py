@@ -1,12 +1,4 @@
-"""How this project runs Beam, on a laptop and in a container alike."""
+"""The options with which this project runs Beam, on a laptop and in a container alike."""
 
 # Worker processes must import `tfx` before they unpickle what imports parts of tfx-bsl that it stands in for.
 ARGS = ("--beam_plugins=tfx", "--direct_running_mode=in_memory")
-
-
-def keep_direct_runner() -> None:
-    """Keeps Beam from downloading another runner, Prism, in place of its direct runner. Imports Beam."""
-    from apache_beam.runners.direct import direct_runner
-
-    # It does not where it takes us for a notebook.
-    direct_runner.SwitchingDirectRunner._is_interactive = True

@@ -1,5 +1,7 @@
 """The graph: from a configuration to a TFX pipeline. Pure wiring, the same on every platform."""
 
+import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
@@ -8,22 +10,24 @@ from tfx.dsl.components.base.base_node import BaseNode
 from tfx.orchestration import metadata
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import pusher_pb2, transform_pb2
+from tfx.types import BaseChannel
 
 from components.distiller.component import Distiller
 from components.evaluator.component import Evaluator
 from components.example_gen.component import ExampleGen
 from components.example_validator.component import ExampleValidator
+from components.layout import SPLITS
 from components.pretrained.component import TeacherAverager, TeacherImporter
 from components.schema_gen.component import SchemaGen
 from components.schema_gen.schema import statistics_options
-from components.settings.data import SPLITS
+from components.settings.distillation import DistillationSettings
 from components.settings.models import ModelSettings, PretrainedTeacher, Teacher, TeacherImport
 from components.settings.training import TrainingJob
 from components.teacher_predictions.component import TeacherPredictor
 from components.training.component import supervised_trainer
 from components.transform.component import Transform
 from pipeline.config.experiment import Config
-from pipeline.config.nodes import distiller_id, teacher_ids
+from pipeline.config.nodes import distiller_id
 
 PREPROCESSING_FN = "components.transform.preprocessing.preprocessing_fn"
 
@@ -54,7 +58,70 @@ def create_pipeline(
     Returns:
       The pipeline, for any TFX runner or compiler.
     """
-    example_gen = ExampleGen(data=config.data, fingerprint=fingerprints.get("data", ""))
+    data = _data_nodes(config, fingerprint=fingerprints.get("data", ""))
+    models = _Models(
+        config=config, data=data, fingerprints=fingerprints, checkpoint_directory=checkpoint_directory
+    )
+    evaluator = _evaluator(models, push_directory=push_directory, incumbent=fingerprints.get("incumbent", ""))
+    return Pipeline(
+        pipeline_name=config.name,
+        pipeline_root=root,
+        components=[
+            *data.nodes,
+            *models.nodes,
+            evaluator,
+            _pusher(evaluator, directory=push_directory),
+        ],
+        enable_cache=True,
+        metadata_connection_config=metadata_path
+        and metadata.sqlite_metadata_connection_config(metadata_path),
+        beam_pipeline_args=list(beam_args),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _DataNodes:
+    """The nodes from images to transformed examples."""
+
+    example_gen: ExampleGen
+    statistics_gen: StatisticsGen
+    schema_gen: SchemaGen
+    example_validator: ExampleValidator
+    transform: Transform
+
+    @property
+    def nodes(self) -> list[BaseNode]:
+        """All of them, in the order in which they run."""
+        return [
+            self.example_gen,
+            self.statistics_gen,
+            self.schema_gen,
+            self.example_validator,
+            self.transform,
+        ]
+
+    @property
+    def examples(self) -> BaseChannel:
+        """The transformed examples."""
+        return self.transform.outputs["transformed_examples"]
+
+    @property
+    def export_inputs(self) -> dict[str, BaseChannel]:
+        """What a node that exports a model needs."""
+        return {
+            "transform_graph": self.transform.outputs["transform_graph"],
+            "schema": self.schema_gen.outputs["schema"],
+        }
+
+    @property
+    def training_inputs(self) -> dict[str, BaseChannel]:
+        """What a node that trains a model needs."""
+        statistics = self.statistics_gen.outputs["statistics"]
+        return {"examples": self.examples, **self.export_inputs, "statistics": statistics}
+
+
+def _data_nodes(config: Config, *, fingerprint: str) -> _DataNodes:
+    example_gen = ExampleGen(data=config.data, fingerprint=fingerprint)
     examples = example_gen.outputs["examples"]
     statistics_gen = StatisticsGen(examples=examples, stats_options=statistics_options())
     statistics = statistics_gen.outputs["statistics"]
@@ -67,119 +134,149 @@ def create_pipeline(
         examples=examples,
         schema=schema,
         preprocessing_fn=PREPROCESSING_FN,
-        custom_config={"image": config.image.model_dump_json()},
+        custom_config={"image": config.image.model_dump()},
         splits_config=transform_pb2.SplitsConfig(analyze=["train"], transform=SPLITS),
         disable_statistics=True,
     )
     # Nothing is trained on data that did not pass.
     transform.add_upstream_node(example_validator)
-    training_inputs = {
-        "examples": transform.outputs["transformed_examples"],
-        "transform_graph": transform.outputs["transform_graph"],
-        "schema": schema,
-        "statistics": statistics,
-    }
+    return _DataNodes(example_gen, statistics_gen, schema_gen, example_validator, transform)
 
-    export_inputs = {key: training_inputs[key] for key in ("transform_graph", "schema")}
 
-    def job(name: str, model: ModelSettings, code: str, *, seed: int = config.seed) -> TrainingJob:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Models:
+    """The nodes that train, import or run models, each made when it is first asked for.
+
+    Attributes:
+      config: The experiment.
+      data: The nodes whose examples they use.
+      fingerprints: See `create_pipeline`.
+      checkpoint_directory: See `create_pipeline`.
+    """
+
+    config: Config
+    data: _DataNodes
+    fingerprints: Mapping[str, str]
+    checkpoint_directory: str | None
+
+    @property
+    def nodes(self) -> list[BaseNode]:
+        """All of them, in an order in which they can run."""
+        return [
+            *self.teachers,
+            *([self.scratch] if self.scratch else []),
+            *([self.predictor] if self.config.stores_predictions else []),
+            *self.distillers.values(),
+        ]
+
+    @property
+    def teacher(self) -> BaseNode:
+        """The one that students are distilled from."""
+        return self.teachers[-1]
+
+    @functools.cached_property
+    def teachers(self) -> list[BaseNode]:
+        """The teacher; or several, and last the node `Teacher` that averages them."""
+        nodes = [
+            # With the same seed, two of the same architecture would be the same model.
+            self._teacher(node_id, settings, seed=self.config.seed + position)
+            for position, (node_id, settings) in enumerate(self.config.teachers.items())
+        ]
+        if nodes[-1].id == "Teacher":
+            return nodes
+        averager = TeacherAverager(
+            teachers={node.id: node.outputs["model"] for node in nodes},
+            image=self.config.image,
+            **self.data.export_inputs,
+        )
+        return [*nodes, averager.with_id("Teacher")]
+
+    @functools.cached_property
+    def scratch(self) -> BaseNode | None:
+        """Trains the student without a teacher; None where there are no labels."""
+        if not self.config.data.labels:
+            return None
+        job = self._job("Scratch", self.config.student, code="student", seed=self.config.seed)
+        return supervised_trainer(job, node_id="Scratch", **self.data.training_inputs)
+
+    @functools.cached_property
+    def predictor(self) -> BaseNode:
+        """Stores the teacher's logits."""
+        return TeacherPredictor(
+            examples=self.data.examples,
+            teacher=self.teacher.outputs["model"],
+            image=self.config.image,
+            splits=("train",) if self.config.data.labels else ("train", "validation"),
+        ).with_id("TeacherPredictions")
+
+    @functools.cached_property
+    def distillers(self) -> dict[str, BaseNode]:
+        """Each distils a student; by the name of the distillation."""
+        return {each.name: self._distiller(each) for each in self.config.distillations}
+
+    def _distiller(self, distillation: DistillationSettings) -> BaseNode:
+        node_id = distiller_id(distillation.name)
+        reads_predictions = self.config.reads_predictions(distillation)
+        return Distiller(
+            job=self._job(node_id, self.config.student, code="student", seed=self.config.seed),
+            distillation=distillation,
+            asks_teacher=self.config.asks_teacher(distillation),
+            teacher=self.teacher.outputs["model"],
+            teacher_predictions=self.predictor.outputs["predictions"] if reads_predictions else None,
+            **self.data.training_inputs,
+        ).with_id(node_id)
+
+    def _teacher(self, node_id: str, settings: Teacher, *, seed: int) -> BaseNode:
+        if isinstance(settings, PretrainedTeacher):
+            teacher_import = TeacherImport(
+                teacher=settings,
+                image=self.config.image,
+                file_fingerprint=self.fingerprints.get(node_id.lower(), ""),
+            )
+            node = TeacherImporter(teacher_import=teacher_import, **self.data.export_inputs)
+            return node.with_id(node_id)
+        job = self._job(node_id, settings, code=node_id.lower(), seed=seed)
+        return supervised_trainer(job, node_id=node_id, **self.data.training_inputs)
+
+    def _job(self, name: str, model: ModelSettings, *, code: str, seed: int) -> TrainingJob:
+        """Says what to train; `code` names the fingerprint of the architecture's code."""
         return TrainingJob(
             name=name,
             model=model,
-            image=config.image,
-            hardware=config.hardware,
+            image=self.config.image,
+            hardware=self.config.hardware,
             seed=seed,
-            labels=config.data.labels,
-            class_weights=config.class_weights,
-            code_fingerprint=fingerprints.get(code, ""),
-            checkpoint_directory=checkpoint_directory,
-            augment=config.augment,
+            labels=self.config.data.labels,
+            class_weights=self.config.class_weights,
+            code_fingerprint=self.fingerprints.get(code, ""),
+            checkpoint_directory=self.checkpoint_directory,
+            augment=self.config.augment,
         )
 
-    def make_teacher(node_id: str, settings: Teacher, *, seed: int) -> BaseNode:
-        if isinstance(settings, PretrainedTeacher):
-            teacher_import = TeacherImport(
-                teacher=settings, image=config.image, file_fingerprint=fingerprints.get(node_id.lower(), "")
-            )
-            return TeacherImporter(teacher_import=teacher_import, **export_inputs).with_id(node_id)
-        return supervised_trainer(
-            job(node_id, settings, node_id.lower(), seed=seed), node_id=node_id, **training_inputs
-        )
 
-    teachers = {
-        # Else two of the same architecture would be the same model.
-        node_id: make_teacher(node_id, settings, seed=config.seed + position)
-        for position, (node_id, settings) in enumerate(teacher_ids(config).items())
-    }
-    if "Teacher" not in teachers:
-        models = {node_id: node.outputs["model"] for node_id, node in teachers.items()}
-        teachers["Teacher"] = TeacherAverager(teachers=models, image=config.image, **export_inputs).with_id(
-            "Teacher"
-        )
-    teacher = teachers["Teacher"]
-    scratch = None
-    if config.data.labels:
-        scratch = supervised_trainer(
-            job("Scratch", config.student, "student"), node_id="Scratch", **training_inputs
-        )
-    teacher_predictions = TeacherPredictor(
-        examples=transform.outputs["transformed_examples"],
-        teacher=teacher.outputs["model"],
-        image=config.image,
-        splits=("train",) if config.data.labels else ("train", "validation"),
-    ).with_id("TeacherPredictions")
-    distillers = {
-        distillation.name: Distiller(
-            job=job(distiller_id(distillation.name), config.student, "student"),
-            distillation=distillation,
-            asks_teacher=config.asks_teacher(distillation),
-            teacher=teacher.outputs["model"],
-            teacher_predictions=(
-                teacher_predictions.outputs["predictions"] if config.reads_predictions(distillation) else None
-            ),
-            **training_inputs,
-        ).with_id(distiller_id(distillation.name))
-        for distillation in config.distillations
-    }
-    evaluator = Evaluator(
-        examples=transform.outputs["transformed_examples"],
-        schema=schema,
-        teacher=teacher.outputs["model"],
-        teacher_run=teacher.outputs["model_run"],
-        scratch=(scratch.outputs["model"], scratch.outputs["model_run"]) if scratch else None,
-        students={
-            name: (distiller.outputs["model"], distiller.outputs["model_run"])
-            for name, distiller in distillers.items()
-        },
-        evaluation=config.evaluation,
+def _evaluator(models: _Models, *, push_directory: str, incumbent: str) -> Evaluator:
+    return Evaluator(
+        examples=models.data.examples,
+        schema=models.data.schema_gen.outputs["schema"],
+        teacher=models.teacher.outputs["model"],
+        teacher_run=models.teacher.outputs["model_run"],
+        scratch=_model_and_run(models.scratch) if models.scratch else None,
+        students={name: _model_and_run(node) for name, node in models.distillers.items()},
+        evaluation=models.config.evaluation,
         push_directory=push_directory,
-        incumbent=fingerprints.get("incumbent", ""),
+        incumbent=incumbent,
     )
-    pusher = Pusher(
+
+
+def _model_and_run(node: BaseNode) -> tuple[BaseChannel, BaseChannel]:
+    return node.outputs["model"], node.outputs["model_run"]
+
+
+def _pusher(evaluator: Evaluator, *, directory: str) -> Pusher:
+    return Pusher(
         model=evaluator.outputs["model"],
         model_blessing=evaluator.outputs["blessing"],
         push_destination=pusher_pb2.PushDestination(
-            filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=push_directory)
+            filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=directory)
         ),
-    )
-    return Pipeline(
-        pipeline_name=config.name,
-        pipeline_root=root,
-        components=[
-            example_gen,
-            statistics_gen,
-            schema_gen,
-            example_validator,
-            transform,
-            *teachers.values(),
-            *([scratch] if scratch else []),
-            *([teacher_predictions] if config.stores_predictions else []),
-            *distillers.values(),
-            evaluator,
-            pusher,
-        ],
-        enable_cache=True,
-        metadata_connection_config=metadata_path
-        and metadata.sqlite_metadata_connection_config(metadata_path),
-        beam_pipeline_args=list(beam_args),
     )

@@ -46,7 +46,7 @@ def transform_graph(tmp_path_factory: pytest.TempPathFactory) -> str:
     }
     example = {"image": tf.io.encode_png(np.zeros((8, 8, 1), np.uint8)).numpy(), "label": 0, "id": b"0"}
     metadata = dataset_metadata.DatasetMetadata(schema_utils.schema_from_feature_spec(specification))
-    settings = {"image": ImageSettings(height=8, width=8, channels=1).model_dump_json()}
+    settings = {"image": ImageSettings(height=8, width=8, channels=1).model_dump()}
     with tft_beam.Context(temp_dir=str(directory / "temporary")):
         analysis = tft_beam.AnalyzeDataset(lambda inputs: preprocessing_fn(inputs, settings))
         _ = (([example], metadata) | analysis) | tft_beam.WriteTransformFn(str(directory / "graph"))

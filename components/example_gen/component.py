@@ -5,7 +5,7 @@ from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
 from components.example_gen import executor
-from components.settings.data import DataSettings
+from components.example_gen.registry import DataSettings
 
 
 class ExampleGenSpec(component_spec.ComponentSpec):

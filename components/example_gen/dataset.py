@@ -5,7 +5,7 @@ from typing import Any
 
 from components.errors import InputError
 from components.example_gen.shards import Outcome
-from components.example_gen.sources.source import NO_LABEL
+from components.example_gen.source import NO_LABEL
 
 _NAMED = 5
 

@@ -14,10 +14,9 @@ from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, standard_component_specs
 
 from components.example_gen import dataset, shards
-from components.example_gen.sources import registry as sources
-from components.example_gen.sources.source import Source
-from components.layout import DATASET_FILE
-from components.settings.data import SPLITS, DataSettings
+from components.example_gen.registry import DataSettings, open_source
+from components.example_gen.source import Source
+from components.layout import DATASET_FILE, SPLITS
 
 DATA_KEY = "data"
 FINGERPRINT_KEY = "fingerprint"
@@ -56,7 +55,7 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
         examples_utils.set_payload_format(examples, example_gen_pb2.PayloadFormat.FORMAT_TF_EXAMPLE)
 
-        source = sources.open_source(data)
+        source = open_source(data)
         source.prepare()
         outcomes = self._write(source, examples)
         dataset.check(

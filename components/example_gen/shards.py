@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any, NamedTuple
 
 from components.example_gen.images import ImageError, probe_image
-from components.example_gen.sources.source import Record, Skipped, Source
+from components.example_gen.source import Record, Skipped, Source
 
 
 @dataclasses.dataclass(frozen=True)

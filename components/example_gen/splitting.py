@@ -4,14 +4,32 @@ import bisect
 import hashlib
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeVar
+from typing import Self, TypeVar
+
+from pydantic import model_validator
 
 from components.errors import InputError
+from components.settings.base import Fraction, Settings, custom_error
 
 _MAX_SHARDS = 8
 _MIN_SHARD_SIZE = 500
 
 T = TypeVar("T")
+
+
+class SplitFractions(Settings):
+    """The share of the images that goes to each split; the three add up to 1."""
+
+    train: Fraction = 0.8
+    validation: Fraction = 0.1
+    test: Fraction = 0.1
+
+    @model_validator(mode="after")
+    def _add_up(self) -> Self:
+        total = self.train + self.validation + self.test
+        if abs(total - 1) > 1e-6:
+            raise custom_error(f"the three fractions must add up to 1, not {total:g}")
+        return self
 
 
 def position(key: str) -> float:

@@ -6,13 +6,12 @@ Naming them imports no Keras: configurations are checked before it is needed.
 from __future__ import annotations
 
 import contextlib
-import difflib
 import functools
 import sys
 import typing
 from collections.abc import Callable, Iterator
 
-from components.errors import InputError, first_line
+from components.errors import InputError, first_line, suggest
 
 if typing.TYPE_CHECKING:
     import keras
@@ -43,10 +42,7 @@ def find_problem(name: str) -> str | None:
     own = name.removeprefix(PREFIX)
     if own in NAMES:
         return None
-    by_lower_case = {known.lower(): known for known in NAMES}
-    close = difflib.get_close_matches(own.lower(), by_lower_case, n=3, cutoff=0.5)
-    similar = ", ".join(by_lower_case[each] for each in close or by_lower_case)
-    return f"is not in keras.applications; {'did you mean' if close else 'allowed'}: {similar}"
+    return f"is not in keras.applications{suggest(own, NAMES) or '; allowed: ' + ', '.join(NAMES)}"
 
 
 def architecture(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
-from components.example_gen.sources.source import NO_LABEL
+from components.example_gen.source import NO_LABEL
 
 if TYPE_CHECKING:
     import tensorflow_data_validation as tfdv

@@ -8,12 +8,14 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx.components.transform import executor
 from tfx.types import Artifact
 
+from components import tfx_patches
+
 
 class Executor(executor.Executor):
     """TFX's Transform, except that what it writes is not compressed.
 
-    TFX compresses by a constant. Of photographs that saves little, and every pass over them, each
-    epoch of each model, would have to inflate them again.
+    Of photographs compression saves little, and every pass over them, each epoch of each model, would have
+    to inflate them again.
     """
 
     def Do(
@@ -23,9 +25,8 @@ class Executor(executor.Executor):
         exec_properties: dict[str, Any],
     ) -> None:
         """Writes the transform graph and the transformed examples, as plain TFRecord files."""
-        # TFX's executor makes its processor by name; there is no option and no hook.
-        executor.TransformProcessor = _Processor  # type: ignore[misc]
-        super().Do(input_dict, output_dict, exec_properties)
+        with tfx_patches.transform_processor(_Processor):
+            super().Do(input_dict, output_dict, exec_properties)
 
 
 class _Processor(executor.TransformProcessor):

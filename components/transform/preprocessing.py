@@ -13,10 +13,10 @@ def preprocessing_fn(inputs: dict[str, tf.Tensor], custom_config: dict[str, Any]
 
     Args:
       inputs: The raw features; each is `[batch]`.
-      custom_config: `image`: the `ImageSettings` as JSON.
+      custom_config: `image`: the values of `ImageSettings`.
 
     Returns:
       The features with `image` as packed pixels. The evaluation may slice by any of the others.
     """
-    image = ImageSettings.model_validate_json(custom_config["image"])
+    image = ImageSettings.model_validate(custom_config["image"])
     return inputs | {"image": pack_images(inputs["image"], image_shape=image.shape)}

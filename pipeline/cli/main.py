@@ -99,7 +99,6 @@ def run(
     """Runs an experiment on this machine."""
     from pipeline.cli.screen import print_result, shown
     from pipeline.config.loading import load_config
-    from pipeline.config.nodes import node_ids
     from pipeline.local.run import Workspace, running
 
     experiment = load_config(config, overrides=overrides or ())
@@ -109,7 +108,7 @@ def run(
     try:
         with (
             running(experiment, workspace=place, runner=runner.value, beam_args=beam_arg or ()) as events,
-            shown(console, nodes=node_ids(experiment), quiet=quiet) as show,
+            shown(console, nodes=experiment.node_ids, quiet=quiet) as show,
         ):
             for outcome in events:
                 show(outcome)

@@ -33,7 +33,6 @@ from pipeline.cli.screen import print_line, shown
 from pipeline.cli.silence import silenced
 from pipeline.config.experiment import Config
 from pipeline.config.loading import load_config
-from pipeline.config.nodes import node_ids
 from pipeline.events import Event, RunFailed
 from pipeline.kubeflow.run_parameters import run_parameters
 from pipeline.kubeflow.server import schedules
@@ -113,7 +112,7 @@ def submit(
     )
     print_line(stdout(), f"Run {run.display_name}: {server.page(f'runs/details/{run.run_id}')}")
     if wait:
-        _follow(server, run, nodes=node_ids(settings))
+        _follow(server, run, nodes=settings.node_ids)
 
 
 def schedule(

@@ -7,14 +7,14 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from components.example_gen.registry import DataSettings
 from components.settings.base import Settings
-from components.settings.data import DataSettings
 from components.settings.distillation import DistillationSettings, DkdSettings, HintSettings
 from components.settings.evaluation import EvaluationSettings, PushSettings
-from components.settings.models import ImageSettings, ModelSettings, TeacherSettings
+from components.settings.models import ImageSettings, ModelSettings, Teacher, TeacherSettings
 from components.settings.training import AugmentSettings, ClassWeights, HardwareSettings
 from pipeline.config.kubeflow import KubeflowSettings
-from pipeline.config.nodes import node_ids, teacher_ids
+from pipeline.config.nodes import distiller_id, teacher_id
 
 
 class Config(Settings):
@@ -34,6 +34,31 @@ class Config(Settings):
     kubeflow: KubeflowSettings = KubeflowSettings()
     teacher_predictions: Literal["stored", "online"] = "stored"
     augment: AugmentSettings | None = None
+
+    @property
+    def teachers(self) -> dict[str, Teacher]:
+        """The settings of each teacher, by the id of its node; several are averaged by `Teacher`."""
+        if isinstance(self.teacher, tuple):
+            return {teacher_id(number): teacher for number, teacher in enumerate(self.teacher, start=1)}
+        return {"Teacher": self.teacher}
+
+    @property
+    def node_ids(self) -> tuple[str, ...]:
+        """The ids of all nodes, in an order in which they can run."""
+        return (
+            "ExampleGen",
+            "StatisticsGen",
+            "SchemaGen",
+            "ExampleValidator",
+            "Transform",
+            *dict.fromkeys((*self.teachers, "Teacher")),
+            # Without labels there is nothing to train on but the teacher's predictions.
+            *(("Scratch",) if self.data.labels else ()),
+            *(("TeacherPredictions",) if self.stores_predictions else ()),
+            *(distiller_id(distillation.name) for distillation in self.distillations),
+            "Evaluator",
+            "Pusher",
+        )
 
     @property
     def stores_predictions(self) -> bool:
@@ -101,7 +126,7 @@ class Config(Settings):
 
     @model_validator(mode="after")
     def _known_nodes(self) -> Self:
-        known = node_ids(self)
+        known = self.node_ids
         for node in self.kubeflow.nodes:
             if node not in known:
                 raise PydanticCustomError(
@@ -115,7 +140,7 @@ class Config(Settings):
 def _needs_of_labels(config: Config) -> Iterator[str]:
     """Says what in a configuration needs labels in the training split."""
     missing = "but data.labels is false"
-    if any(isinstance(teacher, ModelSettings) for teacher in teacher_ids(config).values()):
+    if any(isinstance(teacher, ModelSettings) for teacher in config.teachers.values()):
         yield (
             f"teacher: is to be trained, {missing}; bring a trained one along: "
             "teacher: {from: PATH} of a .keras file or a SavedModel"

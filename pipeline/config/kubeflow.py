@@ -6,25 +6,20 @@ from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
-from pydantic_core import PydanticCustomError
 
-from components.settings.base import PositiveInt, Settings
-
-TRAINING_NODES = ("Teacher", "TeacherPredictions", "Scratch")
-_SEVERAL = ("Teacher-", "Distiller-")
+from components.settings.base import NonNegativeInt, PositiveInt, Settings, custom_error
+from pipeline.config.nodes import distiller_id, is_training_node
 
 _CPU = re.compile(r"\d+(\.\d+)?|\d+m")
 _MEMORY = re.compile(r"\d+(\.\d+)?[KMGT]i?")
 _RESOURCE = re.compile(r"[a-z0-9.-]+/[A-Za-z0-9._-]+")
 _STORAGE = re.compile(r"(s3|gs|minio)://[^/]+(/.*)?")
 
-NonNegativeInt = Annotated[int, Field(ge=0)]
-
 
 def _shaped(pattern: re.Pattern[str], expected: str) -> AfterValidator:
     def check(value: str) -> str:
         if not pattern.fullmatch(value):
-            raise PydanticCustomError("value", "{message}", {"message": f"must be {expected}"})
+            raise custom_error(f"must be {expected}")
         return value
 
     return AfterValidator(check)
@@ -63,7 +58,7 @@ class Secret(Settings):
     @model_validator(mode="after")
     def _is_used(self) -> Self:
         if self.mount_path is None and not self.variables:
-            raise PydanticCustomError("value", "must have a mount_path or variables, or nothing sees it")
+            raise custom_error("must have a mount_path or variables, or nothing sees it")
         return self
 
 
@@ -124,15 +119,14 @@ class KubeflowSettings(Settings):
         if self.checkpoint_directory is None:
             return self
         directory = pathlib.PurePosixPath(self.checkpoint_directory)
-        for node in ("Teacher", "Scratch", "Distiller-NAME", *self.nodes):
+        for node in ("Teacher", "Scratch", distiller_id("NAME"), *self.nodes):
             volumes = self.of_node(node).volumes or ()
             is_kept = any(directory.is_relative_to(volume.mount_path) for volume in volumes)
             if is_training_node(node) and node != "TeacherPredictions" and not is_kept:
-                message = (
+                raise custom_error(
                     f"checkpoint_directory {str(directory)!r} is on no volume of {node}, and would end "
                     "with its pod; mount one there with training_nodes.volumes"
                 )
-                raise PydanticCustomError("value", "{message}", {"message": message})
         return self
 
     def of_node(self, node: str) -> NodeSettings:
@@ -147,12 +141,3 @@ class KubeflowSettings(Settings):
         levels += [_NODES.get(node, NodeSettings()), self.nodes.get(node, NodeSettings())]
         said = {key: value for level in levels for key, value in level if value is not None}
         return NodeSettings(**said)
-
-
-def is_training_node(node: str) -> bool:
-    """Tells whether a node trains a model or runs one over the whole training split.
-
-    Args:
-      node: The node's id.
-    """
-    return node in TRAINING_NODES or node.startswith(_SEVERAL)

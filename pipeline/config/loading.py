@@ -7,9 +7,9 @@ from typing import Any
 
 import yaml
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
 from components.errors import InputError
+from components.settings.explaining import explain
 from pipeline.config.experiment import Config
 
 
@@ -37,7 +37,7 @@ def load_config(path: pathlib.Path, *, overrides: Iterable[str] = ()) -> Config:
     try:
         return Config.model_validate(tree)
     except ValidationError as error:
-        raise ConfigError("\n".join(f"{path}: {_describe(detail)}" for detail in error.errors())) from None
+        raise ConfigError("\n".join(f"{path}: {line}" for line in explain(error, given=tree))) from None
 
 
 class _Loader(yaml.SafeLoader):
@@ -112,35 +112,3 @@ def _index(node: list[Any], part: str, key: str) -> int:
     if not part.isdecimal() or int(part) >= len(node):
         raise ConfigError(f"--set {key}: {part!r} is no index of this list; allowed: 0 to {len(node) - 1}")
     return int(part)
-
-
-def _describe(detail: ErrorDetails) -> str:
-    """Puts one validation error into a line: the key, what was given, what is allowed."""
-    key = ".".join(str(part) for part in _without_tag(detail["loc"]))
-    message = detail["msg"].replace("Input should be", "must be")
-    if detail["type"] in ("model_type", "model_attributes_type"):
-        message = "must be a mapping of keys to values"
-    if detail["type"] == "missing":
-        return f"{key}: is missing; add it"
-    if detail["type"] in ("union_tag_invalid", "union_tag_not_found"):
-        return _describe_tag(detail, key=key)
-    if detail["type"] == "unknown_key" or isinstance(detail["input"], dict):
-        return f"{key}: {message}" if key else message
-    return f"{key}: got {detail['input']!r}; {message}"
-
-
-def _without_tag(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
-    """Leaves out the tags of unions, such as `tfds`, which are no keys."""
-    tags: tuple[int, ...] = {"data": (1,), "distillations": (2,), "teacher": (1, 3)}.get(
-        str(location[0]) if location else "", ()
-    )
-    return tuple(part for position, part in enumerate(location) if position not in tags)
-
-
-def _describe_tag(detail: ErrorDetails, *, key: str) -> str:
-    context = detail["ctx"]
-    key = f"{key}.{context['discriminator']}".replace("'", "")
-    if "tag" not in context:
-        return f"{key}: is missing; add it"
-    allowed = context["expected_tags"].replace("'", "")
-    return f"{key}: got {context['tag']!r}; allowed: {allowed}"

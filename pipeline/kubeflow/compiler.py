@@ -3,7 +3,7 @@
 import pathlib
 
 import yaml
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import (
     KubeflowV2DagRunner,
     KubeflowV2DagRunnerConfig,
@@ -11,11 +11,11 @@ from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import (
 
 from components.errors import InputError
 from components.files import write_text
+from components.settings.explaining import explain
 from pipeline import beam
 from pipeline.config.experiment import Config
 from pipeline.config.hints import check_hints
-from pipeline.config.kubeflow import KubeflowSettings
-from pipeline.config.nodes import node_ids
+from pipeline.config.kubeflow import KubeflowSettings, Root
 from pipeline.graph import create_pipeline
 from pipeline.kubeflow.checker import check
 from pipeline.kubeflow.documents import finish
@@ -79,18 +79,23 @@ def _overridden(
     if image:
         changes |= {"image": image, "gpu_image": None}
     if pipeline_root:
+        _check_root(pipeline_root)
         changes |= {"pipeline_root": pipeline_root}
+    return settings.model_copy(update=changes)
+
+
+def _check_root(pipeline_root: str) -> None:
     try:
-        return KubeflowSettings.model_validate({**dict(settings), **changes})
+        TypeAdapter(Root).validate_python(pipeline_root)
     except ValidationError as error:
-        raise InputError(f"--pipeline-root {pipeline_root!r}: {error.errors()[0]['msg']}.") from None
+        raise InputError(f"--pipeline-root: {explain(error)[0]}.") from None
 
 
 def _compile(config: Config, *, name: str, settings: KubeflowSettings) -> dict[str, object]:
     """Has TFX compile the graph."""
     images = {"default_image_path": settings.image}
     if settings.gpu_image:
-        images |= {node: settings.gpu_image for node in node_ids(config) if settings.of_node(node).gpus}
+        images |= {node: settings.gpu_image for node in config.node_ids if settings.of_node(node).gpus}
     runner = KubeflowV2DagRunner(
         config=KubeflowV2DagRunnerConfig(
             default_image=images, default_commands=list(ENTRYPOINT), use_pipeline_spec_2_1=True

@@ -21,8 +21,10 @@ from typing import Any
 
 import pydantic
 
+from components import tfx_patches
 from components.errors import InputError
 from components.files import read_json, write_json
+from components.settings.explaining import explain
 from pipeline.kubeflow.run_parameters import assign, check_push_directory
 
 FAILURE = 1
@@ -106,22 +108,17 @@ def _run_node(options: argparse.Namespace, beam_args: list[str]) -> None:
     )
     _make_directories(invocation["outputs"])
 
-    from tfx.orchestration.kubeflow.v2 import compiler_utils
     from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
 
-    from components import artifacts
-    from pipeline import beam
-
-    beam.keep_direct_runner()
-    compiler_utils.TITLE_TO_CLASS_PATH.update(_own_artifacts(vars(artifacts).values()))
-    kubeflow_v2_run_executor._run_executor(
-        argparse.Namespace(
-            executor_class_path=options.executor_class_path,
-            json_serialized_invocation_args=json.dumps(invocation),
-            json_serialized_inputs_spec_args=json.dumps(options.json_serialized_inputs_spec_args),
-        ),
-        beam_args,
-    )
+    with tfx_patches.direct_runner(), tfx_patches.artifact_types():
+        kubeflow_v2_run_executor._run_executor(
+            argparse.Namespace(
+                executor_class_path=options.executor_class_path,
+                json_serialized_invocation_args=json.dumps(invocation),
+                json_serialized_inputs_spec_args=json.dumps(options.json_serialized_inputs_spec_args),
+            ),
+            beam_args,
+        )
     output_file = pathlib.Path(invocation["outputs"]["outputFile"])
     write_json(output_file, restore_uris(read_json(output_file), mounts=options.mounts))
 
@@ -221,17 +218,6 @@ def _make_directories(outputs: dict[str, Any]) -> None:
             (path.parent if is_file else path).mkdir(parents=True, exist_ok=True)
 
 
-def _own_artifacts(candidates: Iterable[Any]) -> dict[str, str]:
-    """Tells TFX where the classes of this project's own artifact types are."""
-    from tfx.types import artifact
-
-    return {
-        candidate.TYPE_NAME: f"{candidate.__module__}.{candidate.__qualname__}"
-        for candidate in candidates
-        if isinstance(candidate, type) and issubclass(candidate, artifact.Artifact) and candidate.TYPE_NAME
-    }
-
-
 def restore_uris(output: Any, *, mounts: str) -> Any:
     """Gives back the URIs of the object store, also to artifacts that another one names in its metadata.
 
@@ -254,10 +240,7 @@ def _describe(error: Exception) -> tuple[int, str]:
     if isinstance(error, InputError):
         return INPUT_ERROR, str(error)
     if isinstance(error, pydantic.ValidationError):  # All else was checked when the pipeline was compiled.
-        problems = "; ".join(
-            f"{'.'.join(map(str, detail['loc']))}: got {detail['input']!r}; {detail['msg']}"
-            for detail in error.errors()
-        )
+        problems = "; ".join(explain(error))
         return INPUT_ERROR, f"A parameter of the run cannot be used: {problems}; correct it and run again."
     lines = str(error).strip().splitlines() or ["no message"]
     return FAILURE, f"internal error: {type(error).__name__}: {lines[0]}; the traceback is in the log above"

@@ -11,11 +11,10 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from components.errors import InputError
-from components.settings.data import ImageFolderData, TfdsData
 from components.settings.distillation import DistillationSettings
 from components.settings.models import PretrainedTeacher
 from pipeline.config.experiment import Config
-from pipeline.config.nodes import distiller_id, teacher_ids
+from pipeline.config.nodes import distiller_id
 
 # The Pusher must have a directory to push to. Where none is configured this one ends with the pod, and the
 # student is the Pusher's artifact `pushed_model`.
@@ -110,15 +109,17 @@ def _of_data(config: Config) -> list[RunParameter]:
         "The span or date of the data; part of ExampleGen's cache key, should its cache be on.",
         {"ExampleGen": "fingerprint"},
     )
-    match config.data:
-        case TfdsData(data_dir=location):
-            path = "data.data_dir"
-        case ImageFolderData(path=location):
-            path = "data.path"
-        case _:
-            return [version]
-    where = "Where the data lies, as the container sees it; empty is what was compiled."
-    return [RunParameter("data_location", "STRING", location or "", where, {"ExampleGen": path}), version]
+    key = config.data.location_key
+    if key is None:
+        return [version]
+    location = RunParameter(
+        "data_location",
+        "STRING",
+        getattr(config.data, key) or "",
+        "Where the data lies, as the container sees it; empty is what was compiled.",
+        {"ExampleGen": f"data.{key}"},
+    )
+    return [location, version]
 
 
 def _of_teachers(config: Config) -> list[RunParameter]:
@@ -130,7 +131,7 @@ def _of_teachers(config: Config) -> list[RunParameter]:
             f"How many times the {node.lower().replace('-', ' ')} sees the training split.",
             {node: f"custom_config.{_EPOCHS}"},
         )
-        for node, teacher in teacher_ids(config).items()
+        for node, teacher in config.teachers.items()
         if not isinstance(teacher, PretrainedTeacher)
     ]
 

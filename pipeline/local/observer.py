@@ -11,6 +11,7 @@ from ml_metadata import proto
 from tfx.orchestration import metadata
 from tfx.orchestration.portable import data_types, launcher
 
+from components import tfx_patches
 from components.errors import InputError
 from pipeline.events import NodeFailed, NodeFinished, NodeNote, NodeProgress, NodeStarted, Report
 from pipeline.local.background import NodeError
@@ -101,9 +102,6 @@ class _ProgressHandler(logging.Handler):
 def observed(report: Report) -> Iterator[Observer]:
     """Makes every node that TFX launches in this process report.
 
-    Both LocalDagRunner and BeamDagRunner look `Launcher` up in its module for each node, so that a
-    subclass put there sees all of them.
-
     Args:
       report: Receives the events.
 
@@ -111,7 +109,6 @@ def observed(report: Report) -> Iterator[Observer]:
       The observer.
     """
     observer = Observer(report)
-    original = launcher.Launcher
 
     class ObservedLauncher(launcher.Launcher):
         """A launcher that reports."""
@@ -125,11 +122,10 @@ def observed(report: Report) -> Iterator[Observer]:
     progress_logger = logging.getLogger(_PROGRESS_LOGGER)
     progress_logger.setLevel(logging.INFO)
     progress_logger.addHandler(handler)
-    launcher.Launcher = ObservedLauncher  # type: ignore[misc]
     try:
-        yield observer
+        with tfx_patches.launcher(ObservedLauncher):
+            yield observer
     finally:
-        launcher.Launcher = original  # type: ignore[misc]
         progress_logger.removeHandler(handler)
 
 

@@ -9,15 +9,15 @@ import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
+from components import tfx_patches
 from components.errors import InputError
-from components.example_gen.sources import registry as sources
+from components.example_gen.registry import open_source
 from components.files import sha256
 from components.models import registry
 from components.pretrained import model_files as files
 from components.settings.models import FineTunedTeacher, PretrainedTeacher, Teacher
 from pipeline import beam
 from pipeline.config.experiment import Config
-from pipeline.config.nodes import teacher_ids
 from pipeline.events import Event, Report
 from pipeline.local.background import Task, run_in_background
 from pipeline.results.workspace_files import read_summary
@@ -60,7 +60,7 @@ def running(
     Raises:
       InputError: The data, the file of a teacher or the workspace cannot be used.
     """
-    sources.open_source(config.data).check()
+    open_source(config.data).check()
     _check_teachers(config)
     task = functools.partial(
         run_graph, config=config, workspace=workspace, runner=runner, beam_args=tuple(beam_args)
@@ -185,10 +185,9 @@ def run_pipeline(
     from pipeline.local import observer
 
     logging.set_verbosity(logging.INFO)
-    beam.keep_direct_runner()
     runners = {"local": local_dag_runner.LocalDagRunner, "beam": beam_dag_runner.BeamDagRunner}
     pipeline = create_pipeline()
-    with observer.observed(report) as watched:
+    with tfx_patches.direct_runner(), observer.observed(report) as watched:
         try:
             runners[runner]().run(pipeline)
         except Exception:
@@ -200,7 +199,7 @@ def run_pipeline(
 
 def _check_teachers(config: Config) -> None:
     """Raises InputError if a file that a teacher is made of is not there."""
-    for teacher in teacher_ids(config).values():
+    for teacher in config.teachers.values():
         match teacher:
             case PretrainedTeacher(path=path):
                 files.find_model(path)
@@ -221,8 +220,8 @@ def _fingerprint_teacher(teacher: Teacher) -> str:
 def _fingerprints(config: Config) -> dict[str, str]:
     """What decides, beside the configuration, whether an earlier result still holds."""
     return {
-        "data": sources.open_source(config.data).fingerprint(),
-        **{node.lower(): _fingerprint_teacher(teacher) for node, teacher in teacher_ids(config).items()},
+        "data": open_source(config.data).fingerprint(),
+        **{node.lower(): _fingerprint_teacher(teacher) for node, teacher in config.teachers.items()},
         "student": sha256(registry.source_file(config.student.architecture)),
     }
 

@@ -11,9 +11,8 @@ from tensorflow_metadata.proto.v0 import anomalies_pb2, statistics_pb2
 from components.errors import InputError
 from components.example_validator.anomalies import describe
 from components.files import read_json, write_json
-from components.layout import DATASET_FILE, EVALUATION_FILE, SUMMARY_FILE
+from components.layout import DATASET_FILE, EVALUATION_FILE, SPLITS, SUMMARY_FILE
 from components.schema_gen.schema import count_labels
-from components.settings.data import SPLITS
 from pipeline.config.experiment import Config
 from pipeline.results.workspace_files import SCHEMA_VERSION, write_report
 

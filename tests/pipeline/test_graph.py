@@ -5,7 +5,6 @@ import pytest
 
 from pipeline.config.experiment import Config
 from pipeline.config.loading import load_config
-from pipeline.config.nodes import node_ids
 from pipeline.graph import create_pipeline
 
 CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
@@ -50,7 +49,7 @@ def test_a_teacher_in_the_training_step_needs_no_stored_predictions() -> None:
     nodes = create_pipeline(config, root="/root", push_directory="/pushed").components
 
     edges = {node.id: {upstream.id for upstream in node.upstream_nodes} for node in nodes}
-    assert set(edges) == set(node_ids(config))
+    assert set(edges) == set(config.node_ids)
     assert "TeacherPredictions" not in edges
     assert edges["Distiller-distilled"] == TRAINING_INPUTS | {"Teacher"}
 
@@ -68,7 +67,7 @@ def test_a_hint_asks_the_teacher_itself_whatever_is_stored() -> None:
     assert edges["Distiller-warm"] == TRAINING_INPUTS | {"Teacher", "TeacherPredictions"}
     assert edges["Distiller-hinted"] == TRAINING_INPUTS | {"Teacher"}
     alone = load_config(CONFIGS / "digits.yaml", overrides=[two, "distillations.0.name=other"])
-    assert "TeacherPredictions" in node_ids(alone)
+    assert "TeacherPredictions" in alone.node_ids
 
 
 def test_without_labels_a_teacher_in_the_training_step_has_its_predictions_stored_too() -> None:
@@ -88,7 +87,7 @@ def test_without_labels_a_teacher_in_the_training_step_has_its_predictions_store
     (distiller,) = (node for node in nodes if node.id == "Distiller-distilled")
     assert "TeacherPredictions" in {upstream.id for upstream in distiller.upstream_nodes}
     assert distiller.exec_properties["asks_teacher"]
-    assert {node.id for node in nodes} == set(node_ids(config))
+    assert {node.id for node in nodes} == set(config.node_ids)
 
 
 def test_augmentation_reaches_every_model_that_is_trained() -> None:
@@ -110,7 +109,7 @@ def test_augmentation_reaches_every_model_that_is_trained() -> None:
 
 
 def test_node_ids_names_every_node_in_an_order_that_can_run(config: Config) -> None:
-    ids = node_ids(config)
+    ids = config.node_ids
 
     assert sorted(ids) == sorted(EDGES)
     for position, node in enumerate(ids):
@@ -141,8 +140,8 @@ def test_several_teachers_are_averaged_by_a_node_of_their_own() -> None:
 
     nodes = {node.id: node for node in pipeline.components}
     edges = {name: {upstream.id for upstream in node.upstream_nodes} for name, node in nodes.items()}
-    assert sorted(nodes) == sorted(node_ids(config))
-    assert node_ids(config)[5:9] == ("Teacher-1", "Teacher-2", "Teacher-3", "Teacher")
+    assert sorted(nodes) == sorted(config.node_ids)
+    assert config.node_ids[5:9] == ("Teacher-1", "Teacher-2", "Teacher-3", "Teacher")
     assert edges["Teacher-1"] == edges["Teacher-3"] == TRAINING_INPUTS
     assert edges["Teacher-2"] == {"Transform", "SchemaGen"}
     assert edges["Teacher"] == {"Teacher-1", "Teacher-2", "Teacher-3", "Transform", "SchemaGen"}
@@ -154,6 +153,14 @@ def test_several_teachers_are_averaged_by_a_node_of_their_own() -> None:
         for name in ("Teacher-1", "Teacher-3")
     )
     assert first["seed"] != third["seed"]
+
+
+def test_transform_is_given_the_size_of_the_images_as_plain_json(config: Config) -> None:
+    pipeline = create_pipeline(config, root="/root", push_directory="/pushed")
+
+    (transform,) = (node for node in pipeline.components if node.id == "Transform")
+    given = json.loads(transform.exec_properties["custom_config"])
+    assert given == {"image": {"height": 8, "width": 8, "channels": 1}}
 
 
 @pytest.mark.parametrize(
@@ -232,6 +239,6 @@ def test_without_labels_nothing_is_trained_but_the_students() -> None:
     teacher = {"Teacher": edges["Teacher"]}
     evaluator = {"Evaluator": {"Transform", "SchemaGen", "Teacher", "Distiller-warm"}}
     assert edges == fixed | teacher | distiller | evaluator
-    assert sorted(edges) == sorted(node_ids(config))
+    assert sorted(edges) == sorted(config.node_ids)
     splits = {node.id: node.exec_properties.get("splits") for node in pipeline.components}
     assert splits["TeacherPredictions"] == '["train", "validation"]'

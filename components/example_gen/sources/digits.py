@@ -3,23 +3,32 @@
 import dataclasses
 import importlib.metadata
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from typing import Any, Literal
 
 from components.example_gen import splitting
-from components.example_gen.sources.source import Record, Source
+from components.example_gen.source import Record, Source, SourceSettings
+from components.example_gen.splitting import SplitFractions
 
 NUM_IMAGES = 1797
 
 
+class DigitsData(SourceSettings):
+    """The 1,797 handwritten digits of 8x8 pixels that come with scikit-learn."""
+
+    source: Literal["digits"]
+    split_fractions: SplitFractions = SplitFractions(train=0.6, validation=0.2, test=0.2)
+
+    def make_source(self) -> "DigitsSource":
+        """Returns the digits, split as these settings say."""
+        return DigitsSource(self)
+
+
 @dataclasses.dataclass(frozen=True)
 class DigitsSource(Source):
-    """1,797 greyscale images of 8x8 pixels, in ten classes.
+    """1,797 greyscale images of 8x8 pixels, in ten classes."""
 
-    Attributes:
-      fractions: The share of each split.
-    """
-
-    fractions: Mapping[str, float]
+    settings: DigitsData
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -29,7 +38,7 @@ class DigitsSource(Source):
     def check(self) -> None:
         """Refuses fractions that leave a split without images."""
         counts = {split: len(ids) for split, ids in self._members().items()}
-        splitting.check_none_empty(counts, fractions=self.fractions)
+        splitting.check_none_empty(counts, fractions=self._fractions)
 
     def fingerprint(self) -> str:
         """Returns the version of scikit-learn, which brings the images."""
@@ -48,12 +57,16 @@ class DigitsSource(Source):
             index = int(name.removeprefix("digits/"))
             yield Record(name, _encode(digits.images[index]), int(digits.target[index]))
 
+    @property
+    def _fractions(self) -> dict[str, float]:
+        return self.settings.split_fractions.model_dump()
+
     def _members(self) -> dict[str, list[str]]:
         ids = (f"digits/{index:04d}" for index in range(NUM_IMAGES))
-        return splitting.assign(ids, fractions=self.fractions)
+        return splitting.assign(ids, fractions=self._fractions)
 
 
-def _encode(image) -> bytes:  # type: ignore[no-untyped-def]
+def _encode(image: Any) -> bytes:
     """Encodes intensities from 0 to 16 as a greyscale PNG of the full range."""
     from PIL import Image
 

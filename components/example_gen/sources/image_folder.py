@@ -4,19 +4,40 @@ import dataclasses
 import hashlib
 import os
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
 
 from components.errors import InputError
 from components.example_gen import splitting
-from components.example_gen.sources.source import NO_LABEL, Record, Skipped, Source
+from components.example_gen.source import NO_LABEL, Record, Skipped, Source, SourceSettings
+from components.example_gen.splitting import SplitFractions
+from components.layout import SPLITS
 
-SPLITS = ("train", "validation", "test")
 SUFFIXES = (".jpg", ".jpeg", ".png")
 
 _OTHER_KIND = "not a .jpg, .jpeg or .png file"
 _NO_CLASS = "not in a class folder"
 _FOLDER = "a folder where only images are read"
 _NO_SPLIT = "beside the split folders"
+
+
+class ImageFolderData(SourceSettings):
+    """`path/{train,validation,test}/CLASS/*` or `path/CLASS/*`, the latter split by fractions.
+
+    Without `labels`, the images of train and validation need no class folders.
+    """
+
+    location_key: ClassVar[str] = "path"
+
+    source: Literal["image_folder"]
+    path: Annotated[str, Field(min_length=1)]
+    split_fractions: SplitFractions = SplitFractions()
+
+    def make_source(self) -> "ImageFolderSource":
+        """Returns the folder; nothing is read yet."""
+        return ImageFolderSource(self)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,16 +63,9 @@ class ImageFolderSource(Source):
     mean nothing.
 
     Hidden files are ignored; every other file that is no image is reported as skipped.
-
-    Attributes:
-      path: The folder.
-      fractions: The share of each split where there are no split folders.
-      labels: Whether split folders other than that of the test split hold class folders.
     """
 
-    path: str
-    fractions: Mapping[str, float]
-    labels: bool = True
+    settings: ImageFolderData
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -68,7 +82,7 @@ class ImageFolderSource(Source):
             split: sum(file.problem is None for file in files) for split, files in self._files().items()
         }
         if not self._has_split_folders():
-            splitting.check_none_empty(counts, fractions=self.fractions)
+            splitting.check_none_empty(counts, fractions=self._fractions)
         for split, count in counts.items():
             if not count:
                 where = "in class folders" if self._has_class_folders(split) else "in it"
@@ -97,31 +111,36 @@ class ImageFolderSource(Source):
             yield self._read(file)
 
     @property
+    def _fractions(self) -> dict[str, float]:
+        return self.settings.split_fractions.model_dump()
+
+    @property
     def _root(self) -> pathlib.Path:
-        return pathlib.Path(self.path).expanduser()
+        return pathlib.Path(self.settings.path).expanduser()
 
     @property
     def _class_parent(self) -> pathlib.Path:
         """The folder whose folders are the classes."""
         if not self._has_split_folders():
             return self._root
-        return self._root / ("train" if self.labels else "test")
+        return self._root / ("train" if self.settings.labels else "test")
 
     def _has_split_folders(self) -> bool:
         return any((self._root / split).is_dir() for split in SPLITS)
 
     def _has_class_folders(self, split: str) -> bool:
-        return self.labels or split == "test"
+        return self.settings.labels or split == "test"
 
     def _check_folder(self) -> None:
+        given = f"data.path: got {self.settings.path!r}, which"
         if not self._root.exists():
-            raise InputError(f"data.path: got {self.path!r}, which does not exist; give a folder of images.")
+            raise InputError(f"{given} does not exist; give a folder of images.")
         if not self._root.is_dir():
-            raise InputError(f"data.path: got {self.path!r}, which is a file; give a folder of images.")
+            raise InputError(f"{given} is a file; give a folder of images.")
         if not _folder_names(self._root):
             raise InputError(
-                f"data.path: got {self.path!r}, which holds no class folders; expected CLASS/*.jpg in it, "
-                "or train/CLASS/*.jpg, validation/CLASS/*.jpg and test/CLASS/*.jpg."
+                f"{given} holds no class folders; expected CLASS/*.jpg in it, or train/CLASS/*.jpg, "
+                "validation/CLASS/*.jpg and test/CLASS/*.jpg."
             )
 
     def _check_split_folders(self) -> None:
@@ -129,10 +148,10 @@ class ImageFolderSource(Source):
         for split in SPLITS:
             if split not in found:
                 raise InputError(
-                    f"data.path: {self.path!r} lacks the folder {split!r} (found: {', '.join(found)}); "
-                    f"expected train, validation and test, or class folders alone."
+                    f"data.path: {self.settings.path!r} lacks the folder {split!r} (found: "
+                    f"{', '.join(found)}); expected train, validation and test, or class folders alone."
                 )
-        if not self.labels or not self.class_names:
+        if not self.settings.labels or not self.class_names:
             return
         for split in SPLITS[1:]:
             unknown = sorted(set(_folder_names(self._root / split)) - set(self.class_names))
@@ -147,7 +166,11 @@ class ImageFolderSource(Source):
         parent, names = self._class_parent, self.class_names
         if len(names) < 2:
             only = f"only the class folder {names[0]!r}" if names else "no class folders"
-            way_out = "" if names or not self.labels else "; to distil without labels, set data.labels: false"
+            way_out = (
+                ""
+                if names or not self.settings.labels
+                else "; to distil without labels, set data.labels: false"
+            )
             raise InputError(
                 f"data.path: {str(parent)!r} holds {only}; a classifier needs at least two{way_out}."
             )
@@ -172,7 +195,7 @@ class ImageFolderSource(Source):
             )
             return {split: sorted(files, key=_position) for split, files in members.items()}
         files = {file.path: file for file in self._list_classes("")}
-        assigned = splitting.assign(files, fractions=self.fractions)
+        assigned = splitting.assign(files, fractions=self._fractions)
         return {split: [files[path] for path in paths] for split, paths in assigned.items()}
 
     def _list_classes(self, parent: str) -> Iterator[FoundFile]:

@@ -10,11 +10,14 @@ import os
 import pathlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
 
 from components.errors import InputError
-from components.example_gen.sources import tfds_splits
-from components.example_gen.sources.source import Record, Source
+from components.example_gen import tfds_splits
+from components.example_gen.source import Record, Source, SourceSettings
+from components.settings.base import Settings
 
 _INFO_FILE = "dataset_info.json"
 _READ_BATCH = 64  # One by one, tf.data hands over mnist's images four times slower.
@@ -22,21 +25,40 @@ _READ_BATCH = 64  # One by one, tf.data hands over mnist's images four times slo
 ShardLengths = Mapping[str, Sequence[int]]
 
 
-@dataclasses.dataclass(frozen=True)
-class TfdsSource(Source):
-    """An image classification data set of TFDS, whose images are kept as they are encoded.
+class Splits(Settings):
+    """A TFDS split expression, such as `train[:90%]`, for each split of the pipeline."""
 
-    Attributes:
-      dataset: Its name, with config and version if wanted: `name/config:1.2.3`.
-      data_dir: Where prepared data lies; None is TFDS's default.
-      splits: A TFDS split expression for each split.
-      weight: The name of the feature that says how much an example counts in training, if one does.
+    train: str
+    validation: str
+    test: str
+
+
+class TfdsData(SourceSettings):
+    """Any image classification data set of TensorFlow Datasets.
+
+    `dataset` is its name, with config and version if wanted: `name/config:1.2.3`. `data_dir` is where the
+    prepared data lies; None is TFDS's default. `sample_weight` names a feature with a number that each
+    example's loss is multiplied by in training.
     """
 
-    dataset: str
-    data_dir: str | None
-    splits: Mapping[str, str]
-    weight: str | None = None
+    location_key: ClassVar[str] = "data_dir"
+
+    source: Literal["tfds"]
+    dataset: Annotated[str, Field(min_length=1)]
+    data_dir: str | None = None
+    splits: Splits
+    sample_weight: Annotated[str, Field(min_length=1)] | None = None
+
+    def make_source(self) -> "TfdsSource":
+        """Returns the data set; nothing is read yet."""
+        return TfdsSource(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class TfdsSource(Source):
+    """An image classification data set of TFDS, whose images are kept as they are encoded."""
+
+    settings: TfdsData
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -50,12 +72,12 @@ class TfdsSource(Source):
 
         Where the data set is prepared already, that is: names of splits, bounds and overlaps.
         """
-        if self.data_dir is not None and not self._data_dir.is_dir():
+        if self.settings.data_dir is not None and not self._data_dir.is_dir():
             raise InputError(
-                f"data.data_dir: got {self.data_dir!r}, which is no folder; give the folder of prepared "
-                "TFDS data, or null for TFDS's default."
+                f"data.data_dir: got {self.settings.data_dir!r}, which is no folder; give the folder of "
+                "prepared TFDS data, or null for TFDS's default."
             )
-        for split, expression in self.splits.items():
+        for split, expression in self._splits.items():
             with _naming_split(split, expression):
                 tfds_splits.parse(expression)
         folder = self._prepared_folder()
@@ -64,7 +86,7 @@ class TfdsSource(Source):
 
     def fingerprint(self) -> str:
         """Returns a hash of the prepared data's description and file sizes, or of the name."""
-        digest = hashlib.sha256(self.dataset.encode())
+        digest = hashlib.sha256(self.settings.dataset.encode())
         folder = self._prepared_folder()
         if folder:
             digest.update((folder / _INFO_FILE).read_bytes())
@@ -93,7 +115,7 @@ class TfdsSource(Source):
 
         builder = self._builder()
         image, label = _feature_keys(builder)
-        weights = {self.weight: True} if self.weight else {}
+        weights = {self.settings.sample_weight: True} if self.settings.sample_weight else {}
         examples = builder.as_dataset(
             split=shard,
             shuffle_files=False,
@@ -107,16 +129,21 @@ class TfdsSource(Source):
             for name, encoded, target, *weight in zip(*columns, strict=True):
                 yield Record(name.decode(), encoded, int(target), *map(float, weight))
 
+    @property
+    def _splits(self) -> dict[str, str]:
+        return self.settings.splits.model_dump()
+
     def _check_weight(self, builder: Any) -> None:
-        if self.weight is None:
+        name = self.settings.sample_weight
+        if name is None:
             return
         import numpy as np
 
         features = dict(builder.info.features.items())
-        feature = features.get(self.weight)
+        feature = features.get(name)
         if feature is None or feature.shape != () or not np.issubdtype(feature.np_dtype, np.floating):
             raise InputError(
-                f"data.sample_weight: got {self.weight!r}, which is no feature of {builder.name!r} with one "
+                f"data.sample_weight: got {name!r}, which is no feature of {builder.name!r} with one "
                 f"floating-point number an example; its features are {', '.join(sorted(features))}."
             )
 
@@ -124,14 +151,14 @@ class TfdsSource(Source):
     def _data_dir(self) -> pathlib.Path:
         # With no folder given, this is where TFDS itself looks.
         default = os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
-        return pathlib.Path(self.data_dir or default).expanduser()
+        return pathlib.Path(self.settings.data_dir or default).expanduser()
 
     def _builder(self) -> Any:
-        return _load_builder(self.dataset, str(self._data_dir))
+        return _load_builder(self.settings.dataset, str(self._data_dir))
 
     def _prepared_folder(self) -> pathlib.Path | None:
         """Finds the prepared data without asking TFDS; the latest version unless one is named."""
-        name, _, version = self.dataset.partition(":")
+        name, _, version = self.settings.dataset.partition(":")
         folder = self._data_dir / name
         if version:
             return folder / version if (folder / version / _INFO_FILE).is_file() else None
@@ -140,15 +167,15 @@ class TfdsSource(Source):
 
     def _resolve(self, shard_lengths: ShardLengths) -> dict[str, tuple[tfds_splits.Slice, ...]]:
         resolved = {}
-        for split, expression in self.splits.items():
+        for split, expression in self._splits.items():
             with _naming_split(split, expression):
                 resolved[split] = tfds_splits.resolve(expression, shard_lengths=shard_lengths)
         pieces = [(split, piece) for split, slices in resolved.items() for piece in slices]
         for (left, one), (right, other) in itertools.combinations(pieces, 2):
             if tfds_splits.overlap(one, other):
                 raise InputError(
-                    f"data.splits.{right}: got {self.splits[right]!r}, which selects examples that are in "
-                    f"data.splits.{left} ({self.splits[left]!r}) already; the splits must not overlap."
+                    f"data.splits.{right}: got {self._splits[right]!r}, which selects examples that are in "
+                    f"data.splits.{left} ({self._splits[left]!r}) already; the splits must not overlap."
                 )
         return resolved
 

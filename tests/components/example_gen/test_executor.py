@@ -5,7 +5,9 @@ import pytest
 from components.errors import InputError
 from components.example_gen import dataset
 from components.example_gen.shards import Outcome
-from components.settings.data import DigitsData, ImageFolderData, Splits, TfdsData
+from components.example_gen.sources.digits import DigitsData
+from components.example_gen.sources.image_folder import ImageFolderData
+from components.example_gen.sources.tfds import Splits, TfdsData
 
 MULTI_PROCESSING = (
     "--direct_running_mode=multi_processing",

@@ -5,13 +5,12 @@ import pydantic
 import pytest
 
 from components.errors import InputError
+from components.example_gen.splitting import SplitFractions
 from components.models import registry
-from components.settings.data import SplitFractions
 from components.settings.distillation import KdSettings
 from components.settings.models import FineTunedTeacher, ModelSettings, PretrainedTeacher
 from pipeline.config.experiment import Config
 from pipeline.config.loading import ConfigError, load_config
-from pipeline.config.nodes import node_ids, teacher_ids
 
 CONFIGS = pathlib.Path(__file__).parents[3] / "configs"
 
@@ -84,7 +83,7 @@ def test_every_value_is_read(path):
 def test_a_teacher_is_known_by_its_keys(teacher, kinds, path):
     config = load_config(path, overrides=[f"teacher={teacher}"])
 
-    assert [type(each) for each in teacher_ids(config).values()] == kinds
+    assert [type(each) for each in config.teachers.values()] == kinds
     assert Config.model_validate_json(config.model_dump_json()) == config
 
 
@@ -175,7 +174,7 @@ def test_override_that_leads_nowhere_is_refused(override, message, refusal):
         ("seed=-1", "seed: got -1", "greater than or equal to 0"),
         ("seed=1.5", "seed: got 1.5", "valid integer"),
         ("seed=true", "seed: got True", "valid integer"),
-        ("data.source=s3", "data.source: got 's3'", "tfds, image_folder, digits"),
+        ("data.source=s3", "data.source: got 's3'", "digits, image_folder, tfds"),
         ("data=digits", "data: got 'digits'", "must be a mapping"),
         ("data.dataset=''", "data.dataset: got ''", "at least 1 character"),
         ("data.path=x", "data: unknown key 'path'", "source, dataset"),
@@ -199,7 +198,7 @@ def test_override_that_leads_nowhere_is_refused(override, message, refusal):
         (
             f"teacher={{{VGG16.replace('VGG16', 'mobilnetv2')}, weights: x}}",
             "teacher.architecture: got 'keras.applications.mobilnetv2'",
-            "did you mean: MobileNetV2",
+            "did you mean 'MobileNetV2'?",
         ),
         (
             f"teacher={{{VGG16}, weights: x, from: y}}",
@@ -384,7 +383,7 @@ def test_distillation_without_labels_needs_a_teacher_and_no_label(overrides, pat
     config = load_config(path, overrides=[*UNLABELLED, *overrides])
 
     assert config.data.labels is False
-    assert "Scratch" not in node_ids(config)
+    assert "Scratch" not in config.node_ids
     assert Config.model_validate_json(config.model_dump_json()) == config
 
 

@@ -11,7 +11,6 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 
 from components.errors import InputError
 from pipeline.config.loading import load_config
-from pipeline.config.nodes import node_ids
 from pipeline.kubeflow.compiler import compile_pipeline, render_pipeline
 
 REPOSITORY = pathlib.Path(__file__).parents[3]
@@ -63,7 +62,7 @@ def test_both_documents_parse_strictly_and_kfp_loads_them(compiled: pathlib.Path
 
 
 def test_the_compiled_pipeline_has_every_node(compiled: pathlib.Path) -> None:
-    assert set(containers(compiled.read_text())) == set(node_ids(load_config(DIGITS)))
+    assert set(containers(compiled.read_text())) == set(load_config(DIGITS).node_ids)
 
 
 def test_training_nodes_alone_ask_for_accelerators(compiled: pathlib.Path) -> None:
@@ -127,7 +126,7 @@ def test_a_teacher_s_file_need_not_be_here() -> None:
     ("overrides", "root", "message"),
     [
         (["push.directory=s3://models"], None, "push.directory 's3://models' is in an object store"),
-        ([], "/tmp/root", "--pipeline-root '/tmp/root': must be an object store's URI"),
+        ([], "/tmp/root", "--pipeline-root: got '/tmp/root'; must be an object store's URI"),
     ],
 )
 def test_what_no_container_could_use_is_refused(overrides: list[str], root: str | None, message: str) -> None:

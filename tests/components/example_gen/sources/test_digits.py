@@ -6,17 +6,20 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from components.errors import InputError
-from components.example_gen.sources.digits import DigitsSource
+from components.example_gen.sources.digits import DigitsData, DigitsSource
+from components.example_gen.splitting import SplitFractions
 
-FRACTIONS = {"train": 0.6, "validation": 0.2, "test": 0.2}
+SPLITS = ("train", "validation", "test")
+
+
+def open_digits(**fractions: float) -> DigitsSource:
+    return DigitsData(source="digits", split_fractions=SplitFractions(**fractions)).make_source()
 
 
 def test_reads_each_digit_once() -> None:
-    source = DigitsSource(FRACTIONS)
+    source = open_digits(train=0.6, validation=0.2, test=0.2)
     source.check()
-    records = [
-        record for split in FRACTIONS for shard in source.shards(split) for record in source.read(shard)
-    ]
+    records = [record for split in SPLITS for shard in source.shards(split) for record in source.read(shard)]
     digits = load_digits()
     assert sorted(record.id for record in records) == [f"digits/{index:04d}" for index in range(1797)]
     for record in records:
@@ -28,7 +31,7 @@ def test_reads_each_digit_once() -> None:
 
 
 def test_refuses_a_split_without_images() -> None:
-    source = DigitsSource({"train": 0.9, "validation": 0.1, "test": 0.0})
+    source = open_digits(train=0.9, validation=0.1, test=0.0)
     with pytest.raises(InputError, match=r"data.split_fractions.test: got 0, which leaves none of the 1797"):
         source.check()
 
@@ -36,4 +39,4 @@ def test_refuses_a_split_without_images() -> None:
 def test_fingerprint_names_the_version() -> None:
     import sklearn
 
-    assert DigitsSource(FRACTIONS).fingerprint() == f"scikit-learn-{sklearn.__version__}"
+    assert open_digits().fingerprint() == f"scikit-learn-{sklearn.__version__}"

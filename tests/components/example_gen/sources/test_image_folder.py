@@ -5,14 +5,18 @@ import shutil
 import pytest
 
 from components.errors import InputError
-from components.example_gen.sources.image_folder import ImageFolderSource
-from components.example_gen.sources.source import Record, Skipped
+from components.example_gen.source import Record, Skipped
+from components.example_gen.sources.image_folder import ImageFolderData, ImageFolderSource
+from components.example_gen.splitting import SplitFractions
 
-FRACTIONS = {"train": 0.5, "validation": 0.25, "test": 0.25}
+SPLITS = ("train", "validation", "test")
+FRACTIONS = SplitFractions(train=0.5, validation=0.25, test=0.25)
 
 
-def open_folder(path: pathlib.Path) -> ImageFolderSource:
-    return ImageFolderSource(str(path), FRACTIONS)
+def open_folder(path: pathlib.Path, *, labels: bool = True) -> ImageFolderSource:
+    return ImageFolderData(
+        source="image_folder", path=str(path), split_fractions=FRACTIONS, labels=labels
+    ).make_source()
 
 
 def read(source: ImageFolderSource, split: str) -> list[Record | Skipped]:
@@ -34,19 +38,17 @@ def test_splits_class_folders_by_name_alone(make_folder) -> None:
     root = make_folder(dict.fromkeys(names, b"-"))
     source = open_folder(root)
     source.check()
-    before = {item.id: split for split in FRACTIONS for item in read(source, split)}
+    before = {item.id: split for split in SPLITS for item in read(source, split)}
     assert sorted(before) == sorted(names)
     assert 70 < list(before.values()).count("train") < 130
     for name in names[::2]:
         (root / name).unlink()
-    after = {item.id: split for split in FRACTIONS for item in read(source, split)}
+    after = {item.id: split for split in SPLITS for item in read(source, split)}
     assert after == {name: before[name] for name in names[1::2]}
 
 
 def test_classes_come_mixed(make_folder) -> None:
-    files = {
-        f"{split}/{name}/{index}.png": b"-" for split in FRACTIONS for name in "ab" for index in range(50)
-    }
+    files = {f"{split}/{name}/{index}.png": b"-" for split in SPLITS for name in "ab" for index in range(50)}
     labels = [item.label for item in read(open_folder(make_folder(files)), "train")]
     assert 15 < sum(labels[:50]) < 35
 
@@ -101,7 +103,7 @@ def test_refuses_a_folder_without_classes(tmp_path: pathlib.Path) -> None:
 
 
 def test_refuses_a_single_class(pets: pathlib.Path, make_folder) -> None:
-    for split in FRACTIONS:
+    for split in SPLITS:
         shutil.rmtree(pets / split / "dog")
     with pytest.raises(InputError, match=r"train' holds only the class folder 'cat'.*at least two"):
         open_folder(pets).check()
@@ -168,7 +170,7 @@ def unlabelled_pets(pets: pathlib.Path) -> pathlib.Path:
 
 def test_without_labels_only_the_test_split_has_class_folders(unlabelled_pets: pathlib.Path) -> None:
     (unlabelled_pets / "validation/from a cat owner/more").mkdir()
-    source = ImageFolderSource(str(unlabelled_pets), FRACTIONS, labels=False)
+    source = open_folder(unlabelled_pets, labels=False)
     source.check()
 
     assert source.class_names == ("cat", "dog")
@@ -195,4 +197,4 @@ def test_images_without_class_folders_are_refused_with_the_way_out(unlabelled_pe
 def test_without_labels_the_test_split_still_needs_classes(unlabelled_pets: pathlib.Path) -> None:
     shutil.rmtree(unlabelled_pets / "test/dog")
     with pytest.raises(InputError, match=r"test' holds only the class folder 'cat'; .* at least two\.$"):
-        ImageFolderSource(str(unlabelled_pets), FRACTIONS, labels=False).check()
+        open_folder(unlabelled_pets, labels=False).check()

@@ -6,13 +6,25 @@ import numpy as np
 import pytest
 
 from components.errors import InputError
-from components.example_gen.sources.tfds import TfdsSource
+from components.example_gen.sources.tfds import Splits, TfdsData, TfdsSource
 
 MNIST = {"train": "train[:90%]", "validation": "train[90%:]", "test": "test"}
 
 
-def open_mnist(tfds_data: pathlib.Path, **splits: str) -> TfdsSource:
-    return TfdsSource("mnist", str(tfds_data), MNIST | splits)
+def open_tfds(
+    dataset: str, data_dir: pathlib.Path, splits: dict[str, str], *, sample_weight: str | None = None
+) -> TfdsSource:
+    return TfdsData(
+        source="tfds",
+        dataset=dataset,
+        data_dir=str(data_dir),
+        splits=Splits(**splits),
+        sample_weight=sample_weight,
+    ).make_source()
+
+
+def open_mnist(data_dir: pathlib.Path, **splits: str) -> TfdsSource:
+    return open_tfds("mnist", data_dir, MNIST | splits)
 
 
 @pytest.fixture
@@ -38,7 +50,7 @@ def test_reads_the_images_as_they_are_encoded(tfds_data: pathlib.Path) -> None:
 def test_finds_the_features_by_their_type(tfds_data: pathlib.Path) -> None:
     # Beside image and label, cats_vs_dogs has a file name.
     splits = {"train": "train[:2]", "validation": "train[2:4]", "test": "train[4:6]"}
-    source = TfdsSource("cats_vs_dogs", str(tfds_data), splits)
+    source = open_tfds("cats_vs_dogs", tfds_data, splits)
     source.prepare()
     assert source.class_names == ("cat", "dog")
     (shard,) = source.shards("train")
@@ -68,14 +80,14 @@ def test_refuses_splits_at_once(tfds_data: pathlib.Path, splits: dict[str, str],
 
 
 def test_refuses_a_malformed_expression_before_the_data_is_there(tmp_path: pathlib.Path) -> None:
-    TfdsSource("mnist", str(tmp_path), MNIST).check()
+    open_mnist(tmp_path).check()
     with pytest.raises(InputError, match=r"data.splits.test: got 'test\[\]'"):
-        TfdsSource("mnist", str(tmp_path), MNIST | {"test": "test[]"}).check()
+        open_mnist(tmp_path, test="test[]").check()
 
 
 def test_refuses_a_missing_data_dir(tmp_path: pathlib.Path) -> None:
     with pytest.raises(InputError, match=r"data.data_dir: got '.*nowhere', which is no folder"):
-        TfdsSource("mnist", str(tmp_path / "nowhere"), MNIST).check()
+        open_mnist(tmp_path / "nowhere").check()
 
 
 @pytest.mark.parametrize("name", ["mnits", "mnist:9.9.9", "mnist/colour", "not a name"])
@@ -83,23 +95,23 @@ def test_refuses_an_unknown_data_set(tfds_data: pathlib.Path, name: str) -> None
     with pytest.raises(
         InputError, match=f"data.dataset: got '{name}', which TensorFlow Datasets cannot open"
     ):
-        TfdsSource(name, str(tfds_data), MNIST).prepare()
+        open_tfds(name, tfds_data, MNIST).prepare()
 
 
 def test_refuses_prepared_data_that_lacks_a_file(copied_mnist: pathlib.Path) -> None:
     next(copied_mnist.rglob("mnist-test*")).unlink()
     with pytest.raises(InputError, match=r"'mnist' lacks the file '.*mnist-test"):
-        TfdsSource("mnist", str(copied_mnist), MNIST).prepare()
+        open_mnist(copied_mnist).prepare()
 
 
 def test_refuses_a_damaged_description(copied_mnist: pathlib.Path) -> None:
     next(copied_mnist.rglob("dataset_info.json")).write_text("{", encoding="utf-8")
     with pytest.raises(InputError, match=r"dataset_info.json' is damaged"):
-        TfdsSource("mnist", str(copied_mnist), MNIST).check()
+        open_mnist(copied_mnist).check()
 
 
 def test_fingerprint_follows_the_prepared_data(copied_mnist: pathlib.Path) -> None:
-    source = TfdsSource("mnist", str(copied_mnist), MNIST)
+    source = open_mnist(copied_mnist)
     before = source.fingerprint()
     assert source.fingerprint() == before
     path = next(copied_mnist.rglob("dataset_info.json"))
@@ -148,7 +160,7 @@ WEIGHTED = {"train": "train", "validation": "test[:2]", "test": "test[2:]"}
 
 
 def test_reads_the_weight_of_each_example(weighted: pathlib.Path) -> None:
-    source = TfdsSource("weighted", str(weighted), WEIGHTED, "weight")
+    source = open_tfds("weighted", weighted, WEIGHTED, sample_weight="weight")
     source.prepare()
     (shard,) = source.shards("train")
     assert [(record.label, record.weight) for record in source.read(shard)] == [
@@ -162,7 +174,7 @@ def test_reads_the_weight_of_each_example(weighted: pathlib.Path) -> None:
 @pytest.mark.parametrize("name", ["weigth", "size", "image"])
 def test_refuses_a_weight_that_is_no_number_of_the_data_set(weighted: pathlib.Path, name: str) -> None:
     with pytest.raises(InputError) as caught:
-        TfdsSource("weighted", str(weighted), WEIGHTED, name).prepare()
+        open_tfds("weighted", weighted, WEIGHTED, sample_weight=name).prepare()
     assert str(caught.value).startswith(
         f"data.sample_weight: got '{name}', which is no feature of 'weighted'"
     )
@@ -170,6 +182,6 @@ def test_refuses_a_weight_that_is_no_number_of_the_data_set(weighted: pathlib.Pa
 
 
 def test_a_split_of_tfds_without_labels_is_told_by_its_labels(weighted: pathlib.Path) -> None:
-    source = TfdsSource("weighted", str(weighted), WEIGHTED | {"train": "unlabelled"})
+    source = open_tfds("weighted", weighted, WEIGHTED | {"train": "unlabelled"})
     source.prepare()
     assert {record.label for shard in source.shards("train") for record in source.read(shard)} == {-1}

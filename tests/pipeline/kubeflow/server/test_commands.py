@@ -11,7 +11,6 @@ from kfp_stub import Stub
 from pipeline.cli import server_commands as commands
 from pipeline.cli.main import main as cli
 from pipeline.config.loading import load_config
-from pipeline.config.nodes import node_ids
 from pipeline.kubeflow.server.connection import Patience
 
 REPOSITORY = pathlib.Path(__file__).parents[4]
@@ -59,7 +58,7 @@ def test_real_pipeline_is_submitted_as_it_was_committed(stub, distill):
     sent = stub.asked("POST", "/upload_version")[0].body
     assert sent == (REPOSITORY / "pipeline.yaml").read_text()
     tasks = next(yaml.safe_load_all(sent))["root"]["dag"]["tasks"]
-    assert set(tasks) == set(node_ids(load_config(pathlib.Path(DIGITS))))
+    assert set(tasks) == set(load_config(pathlib.Path(DIGITS)).node_ids)
     assert stub.runs[0]["runtime_config"]["parameters"] == {"teacher_epochs": 3}
     name = stub.versions[0]["display_name"]
     assert re.fullmatch(r"digits-[0-9a-f]{12}", name)

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
-from components.example_gen.sources.source import NO_LABEL, Record, Skipped, Source
+from components.example_gen.source import NO_LABEL, Record, Skipped, Source
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,11 +1,13 @@
-"""What a source of labelled images hands over, and what it must be able to do."""
+"""What a source of images hands over, what it must be able to do, and what the settings of each have."""
 
 import abc
 import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
-# Stands for the label where there is none, as in TFDS.
+from components.settings.base import Fraction, Settings
+
+# The label of an example that has none, as in TFDS.
 NO_LABEL = -1
 
 
@@ -79,3 +81,24 @@ class Source(abc.ABC):
     @abc.abstractmethod
     def read(self, shard: Any) -> Iterator[Record | Skipped]:
         """Reads one shard, in the same order every time."""
+
+
+class SourceSettings(Settings, abc.ABC):
+    """Which images; each source adds its own settings, and a literal `source` that names it.
+
+    Without `labels`, those of the training and the validation split are dropped: students are distilled
+    from the teacher alone, and only the test split is labelled.
+
+    Attributes:
+      location_key: The setting that says where the data lies, which each run on Kubeflow may change; None
+        for a source that lies nowhere.
+    """
+
+    location_key: ClassVar[str | None] = None
+
+    max_corrupt_fraction: Fraction = 0.1
+    labels: bool = True
+
+    @abc.abstractmethod
+    def make_source(self) -> Source:
+        """Returns the source that these settings describe; nothing is read yet."""

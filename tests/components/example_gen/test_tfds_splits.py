@@ -1,7 +1,7 @@
 import pytest
 
-from components.example_gen.sources import tfds_splits
-from components.example_gen.sources.tfds_splits import Slice
+from components.example_gen import tfds_splits
+from components.example_gen.tfds_splits import Slice
 
 LENGTHS = {"train": [40, 35, 30], "test": [11]}
 
