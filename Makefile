@@ -2,14 +2,19 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 UV_VERSION := 0.13.9
 VENV := .venv
 INSTALLED := $(VENV)/.installed
+# Two processes, which need 4 GB each. A file's tests share models and runs, so they stay together.
+PYTEST := $(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: benchmark demo test lint format lock pipeline.yaml docs/summary.md clean install
+.PHONY: benchmark demo test test-long lint format lock pipeline.yaml docs/summary.md clean install
 
 demo: $(INSTALLED)  ## Run the whole pipeline on scikit-learn's digits.
 	$(VENV)/bin/distill run configs/digits.yaml
 
-test: $(INSTALLED)  ## Run the test suite.
-	$(VENV)/bin/python -m pytest
+test: $(INSTALLED)  ## Run the test suite, but for its longest proofs.
+	$(PYTEST) -m "not long"
+
+test-long: $(INSTALLED)  ## Run the longest proofs: the graph on real images, in several processes, as on Kubeflow.
+	$(PYTEST) -m long
 
 benchmark: $(INSTALLED)  ## Measure against the bounds; DATA_DIR=DIR says where TFDS's data is prepared.
 	$(VENV)/bin/python -m benchmarks.speed mnist --data-dir $(DATA_DIR)

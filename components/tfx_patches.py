@@ -52,6 +52,18 @@ def direct_runner() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def no_packing() -> Iterator[None]:
+    """Keeps TFX from packing itself for Beam's workers, which takes seconds in every node that uses Beam.
+
+    TFX alone would not do for a worker on another machine: it needs this project, and TFX comes with that.
+    """
+    from tfx.utils import dependency_utils
+
+    with _replaced(dependency_utils, "make_beam_dependency_flags", list):
+        yield
+
+
+@contextlib.contextmanager
 def artifact_types() -> Iterator[None]:
     """Makes this project's own types of artifacts known to TFX's entry point on Kubeflow.
 

@@ -110,7 +110,7 @@ def _run_node(options: argparse.Namespace, beam_args: list[str]) -> None:
 
     from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
 
-    with tfx_patches.direct_runner(), tfx_patches.artifact_types():
+    with tfx_patches.direct_runner(), tfx_patches.no_packing(), tfx_patches.artifact_types():
         kubeflow_v2_run_executor._run_executor(
             argparse.Namespace(
                 executor_class_path=options.executor_class_path,

@@ -135,7 +135,7 @@ def run_pipeline(
     logging.set_verbosity(logging.INFO)
     runners = {"local": local_dag_runner.LocalDagRunner, "beam": beam_dag_runner.BeamDagRunner}
     pipeline = create_pipeline()
-    with tfx_patches.direct_runner(), observer.observed(report) as watched:
+    with tfx_patches.direct_runner(), tfx_patches.no_packing(), observer.observed(report) as watched:
         try:
             runners[runner]().run(pipeline)
         except Exception:

@@ -35,31 +35,42 @@ def _write_examples(path: pathlib.Path, labels: Iterable[int], weight: float | N
             writer.write(example.SerializeToString())
 
 
+def _write_statistics(path: pathlib.Path, *, examples: pathlib.Path) -> None:
+    import tensorflow as tf
+    from tensorflow_data_validation.statistics import stats_impl
+    from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
+
+    from components.schema_gen.schema import statistics_options
+
+    records = [record.numpy() for record in tf.data.TFRecordDataset([str(examples)], "GZIP")]
+    batch = ExamplesToRecordBatchDecoder().DecodeBatch(records)
+    statistics = stats_impl.generate_statistics_in_memory(batch, statistics_options())
+    path.parent.mkdir(parents=True)
+    path.write_bytes(statistics.SerializeToString())
+
+
 @pytest.fixture
 def make_data(tmp_path: pathlib.Path) -> Callable[..., Data]:
-    """Writes examples with the given labels, and a weight if need be, and runs StatisticsGen over them."""
+    """Writes examples with the given labels, and a weight if need be, and the statistics of each split.
+
+    TFDV computes the statistics without Beam, in a twentieth of the time: the proto is StatisticsGen's own.
+    """
 
     def make(
         labels: dict[str, Iterable[int]], *, class_names: Sequence[str], weight: float | None = None
     ) -> Data:
-        from tfx.components.statistics_gen.executor import Executor
         from tfx.types import artifact_utils, standard_artifacts
-
-        from components.schema_gen.schema import statistics_options
 
         data = Data(standard_artifacts.Examples(), standard_artifacts.ExampleStatistics())
         data.examples.uri, data.statistics.uri = str(tmp_path / "examples"), str(tmp_path / "statistics")
-        data.examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
+        for artifact in data:
+            artifact.split_names = artifact_utils.encode_split_names(list(SPLITS))
         for split in SPLITS:
             path = tmp_path / f"examples/Split-{split}/data_tfrecord-00000-of-00001.gz"
             _write_examples(path, labels[split], weight)
+            _write_statistics(tmp_path / f"statistics/Split-{split}/FeatureStats.pb", examples=path)
         description = json.dumps({"class_names": class_names, "splits": {}})
         (tmp_path / "examples/dataset.json").write_text(description, encoding="utf-8")
-        Executor().Do(
-            {"examples": [data.examples]},
-            {"statistics": [data.statistics]},
-            {"stats_options_json": statistics_options().to_json(), "exclude_splits": "[]"},
-        )
         return data
 
     return make

@@ -2,6 +2,8 @@
 
 import json
 import pathlib
+import pickle
+import shutil
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -29,24 +31,35 @@ class Served(tf.Module):
         return {"logits": logits, "probabilities": tf.nn.softmax(logits), "class": names}
 
 
+def _build_model(folder: pathlib.Path, kernel: np.ndarray, bias: np.ndarray, classes: Sequence[str]) -> None:
+    model = keras.Sequential(
+        [keras.Input(IMAGE_SHAPE), keras.layers.Flatten(), keras.layers.Dense(len(bias))]
+    )
+    model.set_weights([kernel, bias])
+    model.save(folder / "model.keras")
+    served = Served(model)
+    signatures = {"transformed": served.transformed}
+    tf.saved_model.save(served, str(folder / "Format-Serving"), signatures=signatures)
+    assets = folder / "Format-Serving" / "assets.extra"
+    assets.mkdir()
+    (assets / "classes.json").write_text(json.dumps(list(classes)))
+
+
 @pytest.fixture(scope="session")
-def write_model() -> Callable[..., str]:
-    """Writes a `model` artifact whose logits are `pixels @ kernel + bias`, with pixels in [0, 1]."""
+def write_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+    """Writes a `model` artifact whose logits are `pixels @ kernel + bias`, with pixels in [0, 1].
+
+    The same model is built once only; what is written are copies.
+    """
+    built: dict[bytes, pathlib.Path] = {}
 
     def write(folder: pathlib.Path, *, kernel: Any, bias: Any, classes: Sequence[str] = CLASSES) -> str:
-        kernel, bias = np.asarray(kernel, np.float32), np.asarray(bias, np.float32)
-        model = keras.Sequential(
-            [keras.Input(IMAGE_SHAPE), keras.layers.Flatten(), keras.layers.Dense(len(bias))]
-        )
-        model.set_weights([kernel, bias])
-        folder.mkdir(parents=True)
-        model.save(folder / "model.keras")
-        served = Served(model)
-        signatures = {"transformed": served.transformed}
-        tf.saved_model.save(served, str(folder / "Format-Serving"), signatures=signatures)
-        assets = folder / "Format-Serving" / "assets.extra"
-        assets.mkdir()
-        (assets / "classes.json").write_text(json.dumps(list(classes)))
+        arguments = np.asarray(kernel, np.float32), np.asarray(bias, np.float32), tuple(classes)
+        key = pickle.dumps(arguments)
+        if key not in built:
+            built[key] = tmp_path_factory.mktemp("model")
+            _build_model(built[key], *arguments)
+        shutil.copytree(built[key], folder)
         return str(folder)
 
     return write

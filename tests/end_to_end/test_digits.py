@@ -1,6 +1,6 @@
-"""The whole graph, through the command line, as a user runs it.
+"""The whole graph on scikit-learn's digits.
 
-Runs take a minute or so each, so the tests share them.
+A run takes a minute or so, so the tests share the first one.
 """
 
 import io
@@ -15,6 +15,7 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
+from command_line import NODES, QUICK_DIGITS, REPOSITORY, distill, run, states
 from kfp import components, local
 from kfp.local import subprocess_task_handler
 from PIL import Image
@@ -22,46 +23,7 @@ from sklearn.datasets import load_digits
 
 from components.report.reference import SCHEMA_FILE
 
-REPOSITORY = pathlib.Path(__file__).parents[1]
-NODES = [
-    "ExampleGen",
-    "StatisticsGen",
-    "SchemaGen",
-    "ExampleValidator",
-    "Transform",
-    "Teacher",
-    "Scratch",
-    "TeacherPredictions",
-    "Distiller-distilled",
-    "Evaluator",
-    "Pusher",
-]
 A_STRANGER = 54321
-QUICK_DIGITS = [
-    "--set",
-    "teacher.epochs=6",
-    "--set",
-    "student.epochs=30",  # After fewer the distilled student is still behind scratch, and not blessed.
-    "--set",
-    "evaluation.min_accuracy=0.5",
-]
-
-
-def distill(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pipeline", *map(str, arguments)]
-    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=600, check=False)
-
-
-def run(config: str, workspace: pathlib.Path, *arguments: object) -> tuple[dict[str, Any], str]:
-    """Runs a configuration to its end; returns the summary and what was printed."""
-    result = distill("run", REPOSITORY / "configs" / config, "--workspace", workspace, *arguments)
-    log = workspace / "run.log"
-    assert result.returncode == 0, result.stdout + result.stderr + log.read_text()[-5000:]
-    return json.loads((workspace / "summary.json").read_text()), result.stdout
-
-
-def states(summary: dict[str, Any]) -> dict[str, str]:
-    return {node: entry["state"] for node, entry in summary["nodes"].items()}
 
 
 @pytest.fixture(scope="module")
@@ -201,6 +163,7 @@ def test_another_temperature_runs_no_teacher_and_an_unblessed_student_is_not_pus
     }
 
 
+@pytest.mark.long
 def test_the_beam_runner_gives_the_same_metrics(
     first: tuple[dict[str, Any], str], tmp_path: pathlib.Path
 ) -> None:
@@ -212,63 +175,7 @@ def test_the_beam_runner_gives_the_same_metrics(
         assert model["cross_entropy"] == pytest.approx(first[0]["models"][name]["cross_entropy"], rel=1e-6)
 
 
-def test_mnist_runs_in_several_processes(tfds_data: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    summary, _ = run(
-        *("mnist.yaml", tmp_path, "--set", f"data.data_dir={tfds_data}"),
-        *("--set", "data.splits.train=train[:2000]", "--set", "data.splits.validation=train[2000:2500]"),
-        *("--set", "data.splits.test=test[:500]", "--set", "teacher.epochs=2", "--set", "student.epochs=1"),
-        *("--set", "evaluation.min_accuracy=0.2"),
-        *("--beam-arg=--direct_running_mode=multi_processing", "--beam-arg=--direct_num_workers=2"),
-    )
-
-    assert {split: entry["examples"] for split, entry in summary["data"].items()} == {
-        "train": 2000,
-        "validation": 500,
-        "test": 500,
-    }
-    assert summary["models"]["teacher"]["accuracy"] > 0.7
-    assert summary["models"]["distilled"]["parameters"] == 28_226
-
-
-def test_cats_vs_dogs_runs_on_photographs(tfds_data: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    summary, _ = run(
-        *("cats_vs_dogs_small.yaml", tmp_path, "--set", f"data.data_dir={tfds_data}"),
-        *("--set", "data.splits.train=train[:5%]", "--set", "data.splits.validation=train[5%:7%]"),
-        *("--set", "data.splits.test=train[7%:9%]", "--set", "teacher.epochs=1", "--set", "student.epochs=1"),
-        *("--set", "evaluation.min_accuracy=0.0"),
-    )
-
-    assert summary["class_names"] == ["cat", "dog"]
-    assert {split: entry["examples"] for split, entry in summary["data"].items()} == {
-        "train": 600,
-        "validation": 240,
-        "test": 240,
-    }
-    assert summary["candidate"] == "distilled"
-    assert set(summary["models"]["teacher"]["per_class"]) == {"cat", "dog"}
-
-
-def test_an_interrupted_run_leaves_nothing_to_be_trusted(tmp_path: pathlib.Path) -> None:
-    """Kills a run in the middle of a node; the next run must do that node again."""
-    interrupt_during("Teacher", tmp_path)
-
-    summary, _ = run("digits.yaml", tmp_path, *QUICK_DIGITS)
-
-    assert states(summary)["Transform"] == "cached"
-    assert states(summary)["Teacher"] == "completed"
-    assert summary["models"]["teacher"]["accuracy"] > 0.9
-
-
-def interrupt_during(node: str, workspace: pathlib.Path) -> None:
-    command = [sys.executable, "-m", "pipeline", "run", "configs/digits.yaml", "--workspace", str(workspace)]
-    process = subprocess.Popen([*command, *QUICK_DIGITS], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
-    for line in process.stdout or ():
-        if line.startswith(f"{node}: running"):
-            break
-    process.send_signal(2)
-    assert process.wait(timeout=60) == 1
-
-
+@pytest.mark.long
 def test_the_committed_pipeline_gives_the_same_metrics_on_kubeflow(
     first: tuple[dict[str, Any], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
