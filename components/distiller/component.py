@@ -5,7 +5,7 @@ from tfx.types import BaseChannel, Channel, component_spec, standard_artifacts
 
 from components.artifacts import TeacherPredictions
 from components.distiller.executor import Executor
-from components.settings.distillation import DistillationSettings
+from components.distiller.methods.base import Method
 from components.settings.training import TrainingJob
 
 
@@ -41,7 +41,7 @@ class Distiller(base_component.BaseComponent):
         self,
         *,
         job: TrainingJob,
-        distillation: DistillationSettings,
+        distillation: Method,
         asks_teacher: bool,
         examples: BaseChannel,
         transform_graph: BaseChannel,

@@ -11,8 +11,8 @@ from tfx.types import artifact_utils, standard_artifacts
 
 from components.artifacts import TeacherPredictions
 from components.distiller.executor import Executor
+from components.distiller.methods.hint import Hint
 from components.models.building import load_model
-from components.settings.distillation import HintSettings
 from components.settings.models import ImageSettings, ModelSettings
 from components.settings.training import HardwareSettings, TrainingJob
 from components.teacher_predictions import executor as teacher_predictions
@@ -71,7 +71,7 @@ def test_a_hint_without_labels_looks_into_the_teacher_and_validates_on_what_it_s
         seed=3,
         labels=False,
     )
-    hint = HintSettings(
+    hint = Hint(
         name="student",
         method="hint",
         student_loss_weight=0,
