@@ -32,7 +32,7 @@ class DistillerSpec(component_spec.ComponentSpec):
 
 
 class Distiller(base_component.BaseComponent):
-    """Trains a student on what its teacher says and on the labels."""
+    """Trains a student on its teacher's predictions and on the labels."""
 
     SPEC_CLASS = DistillerSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)

@@ -17,7 +17,7 @@ class HistoryRecorder(keras.callbacks.Callback):
 
     Args:
       path: The file.
-      about: What else the file says of the training, by name.
+      about: Further facts about the training for the file, by name.
 
     Attributes:
       epochs: The entries so far.
