@@ -5,8 +5,8 @@
 Compares `FusedAdam` with `keras.optimizers.Adam`, and one thread an operation with TensorFlow's choice, in
 float32 and in bfloat16. Models, batches and image size are those of `configs/mnist.yaml`, the images are
 synthetic. All take turns in each round; the number of threads holds for a process, so there is one for each
-choice, which waits while the other is at work. Some two minutes on two idle
-cores that compute in bfloat16; others take several times as long for it.
+choice, which waits while the other is at work. Some two minutes on two
+idle cores that compute in bfloat16; on others that part takes several times as long.
 """
 
 import argparse
@@ -34,7 +34,7 @@ from pipeline.config.loading import load_config
 
 CONFIG = pathlib.Path(__file__).parent.parent / "configs" / "mnist.yaml"
 CLASSES = 10
-# The models, and how often TensorFlow runs its steps before they are timed once: the small one has short steps.
+# How many executions of several steps are timed at once: the student's steps are short.
 MODELS = {"teacher": 1, "student": 8}
 PRECISIONS = ("float32", "mixed_bfloat16")
 OPTIMIZERS = {"Adam": keras.optimizers.Adam, "FusedAdam": FusedAdam}

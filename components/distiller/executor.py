@@ -58,7 +58,7 @@ class Executor(base_executor.BaseExecutor):
             logits = read_logits(predictions["train"])
         else:
             logits = _ask(teacher_file, job=job, examples=example_files(artifacts.training_uri))
-        _warn(method, logits, name=job.name)
+        warn_if_nothing_is_learnt(method, logits, name=job.name)
         train(
             job,
             artifacts,
@@ -122,8 +122,14 @@ def _ask(teacher_file: str, *, job: TrainingJob, examples: Sequence[str]) -> np.
     return keras.ops.convert_to_numpy(load_model(teacher_file)(images, training=False))
 
 
-def _warn(method: Method, teacher_logits: np.ndarray, *, name: str) -> None:
-    """Tells the user if there is nothing to learn from the teacher."""
+def warn_if_nothing_is_learnt(method: Method, teacher_logits: np.ndarray, *, name: str) -> None:
+    """Tells the user if there is nothing to learn from the teacher.
+
+    Args:
+      method: The method of distillation.
+      teacher_logits: The teacher's logits for some examples, `[examples, num_classes]`.
+      name: How to call the student in messages.
+    """
     problem = method.find_problem(teacher_logits)
     if problem:
         tell(f"learns nothing from its teacher: {problem}", name=name, level=logging.WARNING)

@@ -70,7 +70,9 @@ def import_teacher(
     if outputs == "probabilities":
         answers = ops.log(ops.maximum(answers, _SMALLEST_PROBABILITY))
     elif not is_adapted:
-        return with_float32_output(teacher)  # Its layers stay where hints and the report look for them.
+        return with_float32_output(
+            teacher
+        )  # Its layers stay where the Distiller and the report look for them.
     return keras.Model(images, answers, name="teacher")
 
 
