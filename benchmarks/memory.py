@@ -19,9 +19,12 @@ import tensorflow as tf
 
 from benchmarks.examples import Examples, concatenate, load_splits, write_examples
 from benchmarks.table import Row, ratios, report
-from components.distiller.objective import Distillation, kd
+from components.distiller.methods.kd import Kd
+from components.distiller.objective import Distillation
+from components.settings.training import TrainingJob
 from components.teacher_predictions.store import choose_batch_size, write_predictions
-from components.training.job import Recipe, TrainingData, train_model
+from components.training.inputs.training_data import TrainingData
+from components.training.job import train_model
 from pipeline.config.experiment import Config
 from pipeline.config.loading import load_config
 
@@ -88,26 +91,18 @@ def train(folder: pathlib.Path) -> float:
         num_training_examples=int((folder / "examples.txt").read_text(encoding="utf-8")),
         validation_files=_files(folder / "validation"),
         num_validation_examples=32,
-        image_shape=config.image.shape,
         class_names=["cat", "dog"],
         prediction_files=_files(folder / "predictions"),
     )
-    train_model(
-        data,
-        Recipe(
-            name="student",
-            architecture=config.student.architecture,
-            epochs=1,
-            batch_size=config.student.batch_size,
-            learning_rate=config.student.learning_rate,
-            seed=0,
-            precision=config.hardware.precision,
-        ),
-        objective=Distillation(
-            distance=kd(temperature=4.0, standardise_logits=False), student_loss_weight=0.1
-        ),
-        run_dir=str(folder / "run"),
+    job = TrainingJob(
+        name="student",
+        model=config.student.model_copy(update={"epochs": 1}),
+        image=config.image,
+        hardware=config.hardware,
+        seed=0,
     )
+    objective = Distillation(Kd(name="student", method="kd"))
+    train_model(job, data, objective=objective, run_dir=str(folder / "run"))
     return _peak_kib() / 1024
 
 

@@ -27,17 +27,19 @@ from pydantic import TypeAdapter
 from scipy import stats
 
 from benchmarks.examples import Examples, concatenate, load_splits, write_examples
-from components.distiller.adapter import make_distance, make_hint
+from components.distiller.methods.base import Method
 from components.distiller.objective import Distillation
+from components.distiller.registry import METHODS, DistillationSettings
 from components.evaluator.judge.statistics import compare_means, gap_closed
 from components.evaluator.measure.machine import describe_machine, describe_versions
 from components.example_gen import splitting
 from components.files import read_json, write_json
-from components.settings.distillation import DistillationSettings
 from components.settings.models import ModelSettings
+from components.settings.training import TrainingJob
 from components.teacher_predictions.store import fingerprint_teacher, open_predictions, write_predictions
 from components.training.inputs.batches import ordered_batches
-from components.training.job import Recipe, TrainingData, train_model
+from components.training.inputs.training_data import TrainingData
+from components.training.job import train_model
 from components.training.learner import Supervised
 from components.training.online_teacher import OnlineTeacher
 from pipeline.config.experiment import Config
@@ -217,33 +219,28 @@ class Bench:
         teacher = None
         if method in VARIANTS:
             distillation = make_settings(method, variant, hint=self._hint)
-            objective = Distillation(
-                distance=make_distance(distillation), student_loss_weight=distillation.student_loss_weight
-            )
-            if method == "hint":
-                teacher = OnlineTeacher(keras_file=str(self._teacher_file), hint=make_hint(distillation))
+            objective = Distillation(distillation)
+            if distillation.asks_teacher:
+                teacher = OnlineTeacher(keras_file=str(self._teacher_file), layers=distillation.layers)
             else:
                 prediction_files = self._predictions()
         run_dir = self._folder / f"{method} {variant}"
         classes = int(max(examples.labels.max() for examples in self._examples.values())) + 1
         model = train_model(
+            TrainingJob(
+                name=method,
+                model=settings,
+                image=self._config.image,
+                hardware=self._config.hardware,
+                seed=self._seed,
+            ),
             TrainingData(
                 training_files=self._files["train"],
                 num_training_examples=len(self._examples["train"]),
                 validation_files=self._files["validation"],
                 num_validation_examples=len(self._examples["validation"]),
-                image_shape=self._config.image.shape,
                 class_names=[str(label) for label in range(classes)],
                 prediction_files=prediction_files,
-            ),
-            Recipe(
-                name=method,
-                architecture=settings.architecture,
-                epochs=settings.epochs,
-                batch_size=settings.batch_size,
-                learning_rate=settings.learning_rate,
-                seed=self._seed,
-                precision=self._config.hardware.precision,
             ),
             objective=objective,
             run_dir=str(run_dir),
@@ -294,10 +291,11 @@ class Bench:
         return self._folder / f"{method} {variant}.json"
 
 
-def make_settings(method: str, variant: int, *, hint: tuple[str, str]) -> DistillationSettings:
+def make_settings(method: str, variant: int, *, hint: tuple[str, str]) -> Method:
     """Returns the settings of a variant of a method, as a configuration would have them."""
-    values = {"name": "student", "method": method.partition(",")[0], **VARIANTS[method][variant]}
-    if method == "hint":
+    name = method.partition(",")[0]
+    values = {"name": "student", "method": name, **VARIANTS[method][variant]}
+    if METHODS[name].asks_teacher:
         values |= {"teacher_layer": hint[0], "student_layer": hint[1]}
     return TypeAdapter(DistillationSettings).validate_python(values)
 

@@ -34,10 +34,12 @@ import tensorflow_datasets as tfds
 from benchmarks.examples import Examples, load_splits, write_examples
 from benchmarks.labs import Lab1Distiller, Lab2Distiller, lab1_batches
 from benchmarks.table import Row, Seconds, ratios, report, take_turns
-from components.distiller.objective import Distillation, kd
+from components.distiller.methods.kd import Kd
+from components.distiller.objective import Distillation
 from components.models import registry
 from components.models.building import build_model
 from components.settings.models import ModelSettings
+from components.settings.training import HardwareSettings, TrainingJob
 from components.teacher_predictions.store import (
     choose_batch_size,
     fingerprint_teacher,
@@ -45,7 +47,8 @@ from components.teacher_predictions.store import (
     write_predictions,
 )
 from components.training.inputs.batches import epoch_counter, training_batches
-from components.training.job import Recipe, TrainingData, train_model
+from components.training.inputs.training_data import TrainingData
+from components.training.job import train_model
 from components.training.learner import Supervised
 from components.training.precision import resolve_precision
 from components.training.threads import set_threads_per_operation
@@ -197,8 +200,16 @@ class Bench:
             num_training_examples=len(training),
             validation_files=write_examples(validation, folder / "validation"),
             num_validation_examples=len(validation),
-            image_shape=config.image.shape,
             class_names=[str(label) for label in range(self.num_classes)],
+        )
+        self._job = TrainingJob(
+            name="student",
+            model=config.student.model_copy(
+                update={"epochs": EPOCHS, "batch_size": BATCH_SIZE, "learning_rate": 0.001}
+            ),
+            image=config.image,
+            hardware=HardwareSettings(precision=self._precision),
+            seed=0,
         )
         self.models = Models(config, self.num_classes)
         self._teacher = self.models.teacher(precision=self._precision)
@@ -221,8 +232,7 @@ class Bench:
         return {
             "scratch": lambda: self._train(Supervised()),
             "distilled": lambda: self._train(
-                Distillation(distance=kd(temperature=4.0, standardise_logits=False), student_loss_weight=0.1),
-                predictions=self._predictions,
+                Distillation(Kd(name="student", method="kd")), predictions=self._predictions
             ),
             "TeacherPredictions": self._write_predictions,
             "teacher forwards": lambda: self._forward(batches, size=size),
@@ -260,16 +270,8 @@ class Bench:
 
     def _train(self, objective: keras.losses.Loss, *, predictions: tuple[str, ...] = ()) -> None:
         train_model(
+            self._job,
             dataclasses.replace(self._data, prediction_files=predictions),
-            Recipe(
-                name="student",
-                architecture=self._config.student.architecture,
-                epochs=EPOCHS,
-                batch_size=BATCH_SIZE,
-                learning_rate=0.001,
-                seed=0,
-                precision=self._precision,
-            ),
             objective=objective,
             run_dir=str(self._folder / f"run-{next(self._numbers)}"),
         )
@@ -319,16 +321,8 @@ class Bench:
 
     def _read(self) -> None:
         """Reads the batches of one epoch, with the teacher's predictions, and does nothing with them."""
-        batches = training_batches(
-            self._data.training_files,
-            num_examples=len(self._training),
-            image_shape=self._config.image.shape,
-            batch_size=BATCH_SIZE,
-            seed=0,
-            epoch=epoch_counter(),
-            prediction_files=self._predictions,
-            num_classes=self.num_classes,
-        )
+        data = dataclasses.replace(self._data, prediction_files=self._predictions)
+        batches = training_batches(data, self._job, epoch=epoch_counter())
         batches.reduce(np.int64(0), lambda count, _: count + 1).numpy()
 
 

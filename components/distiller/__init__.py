@@ -1,1 +1,1 @@
-"""Distiller: trains a student on what the teacher said."""
+"""Distiller: trains a student on its teacher's predictions."""

@@ -5,7 +5,7 @@ from tfx.types import BaseChannel, Channel, component_spec, standard_artifacts
 
 from components.artifacts import TeacherPredictions
 from components.distiller.executor import Executor
-from components.settings.distillation import DistillationSettings
+from components.distiller.methods.base import Method
 from components.settings.training import TrainingJob
 
 
@@ -32,7 +32,7 @@ class DistillerSpec(component_spec.ComponentSpec):
 
 
 class Distiller(base_component.BaseComponent):
-    """Trains a student on what its teacher says and on the labels."""
+    """Trains a student on its teacher's predictions and on the labels."""
 
     SPEC_CLASS = DistillerSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
@@ -41,7 +41,7 @@ class Distiller(base_component.BaseComponent):
         self,
         *,
         job: TrainingJob,
-        distillation: DistillationSettings,
+        distillation: Method,
         asks_teacher: bool,
         examples: BaseChannel,
         transform_graph: BaseChannel,

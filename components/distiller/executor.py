@@ -1,6 +1,7 @@
 """Runs the Distiller node."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -11,18 +12,20 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import Artifact, artifact_utils
 from tfx.utils import io_utils
 
-from components.distiller.adapter import make_distance, make_hint, warn_of_uniform_labels
+from components.distiller.methods.base import Method
 from components.distiller.objective import Distillation
+from components.distiller.registry import DistillationSettings
 from components.layout import keras_file, predictions_directory
 from components.models.building import load_model
-from components.settings.distillation import DistillationSettings
 from components.settings.training import TrainingJob
 from components.teacher_predictions.store import (
     fingerprint_teacher,
     open_predictions,
     read_logits,
 )
-from components.training.adapter import example_files, train
+from components.training.adapter import Artifacts, Predictions, example_files, train
+from components.training.callbacks.progress import tell
+from components.training.identity import fingerprint_code
 from components.training.inputs.batches import ordered_batches
 from components.training.online_teacher import OnlineTeacher
 
@@ -39,68 +42,48 @@ class Executor(base_executor.BaseExecutor):
         """Writes the `model` and the `model_run` of the student.
 
         Raises:
-          InputError: The predictions are not of this teacher or not of these examples, or the hint's layers
-            are not there or cannot be compared.
+          InputError: The predictions are not of this teacher or not of these examples, or the layers that the
+            method compares are not there or cannot be compared.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         inputs = {key: artifact_utils.get_single_instance(artifacts) for key, artifacts in input_dict.items()}
         job = TrainingJob.model_validate_json(exec_properties["job"])
-        distillation = TypeAdapter(DistillationSettings).validate_json(exec_properties["distillation"])
-        num_examples = _count_examples(inputs["statistics"])
+        method: Method = TypeAdapter(DistillationSettings).validate_json(exec_properties["distillation"])
         teacher_file = keras_file(inputs["teacher"].uri)
         fingerprint = fingerprint_teacher(teacher_file)
-        training_uri = artifact_utils.get_split_uri([inputs["examples"]], "train")
-
-        def predictions_for(split: str) -> list[str]:
-            examples = artifact_utils.get_split_uri([inputs["examples"]], split)
-            return open_predictions(
-                predictions_directory(inputs["teacher_predictions"].uri, split),
-                teacher_fingerprint=fingerprint,
-                num_examples=num_examples[split],
-                example_files=example_files(examples),
-            )
-
+        artifacts = _artifacts(inputs, output_dict)
         asks_teacher = bool(exec_properties["asks_teacher"])
-        prediction_files = predictions_for("train") if "teacher_predictions" in inputs else []
-        warn_of_uniform_labels(
-            distillation,
-            read_logits(prediction_files)
-            if prediction_files
-            else _ask(teacher_file, job=job, examples=example_files(training_uri)),
-            name=job.name,
-        )
+        predictions = _open_predictions(job, inputs, artifacts=artifacts, fingerprint=fingerprint)
+        if predictions:
+            logits = read_logits(predictions["train"])
+        else:
+            logits = _ask(teacher_file, job=job, examples=example_files(artifacts.training_uri))
+        warn_if_nothing_is_learnt(method, logits, name=job.name)
         train(
             job,
-            objective=Distillation(
-                distance=make_distance(distillation),
-                student_loss_weight=distillation.student_loss_weight,
-                label_smoothing=job.model.label_smoothing,
-            ),
-            training_uri=training_uri,
-            validation_uri=artifact_utils.get_split_uri([inputs["examples"]], "validation"),
-            num_examples=num_examples,
-            schema_file=io_utils.get_only_uri_in_dir(inputs["schema"].uri),
-            transform_graph=inputs["transform_graph"].uri,
-            model_uri=artifact_utils.get_single_uri(output_dict["model"]),
-            model_run_uri=artifact_utils.get_single_uri(output_dict["model_run"]),
+            artifacts,
+            objective=Distillation(method, label_smoothing=job.model.label_smoothing),
+            predictions=predictions,
             identity={
                 "distillation": exec_properties["distillation"],
+                "distillation code": fingerprint_code("distiller/**/*.py"),
                 "teacher": fingerprint,
                 "teacher in the step": str(asks_teacher),
             },
-            prediction_files=prediction_files,
-            validation_prediction_files=[] if job.labels else predictions_for("validation"),
-            teacher=OnlineTeacher(keras_file=teacher_file, hint=make_hint(distillation))
-            if asks_teacher
-            else None,
+            teacher=OnlineTeacher(keras_file=teacher_file, layers=method.layers) if asks_teacher else None,
         )
 
 
-def _ask(teacher_file: str, *, job: TrainingJob, examples: Sequence[str]) -> np.ndarray:
-    """Returns what a teacher says of a few examples, `[examples, num_classes]`."""
-    batches = ordered_batches(examples, image_shape=job.image.shape, batch_size=job.model.batch_size)
-    images, _ = next(iter(batches))
-    return keras.ops.convert_to_numpy(load_model(teacher_file)(images, training=False))
+def _artifacts(inputs: Mapping[str, Artifact], output_dict: dict[str, list[Artifact]]) -> Artifacts:
+    return Artifacts(
+        training_uri=artifact_utils.get_split_uri([inputs["examples"]], "train"),
+        validation_uri=artifact_utils.get_split_uri([inputs["examples"]], "validation"),
+        num_examples=_count_examples(inputs["statistics"]),
+        schema_file=io_utils.get_only_uri_in_dir(inputs["schema"].uri),
+        transform_graph=inputs["transform_graph"].uri,
+        model_uri=artifact_utils.get_single_uri(output_dict["model"]),
+        model_run_uri=artifact_utils.get_single_uri(output_dict["model_run"]),
+    )
 
 
 def _count_examples(statistics: Artifact) -> dict[str, int]:
@@ -110,3 +93,43 @@ def _count_examples(statistics: Artifact) -> dict[str, int]:
         split: stats_artifact_utils.load_statistics(statistics, split).proto().datasets[0].num_examples
         for split in splits
     }
+
+
+def _open_predictions(
+    job: TrainingJob, inputs: Mapping[str, Artifact], *, artifacts: Artifacts, fingerprint: str
+) -> Predictions:
+    """Returns the files of the teacher's predictions for each split that needs them; none if not stored."""
+    if "teacher_predictions" not in inputs:
+        return {}
+    examples = {"train": artifacts.training_uri}
+    if not job.labels:
+        examples["validation"] = artifacts.validation_uri
+    return {
+        split: open_predictions(
+            predictions_directory(inputs["teacher_predictions"].uri, split),
+            teacher_fingerprint=fingerprint,
+            num_examples=artifacts.num_examples[split],
+            example_files=example_files(uri),
+        )
+        for split, uri in examples.items()
+    }
+
+
+def _ask(teacher_file: str, *, job: TrainingJob, examples: Sequence[str]) -> np.ndarray:
+    """Returns the teacher's logits for a few examples, `[examples, num_classes]`."""
+    batches = ordered_batches(examples, image_shape=job.image.shape, batch_size=job.model.batch_size)
+    images, _ = next(iter(batches))
+    return keras.ops.convert_to_numpy(load_model(teacher_file)(images, training=False))
+
+
+def warn_if_nothing_is_learnt(method: Method, teacher_logits: np.ndarray, *, name: str) -> None:
+    """Tells the user if there is nothing to learn from the teacher.
+
+    Args:
+      method: The method of distillation.
+      teacher_logits: The teacher's logits for some examples, `[examples, num_classes]`.
+      name: How to call the student in messages.
+    """
+    problem = method.find_problem(teacher_logits)
+    if problem:
+        tell(f"learns nothing from its teacher: {problem}", name=name, level=logging.WARNING)

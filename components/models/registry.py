@@ -67,8 +67,10 @@ def find_problem(name: str) -> str | None:
     module, colon, function = name.partition(":")
     if not colon:
         known = ", ".join(ARCHITECTURES)
-        hint = suggest(name, ARCHITECTURES)
-        return f"is unknown; allowed: {known}, or an import path 'package.module:function'{hint}"
+        return (
+            f"is unknown; allowed: {known}, or an import path 'package.module:function'"
+            f"{suggest(name, ARCHITECTURES)}"
+        )
     try:
         spec = importlib.util.find_spec(module)
     except (ImportError, ValueError):

@@ -20,7 +20,7 @@ _OUTPUTS = {
 
 
 class TeacherImporterSpec(component_spec.ComponentSpec):
-    """Inputs, outputs and parameters of the node that imports."""
+    """Inputs, outputs and parameters of the node that imports a pretrained teacher."""
 
     INPUTS = _INPUTS
     OUTPUTS = _OUTPUTS
@@ -28,7 +28,7 @@ class TeacherImporterSpec(component_spec.ComponentSpec):
 
 
 class TeacherImporter(base_component.BaseComponent):
-    """Checks and adapts a teacher that is brought along."""
+    """Checks and adapts a pretrained teacher."""
 
     SPEC_CLASS = TeacherImporterSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(ImportExecutor)

@@ -28,7 +28,7 @@ def member_key(name: str) -> str:
 
 
 class ImportExecutor(base_executor.BaseExecutor):
-    """Imports a teacher that is brought along."""
+    """Imports a pretrained teacher."""
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:
         """Writes the `model` and an empty `model_run`.

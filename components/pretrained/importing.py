@@ -70,14 +70,16 @@ def import_teacher(
     if outputs == "probabilities":
         answers = ops.log(ops.maximum(answers, _SMALLEST_PROBABILITY))
     elif not is_adapted:
-        return with_float32_output(teacher)  # Its layers stay where hints and the report look for them.
+        return with_float32_output(
+            teacher
+        )  # Its layers stay where the Distiller and the report look for them.
     return keras.Model(images, answers, name="teacher")
 
 
 def _load_keras(file: str, *, path: str) -> keras.Model:
     try:
         return load_model(file)
-    except Exception as error:  # What others have written can fail in any way.
+    except Exception as error:  # Other people's code can fail in any way.
         raise InputError(
             f"The teacher {path} cannot be loaded in safe mode ({first_line(error)}); save it without "
             "Lambda layers and classes of its own, or as a SavedModel with model.export('teacher')."
@@ -181,11 +183,11 @@ def _adapt(images: Any, *, shape: Shape, pixels: str) -> Any:
 def _check_outputs(outputs: Outputs, *, are_probabilities: bool, path: str) -> None:
     if are_probabilities and outputs == "logits":
         raise InputError(
-            f"The teacher {path} returns probabilities, but logits were expected; say outputs: probabilities "
-            "beside its path (teacher.outputs)."
+            f"The teacher {path} returns probabilities, but logits were expected; set teacher.outputs "
+            "to probabilities."
         )
     if not are_probabilities and outputs == "probabilities":
         raise InputError(
             f"The teacher {path} does not return probabilities, as teacher.outputs says: they are not "
-            "between 0 and 1, or do not add up to 1; say outputs: logits."
+            "between 0 and 1, or do not add up to 1; set it to logits."
         )

@@ -22,7 +22,15 @@ class ImageSettings(Settings):
 
 
 class ModelSettings(Settings):
-    """An architecture and how it is trained."""
+    """An architecture and how it is trained.
+
+    Attributes:
+      architecture: A registered name, or an import path `package.module:function`.
+      epochs: Passes over the training data.
+      batch_size: Examples in a batch, over all devices.
+      learning_rate: Adam's.
+      label_smoothing: Share of the target that is spread evenly over all classes in the loss on the labels.
+    """
 
     architecture: str
     epochs: PositiveInt
@@ -42,8 +50,12 @@ class ModelSettings(Settings):
 class FineTunedTeacher(ModelSettings):
     """An architecture of `keras.applications` on top of which a layer of logits is trained.
 
-    `weights` is a file with the weights of all layers but the last; None starts from random ones. The new
-    layer is trained alone for `head_epochs`, then everything for `epochs`.
+    The new layer is trained alone for `head_epochs`, then everything for `epochs`.
+
+    Attributes:
+      weights: A file with the weights of all layers but the last; None starts from random ones.
+      head_epochs: Passes over the training data in which the new layer is trained alone.
+      head_learning_rate: Adam's in these epochs.
     """
 
     weights: str | None
@@ -60,9 +72,12 @@ class FineTunedTeacher(ModelSettings):
 
 
 class PretrainedTeacher(Settings):
-    """A trained model that is brought along: a `.keras` file or the directory of a SavedModel.
+    """A pretrained model.
 
-    `outputs` says what it returns, and `pixels` the range of the values that it was trained on.
+    Attributes:
+      path: The key `from`: a `.keras` file or the directory of a SavedModel.
+      outputs: What it returns.
+      pixels: The range of the values that it was trained on.
     """
 
     path: Annotated[str, Field(alias="from", min_length=1)]
@@ -71,7 +86,7 @@ class PretrainedTeacher(Settings):
 
 
 def _kind_of_teacher(value: Any) -> str:
-    """Tells by its keys which teacher a value describes."""
+    """Returns the kind of teacher that a value describes, by its keys."""
     if isinstance(value, Settings):
         value = dict.fromkeys(keys(type(value))) | dict(value)
     if isinstance(value, dict) and "from" in value:
@@ -116,9 +131,12 @@ TeacherSettings = Annotated[
 
 
 class TeacherImport(Settings):
-    """All that a node that takes a teacher brought along needs to be told.
+    """The import of a pretrained teacher.
 
-    `file_fingerprint` takes part in nothing: it tells the cache when the teacher's content changed.
+    Attributes:
+      teacher: The model.
+      image: The size of the images to come.
+      file_fingerprint: Changes nothing but the cache's key, when the teacher's content has changed.
     """
 
     teacher: PretrainedTeacher

@@ -1,4 +1,4 @@
-"""What all trainings of an experiment share, and all that one of them needs to be told."""
+"""What all trainings of an experiment share, and all that one of them is made of."""
 
 import math
 from typing import Annotated, Any, Literal, Self
@@ -31,10 +31,12 @@ ClassWeights = Annotated[Literal["balanced"] | dict[str, float], BeforeValidator
 
 
 class HardwareSettings(Settings):
-    """What training runs on: the numeric precision and the distribution over GPUs.
+    """What training runs on.
 
-    `precision` is a Keras dtype policy, or `auto`: bfloat16 where the machine that trains computes in it,
-    float32 elsewhere. `mirrored` spreads each batch over all GPUs of the machine.
+    Attributes:
+      precision: A Keras dtype policy, or `auto`: `mixed_bfloat16` where the machine that trains computes in
+        bfloat16, `float32` elsewhere.
+      strategy: `mirrored` spreads each batch over all GPUs of the machine.
     """
 
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16", "auto"] = "float32"
@@ -42,10 +44,19 @@ class HardwareSettings(Settings):
 
 
 class AugmentSettings(Settings):
-    """Random changes to the images of every training, none of them by default; see `Augmentation`.
+    """Random changes to the images of every training, each image for itself; none of them by default.
 
-    `shift`, `crop` and `colour` are shares, `mixup` is the alpha of Zhang et al. 2018,
-    https://arxiv.org/abs/1710.09412.
+    Attributes:
+      horizontal_flip: Whether every second image, on average, is mirrored.
+      shift: By how much of its height and width an image moves at most, in whole pixels and at least by
+        one; 0 is not at all. What comes in is the repeated edge.
+      crop: Share of an image's area that is left at least when a part of it, of the same proportions, is
+        cut out and enlarged to the whole; None leaves it whole.
+      colour: By how much brightness, contrast and, of colour images, saturation are scaled at most, up
+        or down: 0.2 is between 0.8 and 1.2.
+      mixup: Alpha of the distribution Beta(alpha, alpha) of the shares in which two images are mixed; 0
+        mixes none. Zhang et al., "mixup: Beyond Empirical Risk Minimization", 2018,
+        https://arxiv.org/abs/1710.09412.
     """
 
     horizontal_flip: bool = False
@@ -62,11 +73,19 @@ class AugmentSettings(Settings):
 
 
 class TrainingJob(Settings):
-    """All that a node that trains one model needs to be told.
+    """The training of one model.
 
-    `labels` tells whether the examples to train and to validate on have some.
-    `code_fingerprint` takes part in nothing: it tells the cache when the architecture's code changed.
-    `checkpoint_directory` outlives the machine that trains; None is beside the node's outputs.
+    Attributes:
+      name: How to call the model in messages.
+      model: The architecture, and how it is trained.
+      image: The size of the images.
+      hardware: What it runs on.
+      seed: Decides the initial weights, dropout, the order of the examples and their augmentation.
+      labels: Whether the examples to train and to validate on have some.
+      class_weights: How much the examples of each class count; None for alike.
+      code_fingerprint: Changes nothing but the cache's key, when the architecture's code has changed.
+      checkpoint_directory: Outlives the machine that trains; None is beside the node's outputs.
+      augment: Random changes to the training images.
     """
 
     name: str

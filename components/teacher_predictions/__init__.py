@@ -1,1 +1,1 @@
-"""TeacherPredictions: what the teacher says of every training example, stored once."""
+"""TeacherPredictions: the teacher's logits for every training example, stored once."""

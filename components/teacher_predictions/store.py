@@ -186,7 +186,7 @@ def read_logits(prediction_files: Sequence[str], *, at_most: int = 1000) -> np.n
 
 
 def _predict(teacher: keras.Model, batches: tf.data.Dataset) -> Iterator[Batch]:
-    """Yields what the teacher says of each batch, while it is at work on the next."""
+    """Yields the predictions for each batch, while the teacher is at work on the next."""
     images_of_any_number = tf.TensorSpec(batches.element_spec[1].shape, tf.float32)
     predict = tf.function(
         lambda images: teacher(images, training=False), input_signature=[images_of_any_number]
@@ -226,7 +226,7 @@ def _as_arrow(batch: Batch) -> pa.RecordBatch:
 
 
 def _read_manifest(path: pathlib.Path) -> Manifest | None:
-    """Returns the manifest, or None where there is none, or one that says something else."""
+    """Returns the manifest, or None where there is none, or it cannot be read."""
     try:
         content = read_json(path)
         shards = {name: Shard(**shard) for name, shard in content.pop("shards").items()}
@@ -241,7 +241,7 @@ def _shard_name(example_file: str) -> str:
 
 @contextlib.contextmanager
 def _full_disk_explained(directory: str) -> Iterator[None]:
-    """Raises an InputError where the system says that there is no space, be it to Python or to TensorFlow."""
+    """Raises an InputError where the disk is full, whether Python or TensorFlow finds out."""
     try:
         yield
     except (OSError, tf.errors.OpError) as error:

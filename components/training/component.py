@@ -39,5 +39,5 @@ def supervised_trainer(
         statistics=statistics,
         train_args=trainer_pb2.TrainArgs(splits=["train"]),
         eval_args=trainer_pb2.EvalArgs(splits=["validation"]),
-        custom_config={"job": job.model_dump_json()},
+        custom_config={"job": job.model_dump(mode="json")},
     ).with_id(node_id)

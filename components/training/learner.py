@@ -101,7 +101,7 @@ class Learner(keras.Model):
         self._epoch = self.add_weight((), initializer="zeros", trainable=False, name="epoch")
 
     def begin_epoch(self, epoch: int) -> None:
-        """Tells the objective the number of the epoch, from 0."""
+        """Sets the number of the epoch, from 0, for the objective."""
         self._epoch.assign(epoch)
 
     def call(self, images: Any, training: bool = False) -> Any:

@@ -1,14 +1,17 @@
 """One training run: seeded, watched, and ending with the weights of its best epoch."""
 
+import dataclasses
 import math
 import pathlib
-from typing import Any, Literal
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from components.errors import InputError
 from components.layout import HISTORY_FILE
+from components.settings.training import TrainingJob
+from components.training.callbacks.best_epoch import BestEpoch
 from components.training.callbacks.checkpoints import Checkpointer, Checkpoints
 from components.training.callbacks.history import HistoryRecorder
 from components.training.callbacks.progress import ProgressLogger
@@ -21,74 +24,82 @@ _VALUES_PER_EXECUTION = 2_000_000
 _MAX_STEPS_PER_EXECUTION = 64
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Batches:
+    """What a training reads.
+
+    Attributes:
+      training: Batches `(images, targets)` of an epoch, of known number.
+      validation: Batches `(images, targets)`.
+      epoch: Is set to the number of each epoch, from 0, before its training batches are read.
+    """
+
+    training: tf.data.Dataset
+    validation: tf.data.Dataset
+    epoch: tf.Variable
+
+
 def fit(
     learner: Learner,
+    job: TrainingJob,
     *,
-    training_data: tf.data.Dataset,
-    validation_data: tf.data.Dataset,
-    epoch: tf.Variable,
-    name: str,
-    epochs: int,
-    learning_rate: float,
-    steps_per_execution: int,
+    batches: Batches,
     run_dir: pathlib.Path,
-    precision: str = "float32",
-    reference: Literal["labels", "teacher"] = "labels",
     checkpoints: Checkpoints | None = None,
     phase: str = "training",
 ) -> None:
-    """Trains a learner with Adam and restores the weights of the epoch that validated best.
+    """Trains a learner and gives it the weights of its best epoch.
 
-    The best epoch has the highest validation accuracy; of equals, the earliest. Writes
-    `history.json` and TensorBoard logs below `run_dir`. With a checkpoint it goes on where that was
+    Writes `history.json` and TensorBoard logs below `run_dir`. With a checkpoint it goes on where that was
     saved, and ends with the weights of a training that was never interrupted.
 
     Args:
       learner: What to train; its model's weights are changed.
-      training_data: Batches `(images, targets)` of an epoch, of known number.
-      validation_data: Batches `(images, targets)`.
-      epoch: Told the number of each epoch before its data is read.
-      name: How to call the model in messages.
-      epochs: Passes over the training data.
-      learning_rate: Adam's.
-      steps_per_execution: Steps that run without returning to Python.
+      job: How to train, and how to call the model in messages.
+      batches: What to read.
       run_dir: Where the history and the logs go.
-      precision: Keras dtype policy of the model's layers, for the history.
-      reference: Whose classes the targets hold, for the history: with the teacher's, an accuracy is the
-        agreement with it.
-      checkpoints: Where to save one at the end of each epoch; None saves none.
+      checkpoints: Where to save one after each epoch; None saves none.
       phase: Tells the checkpoints of several trainings of one node apart.
 
     Raises:
       InputError: The loss became NaN or infinite.
     """
-    learner.compile(
-        optimizer=FusedAdam(learning_rate),
-        steps_per_execution=steps_per_execution,
-        jit_compile=False,  # On processors, XLA made every model of configs/ slower.
+    _compile(learner, job)
+    best = BestEpoch()
+    recorder = HistoryRecorder(
+        run_dir / HISTORY_FILE,
+        about={"reference": "labels" if job.labels else "teacher", "precision": job.hardware.precision},
     )
-    recorder = HistoryRecorder(run_dir / HISTORY_FILE, about={"reference": reference, "precision": precision})
-    best = keras.callbacks.EarlyStopping(
-        "val_accuracy", mode="max", patience=epochs, restore_best_weights=True, start_from_epoch=0
-    )
-    checkpointer = Checkpointer(checkpoints, phase=phase, name=name, best=best, recorder=recorder)
+    checkpointer = Checkpointer(checkpoints, phase=phase, name=job.name, best=best, recorder=recorder)
     learner.fit(
-        training_data,
-        validation_data=validation_data,
-        initial_epoch=checkpointer.restore(learner, epochs=epochs),
-        epochs=epochs,
+        batches.training,
+        validation_data=batches.validation,
+        initial_epoch=checkpointer.restore(learner, epochs=job.model.epochs),
+        epochs=job.model.epochs,
         shuffle=False,  # The data comes shuffled.
         verbose=0,
         callbacks=[
-            keras.callbacks.LambdaCallback(on_epoch_begin=lambda number, _: epoch.assign(number)),
+            keras.callbacks.LambdaCallback(on_epoch_begin=lambda number, _: batches.epoch.assign(number)),
             keras.callbacks.LambdaCallback(on_epoch_begin=lambda number, _: learner.begin_epoch(number)),
-            _StopAtDivergence(name=name),
-            ProgressLogger(model_name=name),
+            checkpointer,
+            _StopAtDivergence(name=job.name),
+            ProgressLogger(model_name=job.name),
             recorder,
             keras.callbacks.TensorBoard(str(run_dir / "logs"), write_graph=False),
             best,
-            checkpointer,
         ],
+    )
+    learner.set_weights(best.weights)
+
+
+def _compile(learner: Learner, job: TrainingJob) -> None:
+    """Gives a learner its optimizer, the one place where the settings become one."""
+    learner.compile(
+        optimizer=FusedAdam(job.model.learning_rate),
+        steps_per_execution=choose_steps_per_execution(
+            image_shape=job.image.shape, batch_size=job.model.batch_size
+        ),
+        jit_compile=False,  # On processors, XLA made every model of configs/ slower.
     )
 
 

@@ -13,11 +13,11 @@ from components.training.learner import Targets, Teacher
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Hint:
-    """The layers whose outputs are compared; a layer inside a nested model is `MODEL/LAYER`."""
+class Layers:
+    """The names of two layers whose outputs are compared; one inside a nested model is `MODEL/LAYER`."""
 
-    teacher_layer: str
-    student_layer: str
+    teacher: str
+    student: str
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class OnlineTeacher:
     """A teacher's `.keras` file, and the layers that an objective compares, if it does."""
 
     keras_file: str
-    hint: Hint | None = None
+    layers: Layers | None = None
 
 
 def online(teacher: keras.Model) -> Teacher:
@@ -44,10 +44,10 @@ def online(teacher: keras.Model) -> Teacher:
     return ask
 
 
-def online_with_hint(
-    teacher: keras.Model, *, student: keras.Model, hint: Hint
+def online_with_features(
+    teacher: keras.Model, *, student: keras.Model, layers: Layers
 ) -> tuple[Teacher, keras.Model]:
-    """Makes a teacher and a student show the features that a hint compares, each in one forward pass.
+    """Makes a teacher and a student show the outputs of hidden layers, each in one forward pass.
 
     Where the widths differ, a learned linear projector brings the student's features to the teacher's
     width: Romero et al., "FitNets: Hints for Thin Deep Nets", 2015, https://arxiv.org/abs/1412.6550. Where
@@ -56,7 +56,7 @@ def online_with_hint(
     Args:
       teacher: Maps images `[batch, height, width, channels]` to logits `[batch, num_classes]`.
       student: Likewise. It is not changed; the projector is not part of it.
-      hint: The layers.
+      layers: Whose outputs to show.
 
     Returns:
       The teacher, a function from images to the targets `teacher_logits` `[batch, num_classes]` and
@@ -66,21 +66,21 @@ def online_with_hint(
     Raises:
       InputError: There is no such layer, or the features cannot be compared.
     """
-    check_layer(teacher, layer=hint.teacher_layer, role="teacher")
-    check_layer(student, layer=hint.student_layer, role="student")
-    of_teacher = _with_output_of(teacher, hint.teacher_layer.split("/"))
-    of_student = _with_output_of(student, hint.student_layer.split("/"))
+    check_layer(teacher, layer=layers.teacher, role="teacher")
+    check_layer(student, layer=layers.student, role="student")
+    of_teacher = _with_output_of(teacher, layers.teacher.split("/"))
+    of_student = _with_output_of(student, layers.student.split("/"))
     teacher_logits, teacher_features = of_teacher.outputs
     logits, features = of_student.outputs
     size, teacher_size = features.shape[1:-1], teacher_features.shape[1:-1]
     if size != teacher_size and not len(size) == len(teacher_size) == 2:
         raise InputError(
-            f"The hint's student_layer {hint.student_layer!r} returns features of shape "
-            f"{features.shape[1:]}, but its teacher_layer {hint.teacher_layer!r} of shape "
+            f"The student_layer {layers.student!r} returns features of shape "
+            f"{features.shape[1:]}, but the teacher_layer {layers.teacher!r} of shape "
             f"{teacher_features.shape[1:]}; choose two feature maps, or two vectors."
         )
     if features.shape[-1] != teacher_features.shape[-1]:
-        projector = keras.layers.Dense(teacher_features.shape[-1], dtype="float32", name="hint_projector")
+        projector = keras.layers.Dense(teacher_features.shape[-1], dtype="float32", name="projector")
         features = projector(features)
     if size != teacher_size:
         teacher_features = ops.image.resize(teacher_features, size, antialias=True)
@@ -96,7 +96,7 @@ def check_layer(model: keras.Model, *, layer: str, role: str) -> None:
     known = list(_layers(model))
     if layer not in known:
         raise InputError(
-            f"The hint's {role}_layer {layer!r} is no layer of the {role}; allowed: {', '.join(known)}"
+            f"The {role}_layer {layer!r} is no layer of the {role}; allowed: {', '.join(known)}"
             f"{suggest(layer, known)}"
         )
 

@@ -5,16 +5,14 @@ import pathlib
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components.settings.training import TrainingJob
-from components.training.adapter import train
+from components.training.adapter import Artifacts, train
 from components.training.learner import Supervised
 
 
 def run_fn(fn_args: FnArgs) -> None:
-    """Trains the model of `custom_config["job"]`, a `TrainingJob` as JSON, on the labels."""
-    job = TrainingJob.model_validate_json(fn_args.custom_config["job"])
-    train(
-        job,
-        objective=Supervised(label_smoothing=job.model.label_smoothing),
+    """Trains the model of `custom_config["job"]`, the values of a `TrainingJob`, on the labels."""
+    job = TrainingJob.model_validate(fn_args.custom_config["job"])
+    artifacts = Artifacts(
         training_uri=fn_args.train_files[0],
         validation_uri=fn_args.eval_files[0],
         # TFX sets it if the Trainer is given statistics.
@@ -24,3 +22,4 @@ def run_fn(fn_args: FnArgs) -> None:
         model_uri=str(pathlib.Path(fn_args.serving_model_dir).parent),
         model_run_uri=fn_args.model_run_dir,
     )
+    train(job, artifacts, objective=Supervised(label_smoothing=job.model.label_smoothing))

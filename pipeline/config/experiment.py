@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
-from pydantic_core import PydanticCustomError
 
+from components.distiller.methods.base import Method
+from components.distiller.registry import METHODS, DistillationSettings
 from components.example_gen.registry import DataSettings
 from components.settings.base import Settings, custom_error
-from components.settings.distillation import DistillationSettings, DkdSettings, HintSettings
 from components.settings.evaluation import EvaluationSettings, PushSettings
 from components.settings.models import ImageSettings, ModelSettings, Teacher, TeacherSettings
 from components.settings.training import AugmentSettings, ClassWeights, HardwareSettings
@@ -65,13 +65,13 @@ class Config(Settings):
         """Whether any distillation reads stored predictions."""
         return any(self.reads_predictions(distillation) for distillation in self.distillations)
 
-    def reads_predictions(self, distillation: DistillationSettings) -> bool:
+    def reads_predictions(self, distillation: Method) -> bool:
         """Tells whether a distillation reads stored predictions, be it only in place of labels."""
         return not self.data.labels or not self.asks_teacher(distillation)
 
-    def asks_teacher(self, distillation: DistillationSettings) -> bool:
+    def asks_teacher(self, distillation: Method) -> bool:
         """Tells whether the teacher runs in the training steps of a distillation."""
-        return self.teacher_predictions == "online" or isinstance(distillation, HintSettings)
+        return self.teacher_predictions == "online" or distillation.asks_teacher
 
     @field_validator("name")
     @classmethod
@@ -104,12 +104,10 @@ class Config(Settings):
                 "teacher_predictions: online, or remove augment"
             )
         for distillation in self.distillations:
-            if self.augment and self.augment.mixup and isinstance(distillation, DkdSettings):
-                raise PydanticCustomError(
-                    "value",
-                    "augment.mixup: a mixed image has two labels, but method dkd of {name} needs one; choose "
-                    "another method, or remove mixup",
-                    {"name": repr(distillation.name)},
+            if self.augment and self.augment.mixup and distillation.needs_labels:
+                raise custom_error(
+                    f"augment.mixup: a mixed image has two labels, but method {distillation.method} of "
+                    f"{distillation.name!r} needs one; choose another method, or remove mixup"
                 )
         return self
 
@@ -139,8 +137,9 @@ def _needs_of_labels(config: Config) -> Iterator[str]:
         )
     for index, distillation in enumerate(config.distillations):
         key, weight = f"distillations.{index}", distillation.student_loss_weight
-        if isinstance(distillation, DkdSettings):
-            yield f"{key}.method: got 'dkd', which needs labels, {missing}; take another, such as kd"
+        if distillation.needs_labels:
+            others = ", ".join(name for name, method in METHODS.items() if not method.needs_labels)
+            yield f"{key}.method: got {distillation.method!r}, which needs labels, {missing}; choose {others}"
         if weight:
             yield f"{key}.student_loss_weight: got {weight:g}, {missing}; set it to 0"
     smoothing = config.student.label_smoothing

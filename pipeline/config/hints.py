@@ -4,9 +4,8 @@ import keras
 
 from components.models import registry
 from components.models.building import build_model
-from components.settings.distillation import HintSettings
 from components.settings.models import ModelSettings
-from components.training.online_teacher import Hint, check_layer, online_with_hint
+from components.training.online_teacher import check_layer, online_with_features
 from pipeline.config.experiment import Config
 
 _CLASSES = 2  # The data has not been read yet, and no hidden layer depends on their number.
@@ -24,14 +23,14 @@ def check_hints(config: Config) -> None:
       InputError: There is no such layer, or the outputs of the two layers cannot be compared.
     """
     for distillation in config.distillations:
-        if not isinstance(distillation, HintSettings):
+        layers = distillation.layers
+        if layers is None:
             continue
-        hint = Hint(teacher_layer=distillation.teacher_layer, student_layer=distillation.student_layer)
         if type(config.teacher) is ModelSettings:
             teacher = _build(config.teacher, config)
-            online_with_hint(teacher, student=_build(config.student, config), hint=hint)
+            online_with_features(teacher, student=_build(config.student, config), layers=layers)
         else:
-            check_layer(_build(config.student, config), layer=hint.student_layer, role="student")
+            check_layer(_build(config.student, config), layer=layers.student, role="student")
 
 
 def _build(model: ModelSettings, config: Config) -> keras.Model:

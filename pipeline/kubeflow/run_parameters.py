@@ -10,8 +10,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from components.distiller.methods.base import Method
 from components.errors import InputError
-from components.settings.distillation import DistillationSettings
 from components.settings.models import PretrainedTeacher
 from pipeline.config.experiment import Config
 from pipeline.config.nodes import distiller_id
@@ -22,7 +22,6 @@ SCRATCH_DIRECTORY = "/tmp/pushed"
 
 _PUSH_PATH = "push_destination.filesystem.base_directory"
 _EPOCHS = "job.model.epochs"
-_OF_DISTILLATION = ("temperature", "student_loss_weight")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,7 +135,7 @@ def _of_teachers(config: Config) -> list[RunParameter]:
     ]
 
 
-def _of_distillation(distillation: DistillationSettings, *, labels: bool) -> list[RunParameter]:
+def _of_distillation(distillation: Method, *, labels: bool) -> list[RunParameter]:
     prefix = distillation.name.replace("-", "_")
     values = distillation.model_dump()
     return [
@@ -147,8 +146,8 @@ def _of_distillation(distillation: DistillationSettings, *, labels: bool) -> lis
             f"The {key.replace('_', ' ')} of the distillation {distillation.name!r}.",
             {distiller_id(distillation.name): f"distillation.{key}"},
         )
-        for key in _OF_DISTILLATION
-        if key in values and (labels or key != "student_loss_weight")
+        for key in distillation.run_parameters
+        if labels or key != "student_loss_weight"
     ]
 
 

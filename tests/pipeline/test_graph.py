@@ -149,8 +149,7 @@ def test_several_teachers_are_averaged_by_a_node_of_their_own() -> None:
     assert "of-the-file" in str(nodes["Teacher-2"].exec_properties)
     # Of one architecture, they must not become the same model.
     first, third = (
-        json.loads(json.loads(nodes[name].exec_properties["custom_config"])["job"])
-        for name in ("Teacher-1", "Teacher-3")
+        json.loads(nodes[name].exec_properties["custom_config"])["job"] for name in ("Teacher-1", "Teacher-3")
     )
     assert first["seed"] != third["seed"]
 

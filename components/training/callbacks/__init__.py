@@ -1,1 +1,1 @@
-"""What watches a training: progress, history, checkpoints."""
+"""What watches a training: progress, history, best epoch, checkpoints."""

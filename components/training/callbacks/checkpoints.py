@@ -18,6 +18,7 @@ import keras
 import numpy as np
 
 from components.files import replacing
+from components.training.callbacks.best_epoch import BestEpoch
 from components.training.callbacks.history import HistoryRecorder
 from components.training.callbacks.progress import tell
 
@@ -32,17 +33,15 @@ class State:
     """Where a training stands at the end of an epoch.
 
     Attributes:
-      epochs: How many epochs are finished.
-      history: An entry for each of them.
+      history: An entry for each epoch that is finished.
       variables: The values of all variables: weights, optimizer, random numbers.
-      best: The best epoch's validation accuracy.
-      best_weights: The weights after it.
+      accuracies: The validation accuracy of each finished epoch.
+      best_weights: The weights after the best of them.
     """
 
-    epochs: int
     history: Sequence[Mapping[str, float]]
     variables: Sequence[np.ndarray]
-    best: float
+    accuracies: Sequence[float]
     best_weights: Sequence[np.ndarray]
 
 
@@ -73,16 +72,15 @@ class Checkpoints:
         arrays |= {f"best {i}": _portable(value) for i, value in enumerate(state.best_weights)}
         rest = {
             "identity": dict(self.identity),
-            "epochs": state.epochs,
             "history": state.history,
-            "best": state.best,
+            "accuracies": state.accuracies,
             "counts": [len(state.variables), len(state.best_weights)],
         }
         with replacing(self._path(phase)) as partial, partial.open("wb") as file:
             np.savez(file, rest=np.array(json.dumps(rest)), **arrays)  # type: ignore[arg-type]
 
     def load(self, *, phase: str, name: str) -> State | None:
-        """Reads the last checkpoint of a phase, and tells the user if it is there but of no use.
+        """Reads the last checkpoint of a phase, and tells the user if there is one that cannot be used.
 
         Args:
           phase: Which training of the node it is.
@@ -107,10 +105,9 @@ class Checkpoints:
                     return None
                 num_variables, num_weights = rest["counts"]
                 return State(  # zipfile compares the checksum of each array as it is read.
-                    epochs=rest["epochs"],
                     history=rest["history"],
                     variables=[arrays[f"variable {i}"] for i in range(num_variables)],
-                    best=rest["best"],
+                    accuracies=rest["accuracies"],
                     best_weights=[arrays[f"best {i}"] for i in range(num_weights)],
                 )
         except _UNREADABLE as error:
@@ -131,9 +128,10 @@ class Checkpoints:
 
 
 class Checkpointer(keras.callbacks.Callback):
-    """Saves a checkpoint at the end of each epoch, and restores a training from the last one.
+    """Saves a checkpoint after each epoch, and restores a training from the last one.
 
-    Keras calls it after the callbacks whose state it keeps, so it must stand behind them.
+    It saves when the next epoch begins, or the training ends: every other callback has then seen the end of
+    the epoch, wherever in their list it stands.
 
     Args:
       checkpoints: Their place; None keeps none.
@@ -149,7 +147,7 @@ class Checkpointer(keras.callbacks.Callback):
         *,
         phase: str,
         name: str,
-        best: keras.callbacks.EarlyStopping,
+        best: BestEpoch,
         recorder: HistoryRecorder,
     ) -> None:
         super().__init__()
@@ -158,7 +156,7 @@ class Checkpointer(keras.callbacks.Callback):
         self._name = name
         self._best = best
         self._recorder = recorder
-        self._restored: State | None = None
+        self._saved = 0
 
     def restore(self, model: keras.Model, *, epochs: int) -> int:
         """Brings a compiled model, whose variables exist, to where the last checkpoint left it.
@@ -179,30 +177,32 @@ class Checkpointer(keras.callbacks.Callback):
         for variable, value in zip(_variables(model), state.variables, strict=True):
             variable.assign(value)
         self._recorder.restore(state.history)
-        self._restored = state
-        finished = (
-            "is trained already" if state.epochs == epochs else f"goes on from epoch {state.epochs + 1}"
-        )
-        tell(f"{finished}, by its last checkpoint", name=self._name)
-        return state.epochs
+        self._best.restore(accuracies=state.accuracies, weights=state.best_weights)
+        self._saved = len(state.history)
+        done = "is trained already" if self._saved == epochs else f"goes on from epoch {self._saved + 1}"
+        tell(f"{done}, by its last checkpoint", name=self._name)
+        return self._saved
 
-    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Gives back the best weights, which their keeper has just forgotten."""
-        if self._restored is not None:
-            self._best.best = self._restored.best
-            self._best.best_weights = list(self._restored.best_weights)
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Saves what the epoch before led to."""
+        self._save()
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Saves; a training that cannot save goes on without."""
-        if self._checkpoints is None:
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Saves what the last epoch led to."""
+        self._save()
+
+    def _save(self) -> None:
+        """Saves, if an epoch has ended since; a training that cannot save goes on without."""
+        finished = len(self._recorder.epochs)
+        if self._checkpoints is None or finished == self._saved:
             return
         state = State(
-            epochs=epoch + 1,
             history=self._recorder.epochs,
             variables=[keras.ops.convert_to_numpy(variable) for variable in _variables(self.model)],
-            best=float(self._best.best),
-            best_weights=self._best.best_weights,
+            accuracies=self._best.accuracies,
+            best_weights=self._best.weights,
         )
+        self._saved = finished
         try:
             self._checkpoints.save(state, phase=self._phase)
         except OSError as error:

@@ -9,6 +9,7 @@ import keras
 
 from components.files import read_json, write_json
 from components.layout import HISTORY_FILE
+from components.training.callbacks.best_epoch import index_of_best
 
 
 class HistoryRecorder(keras.callbacks.Callback):
@@ -16,7 +17,7 @@ class HistoryRecorder(keras.callbacks.Callback):
 
     Args:
       path: The file.
-      about: What else the file says of the training, by name.
+      about: Further facts about the training for the file, by name.
 
     Attributes:
       epochs: The entries so far.
@@ -47,7 +48,7 @@ class HistoryRecorder(keras.callbacks.Callback):
         self._write()
 
     def _write(self) -> None:
-        best = max(self.epochs, key=lambda entry: entry["val_accuracy"])
+        best = self.epochs[index_of_best([entry["val_accuracy"] for entry in self.epochs])]
         history = {"best_epoch": best["epoch"], **self._about, "epochs": self.epochs}
         self._path.parent.mkdir(parents=True, exist_ok=True)
         write_json(self._path, history)

@@ -1,4 +1,4 @@
-"""Says how far a training has come."""
+"""Logs the progress of a training."""
 
 import dataclasses
 import logging

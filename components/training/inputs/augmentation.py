@@ -3,48 +3,24 @@
 What is drawn depends on a seed alone, so that a batch that is read again is changed in the same way.
 """
 
-import dataclasses
-
 import tensorflow as tf
+
+from components.settings.training import AugmentSettings
 
 _TINY = 1e-30  # Stands for 0 where a logarithm is taken.
 
 Batch = tuple[tf.Tensor, dict[str, tf.Tensor]]
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Augmentation:
-    """What is changed, each image for itself.
-
-    Attributes:
-      horizontal_flip: Whether every second image, on average, is mirrored.
-      shift: By how much of its height and width an image moves at most, in whole pixels and at least by
-        one; 0 is not at all. What comes in is the repeated edge.
-      crop: Share of an image's area that is left at least when a part of it, of the same proportions, is
-        cut out and enlarged to the whole; None leaves it whole.
-      colour: By how much brightness, contrast and, of colour images, saturation are scaled at most, up
-        or down: 0.2 is between 0.8 and 1.2.
-      mixup: Alpha of the distribution Beta(alpha, alpha) of the shares in which two images are mixed; 0
-        mixes none. Zhang et al., "mixup: Beyond Empirical Risk Minimization", 2018,
-        https://arxiv.org/abs/1710.09412.
-    """
-
-    horizontal_flip: bool = False
-    shift: float = 0.0
-    crop: float | None = None
-    colour: float = 0.0
-    mixup: float = 0.0
-
-
 def augment(
-    images: tf.Tensor, targets: dict[str, tf.Tensor], *, augmentation: Augmentation, seed: tf.Tensor
+    images: tf.Tensor, targets: dict[str, tf.Tensor], *, settings: AugmentSettings, seed: tf.Tensor
 ) -> Batch:
     """Changes the images of a batch.
 
     Args:
       images: float32 `[batch, height, width, channels]` in [0, 1], of 1 or 3 channels.
       targets: With `label`, int64 `[batch]`.
-      augmentation: What to change.
+      settings: What to change.
       seed: Two integers, `[2]`. What one change draws does not depend on which others there are.
 
     Returns:
@@ -53,16 +29,16 @@ def augment(
       at least 1/2: `label` stays that of the larger share.
     """
     of_flip, of_shift, of_crop, of_colour, of_mixup = tf.unstack(tf.random.split(seed, 5))
-    if augmentation.horizontal_flip:
+    if settings.horizontal_flip:
         images = tf.image.stateless_random_flip_left_right(images, of_flip)
-    if augmentation.shift:
-        images = _shift(images, share=augmentation.shift, seed=of_shift)
-    if augmentation.crop is not None:
-        images = _crop(images, share=augmentation.crop, seed=of_crop)
-    if augmentation.colour:
-        images = _change_colour(images, strength=augmentation.colour, seed=of_colour)
-    if augmentation.mixup:
-        images, targets = _mix(images, targets, alpha=augmentation.mixup, seed=of_mixup)
+    if settings.shift:
+        images = _shift(images, share=settings.shift, seed=of_shift)
+    if settings.crop is not None:
+        images = _crop(images, share=settings.crop, seed=of_crop)
+    if settings.colour:
+        images = _change_colour(images, strength=settings.colour, seed=of_colour)
+    if settings.mixup:
+        images, targets = _mix(images, targets, alpha=settings.mixup, seed=of_mixup)
     return images, targets
 
 

@@ -13,7 +13,9 @@ from collections.abc import Iterator, Sequence
 import tensorflow as tf
 
 from components.errors import InputError
-from components.training.inputs.augmentation import Augmentation, augment
+from components.settings.training import TrainingJob
+from components.training.inputs.augmentation import augment
+from components.training.inputs.training_data import TrainingData
 from components.transform.pixels import ImageShape, unpack_images
 
 # Memory that the shuffle buffer may take. Larger data sets are shuffled within a window of that size;
@@ -26,86 +28,51 @@ _OTHER_EXAMPLES = "belong to other examples, or stand in another order"
 Batch = tuple[tf.Tensor, dict[str, tf.Tensor]] | tuple[tf.Tensor, dict[str, tf.Tensor], tf.Tensor]
 
 
-def training_batches(
-    files: Sequence[str],
-    *,
-    num_examples: int,
-    image_shape: ImageShape,
-    batch_size: int,
-    seed: int,
-    epoch: tf.Variable,
-    prediction_files: Sequence[str] = (),
-    num_classes: int | None = None,
-    augmentation: Augmentation | None = None,
-    labels: bool = True,
-    class_weights: Sequence[float] = (),
-    weighted: bool = False,
-) -> tf.data.Dataset:
+def training_batches(data: TrainingData, job: TrainingJob, *, epoch: tf.Variable) -> tf.data.Dataset:
     """Reads the shuffled batches of an epoch.
 
+    The order depends on the job's seed and the epoch alone; the changes to the images also on the position of
+    the batch in the epoch. Predictions are those of the images as they were: of changed images, they are
+    nothing for an objective to learn from.
+
     Args:
-      files: TFRecord files of transformed examples.
-      num_examples: How many examples the files hold together.
-      image_shape: `(height, width, channels)`.
-      batch_size: Examples in a batch; the last one of an epoch may be smaller.
-      seed: Decides the order, together with the epoch.
+      data: What to train on.
+      job: How: its batch size (the last batch of an epoch may be smaller), seed, image size and changes to
+        the images. Examples without labels need predictions, and the teacher's most likely class stands for
+        the label.
       epoch: The number of the epoch, an int64 scalar; looked at whenever reading starts over.
-      prediction_files: TFRecord files of the teacher's predictions for those examples, in the same
-        order; none for training without a teacher.
-      num_classes: Width of the predictions; needed if there are any.
-      augmentation: Random changes to the images, which depend on the seed, the epoch and the position of
-        the batch in the epoch alone. Predictions are those of the images as they were, and
-        nothing for an objective to learn from then.
-      labels: Whether the examples have labels. If not, they need predictions, and the teacher's most
-        likely class stands for the label.
-      class_weights: The weight of the examples of each class, in the order of the labels; none for 1.
-      weighted: Whether the examples have a feature `weight` of their own.
 
     Returns:
       A dataset of `(images, targets)` of known length: images float32
       `[batch, height, width, channels]` in [0, 1]; targets `label` int64 `[batch]`, with
       predictions `teacher_logits` float32 `[batch, num_classes]`, and those that `augment` adds. With
-      weights of either kind, of `(images, targets, sample_weight)`, the product of the two, float32
-      `[batch]`. Reading fails if the files hold more or fewer examples than said, or if the predictions
-      belong to other examples.
+      weights of classes or of examples, of `(images, targets, sample_weight)`, the product of the two,
+      float32 `[batch]`. Reading fails if the files hold more or fewer examples than said, or if the
+      predictions belong to other examples.
     """
-    records = _read(files, num_examples)
-    if prediction_files:
-        predictions = _read(prediction_files, num_examples)
-        records = tf.data.Dataset.zip(records, predictions)
-    height, width, channels = image_shape
-    window = max(SHUFFLE_BYTES // (height * width * channels), 10 * batch_size)
-    if num_examples <= window:
+    count, batch_size = data.num_training_examples, job.model.batch_size
+    records = _read(data.training_files, count)
+    if data.prediction_files:
+        records = tf.data.Dataset.zip(records, _read(data.prediction_files, count))
+    window = max(SHUFFLE_BYTES // math.prod(job.image.shape), 10 * batch_size)
+    if count <= window:
         records = records.cache()  # The shuffle buffer holds all of them in any case, the very same bytes.
-    buffer_size = min(num_examples, window)
 
     def shuffled_batches(_: tf.Tensor) -> tf.data.Dataset:
         # Else the process's global seed would take part in the order; with 0 there, TensorFlow fails.
         tf.compat.v1.get_default_graph().seed = 1
-        shuffled = records.shuffle(buffer_size, seed=seed + epoch, reshuffle_each_iteration=False)
+        shuffled = records.shuffle(min(count, window), seed=job.seed + epoch, reshuffle_each_iteration=False)
         return shuffled.batch(batch_size).enumerate()
 
     def parse(position: tf.Tensor, records: tf.Tensor | tuple[tf.Tensor, tf.Tensor]) -> Batch:
-        examples, predictions = records if prediction_files else (records, None)
-        features = parse_examples(examples, weighted=weighted)
-        images = unpack_images(features["image"], image_shape=image_shape)
-        targets = {"label": features["label"]}
-        if predictions is not None:
-            targets["teacher_logits"] = _logits_of(predictions, ids=features["id"], width=num_classes)
-        if not labels:
-            targets["label"] = tf.argmax(targets["teacher_logits"], axis=-1)
-        if augmentation is not None:
-            of_batch = tf.random.fold_in(tf.stack([tf.cast(seed, tf.int64), epoch]), position)
-            images, targets = augment(images, targets, augmentation=augmentation, seed=of_batch)
-        weights = [features["weight"]] if weighted else []
-        if class_weights:
-            weights.append(tf.gather(tf.constant(class_weights, tf.float32), features["label"]))
-        return (images, targets, math.prod(weights)) if weights else (images, targets)
+        examples, predictions = records if data.prediction_files else (records, None)
+        seed = tf.random.fold_in(tf.stack([tf.cast(job.seed, tf.int64), epoch]), position)
+        return _parse_training_batch(examples, predictions, data=data, job=job, seed=seed)
 
     return (
         tf.data.Dataset.from_tensors(0)
         .flat_map(shuffled_batches)
-        .apply(tf.data.experimental.assert_cardinality(math.ceil(num_examples / batch_size)))
+        .apply(tf.data.experimental.assert_cardinality(math.ceil(count / batch_size)))
         .map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         .prefetch(tf.data.AUTOTUNE)
         .with_options(_unsharded())
@@ -247,6 +214,30 @@ def damage_explained(*, example_files: Sequence[str], prediction_files: Sequence
                 f"A file below {places} is damaged and cannot be read: delete that directory and run again."
             ) from error
         raise
+
+
+def _parse_training_batch(
+    examples: tf.Tensor,
+    predictions: tf.Tensor | None,
+    *,
+    data: TrainingData,
+    job: TrainingJob,
+    seed: tf.Tensor,
+) -> Batch:
+    features = parse_examples(examples, weighted=data.weighted)
+    images = unpack_images(features["image"], image_shape=job.image.shape)
+    targets = {"label": features["label"]}
+    if predictions is not None:
+        width = len(data.class_names)
+        targets["teacher_logits"] = _logits_of(predictions, ids=features["id"], width=width)
+    if not job.labels:
+        targets["label"] = tf.argmax(targets["teacher_logits"], axis=-1)
+    if job.augment is not None:
+        images, targets = augment(images, targets, settings=job.augment, seed=seed)
+    weights = [features["weight"]] if data.weighted else []
+    if data.class_weights:
+        weights.append(tf.gather(tf.constant(data.class_weights, tf.float32), features["label"]))
+    return (images, targets, math.prod(weights)) if weights else (images, targets)
 
 
 def _artifacts_of(files: Sequence[str]) -> str:

@@ -7,18 +7,36 @@ from typing import Any
 
 import keras
 import numpy as np
+import pytest
 from tfx.types import artifact_utils, standard_artifacts
 
 from components.artifacts import TeacherPredictions
-from components.distiller.executor import Executor
+from components.distiller.executor import Executor, warn_if_nothing_is_learnt
+from components.distiller.methods.hint import Hint
+from components.distiller.methods.kd import Kd
 from components.models.building import load_model
-from components.settings.distillation import HintSettings
 from components.settings.models import ImageSettings, ModelSettings
 from components.settings.training import HardwareSettings, TrainingJob
 from components.teacher_predictions import executor as teacher_predictions
 
 SIZES = {"train": 24, "validation": 8, "test": 4}
 IMAGE = ImageSettings(height=8, width=8, channels=1)
+
+
+def test_a_user_is_told_if_nothing_is_left_to_learn_from_the_teacher(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    logits = np.array([[0.0, 1.0], [3.0, 2.0]], np.float32)
+    for temperature in (4.0, 1e9):
+        method = Kd(name="student", method="kd", temperature=temperature)
+        warn_if_nothing_is_learnt(method, logits, name="Distiller-student")
+
+    (record,) = [record for record in caplog.records if hasattr(record, "told")]
+    assert record.levelname == "WARNING"
+    assert record.told == (
+        "learns nothing from its teacher: its probabilities at temperature 1e+09 are all equal to float "
+        "precision; lower the temperature"
+    )
 
 
 def test_a_hint_without_labels_looks_into_the_teacher_and_validates_on_what_it_says(
@@ -71,7 +89,7 @@ def test_a_hint_without_labels_looks_into_the_teacher_and_validates_on_what_it_s
         seed=3,
         labels=False,
     )
-    hint = HintSettings(
+    hint = Hint(
         name="student",
         method="hint",
         student_loss_weight=0,

@@ -242,5 +242,5 @@ def test_a_saved_model_that_takes_texts_is_refused(
 
 
 def test_logits_and_probabilities_are_told_apart(refusal: Callable[..., str]) -> None:
-    assert "say outputs: probabilities" in refusal(linear(activation="softmax"))
-    assert "say outputs: logits" in refusal(linear(), outputs="probabilities")
+    assert "set teacher.outputs to probabilities" in refusal(linear(activation="softmax"))
+    assert "set it to logits" in refusal(linear(), outputs="probabilities")

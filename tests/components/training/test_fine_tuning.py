@@ -12,10 +12,13 @@ import pytest
 from components.errors import InputError
 from components.models import applications
 from components.models.building import build_model, load_model
+from components.settings.models import FineTunedTeacher, ImageSettings
+from components.settings.training import HardwareSettings, TrainingJob
 from components.training.inputs.batches import epoch_counter, ordered_batches
-from components.training.job import Destination, FineTuning, Recipe, TrainingData, train_and_export
+from components.training.inputs.training_data import TrainingData
+from components.training.job import Destination, train_and_export
 from components.training.learner import Learner, Supervised
-from components.training.loop import fit
+from components.training.loop import Batches, fit
 
 NAME = "keras.applications.MobileNet"
 SHAPE = (32, 32, 1)
@@ -77,7 +80,11 @@ def test_a_model_starts_from_the_file_and_prepares_images_as_its_family_does(
 
 
 def test_the_head_is_trained_first_then_all_but_batch_normalization(
-    body: keras.Model, weights_file: str, examples: str, tmp_path: pathlib.Path
+    body: keras.Model,
+    weights_file: str,
+    examples: str,
+    tmp_path: pathlib.Path,
+    make_job: Callable[..., TrainingJob],
 ) -> None:
     model = build(weights_file)
     head = model.layers[-1].get_weights()[0]
@@ -86,13 +93,8 @@ def test_the_head_is_trained_first_then_all_but_batch_normalization(
     def train() -> None:
         fit(
             Learner(model=model, objective=Supervised()),
-            training_data=batches,
-            validation_data=batches,
-            epoch=epoch_counter(),
-            name="Teacher",
-            epochs=1,
-            learning_rate=0.01,
-            steps_per_execution=1,
+            make_job(shape=SHAPE, batch_size=8),
+            batches=Batches(training=batches, validation=batches, epoch=epoch_counter()),
             run_dir=tmp_path,
         )
 
@@ -115,24 +117,27 @@ def test_then_everything_is_trained(examples: str, transform_graph: str, tmp_pat
     before.save_weights(tmp_path / "vgg16_notop.weights.h5")
 
     train_and_export(
+        TrainingJob(
+            name="Teacher",
+            model=FineTunedTeacher(
+                architecture="keras.applications.VGG16",
+                epochs=1,
+                batch_size=8,
+                learning_rate=0.001,
+                weights=str(tmp_path / "vgg16_notop.weights.h5"),
+                head_epochs=1,
+                head_learning_rate=0.01,
+            ),
+            image=ImageSettings(height=32, width=32, channels=1),
+            hardware=HardwareSettings(),
+            seed=7,
+        ),
         TrainingData(
             training_files=[examples],
             num_training_examples=16,
             validation_files=[examples],
             num_validation_examples=16,
-            image_shape=SHAPE,
             class_names=["even", "odd"],
-        ),
-        Recipe(
-            name="Teacher",
-            architecture="keras.applications.VGG16",
-            epochs=1,
-            batch_size=8,
-            learning_rate=0.001,
-            seed=7,
-            fine_tuning=FineTuning(
-                weights_file=str(tmp_path / "vgg16_notop.weights.h5"), head_epochs=1, head_learning_rate=0.01
-            ),
         ),
         objective=Supervised(),
         transform_graph=transform_graph,

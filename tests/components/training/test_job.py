@@ -1,6 +1,5 @@
 """Trains real models on scikit-learn's digits: what a run leaves behind and what it guarantees."""
 
-import dataclasses
 import json
 import logging
 import pathlib
@@ -13,16 +12,20 @@ import pytest
 import tensorflow as tf
 from sklearn.datasets import load_digits
 
-from components.distiller.objective import Distillation, hint, kd
+from components.distiller.methods.base import Method
+from components.distiller.methods.hint import Hint
+from components.distiller.methods.kd import Kd
+from components.distiller.objective import Distillation
 from components.errors import InputError
+from components.settings.training import AugmentSettings, TrainingJob
 from components.teacher_predictions.store import fingerprint_teacher, open_predictions, write_predictions
 from components.training.callbacks.checkpoints import Checkpoints, State
-from components.training.inputs.augmentation import Augmentation
 from components.training.inputs.batches import epoch_counter, ordered_batches, training_batches
-from components.training.job import Destination, Recipe, TrainingData, train_and_export
+from components.training.inputs.training_data import TrainingData
+from components.training.job import Destination, train_and_export, train_model
 from components.training.learner import Learner, Supervised
-from components.training.loop import choose_steps_per_execution, fit
-from components.training.online_teacher import Hint, OnlineTeacher, online
+from components.training.loop import Batches, choose_steps_per_execution, fit
+from components.training.online_teacher import OnlineTeacher, online
 from components.training.precision import resolve_precision
 
 SHAPE = (8, 8, 1)
@@ -44,14 +47,16 @@ def data(tmp_path_factory: pytest.TempPathFactory, write_examples: Callable[...,
         "num_training_examples": 600,
         "validation_files": [write("validation.tfrecord", VALIDATION)],
         "num_validation_examples": 300,
-        "image_shape": SHAPE,
         "class_names": [f"digit {i}" for i in range(10)],
     }
 
 
 @pytest.fixture(scope="module")
 def train(
-    tmp_path_factory: pytest.TempPathFactory, data: dict[str, Any], transform_graph: str
+    tmp_path_factory: pytest.TempPathFactory,
+    data: dict[str, Any],
+    transform_graph: str,
+    make_job: Callable[..., TrainingJob],
 ) -> Callable[..., pathlib.Path]:
     """A function that trains a digits student and returns the directory with its outputs."""
 
@@ -59,28 +64,15 @@ def train(
         *,
         objective: keras.losses.Loss | None = None,
         prediction_files: list[str] | None = None,
-        augmentation: Augmentation | None = None,
         examples: dict[str, Any] | None = None,
         teacher: OnlineTeacher | None = None,
         checkpoints: Checkpoints | None = None,
         **settings: Any,
     ) -> pathlib.Path:
         directory = tmp_path_factory.mktemp("training")
-        recipe = Recipe(
-            name="Scratch",
-            architecture="digits_student",
-            epochs=4,
-            batch_size=32,
-            learning_rate=0.01,
-            seed=7,
-        )
         train_and_export(
-            TrainingData(
-                **(data | (examples or {})),
-                prediction_files=prediction_files or [],
-                augmentation=augmentation,
-            ),
-            dataclasses.replace(recipe, **settings),
+            make_job(**({"name": "Scratch", "epochs": 4} | settings)),
+            TrainingData(**(data | (examples or {})), prediction_files=prediction_files or []),
             objective=objective or Supervised(),
             transform_graph=transform_graph,
             destination=Destination(
@@ -138,6 +130,10 @@ def prediction_files(predict: Callable[[list[str], int], list[str]], data: dict[
     return predict(data["training_files"], 600)
 
 
+def kd(*, weight: float, temperature: float = 4.0) -> Distillation:
+    return Distillation(Kd(name="student", method="kd", student_loss_weight=weight, temperature=temperature))
+
+
 def weights_of(directory: pathlib.Path) -> list[np.ndarray]:
     return keras.saving.load_model(directory / "model.keras").get_weights()
 
@@ -170,7 +166,7 @@ def test_a_checkpoint_of_another_configuration_is_ignored_and_the_user_told(
     directory = tmp_path / "Scratch"
     other = Checkpoints(directory=directory, identity={"job": "a", "code": "b", "libraries": "c"})
     ones = [np.ones(3)]
-    other.save(State(epochs=3, history=[], variables=ones, best=1.0, best_weights=ones), phase="training")
+    other.save(State(history=[], variables=ones, accuracies=[1.0], best_weights=ones), phase="training")
 
     with caplog.at_level("INFO", logger="components.training"):
         directory_of_run = train(
@@ -187,13 +183,45 @@ def test_a_checkpoint_of_another_configuration_is_ignored_and_the_user_told(
     assert not directory.exists()
 
 
+def test_a_training_that_ended_before_its_model_was_written_is_not_repeated(
+    data: dict[str, Any],
+    make_job: Callable[..., TrainingJob],
+    tmp_path: pathlib.Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The last epoch is in the checkpoint too, and the best one, which was not the last."""
+    checkpoints = Checkpoints(directory=tmp_path / "checkpoints", identity={"job": "a"})
+
+    def train(run_dir: str) -> list[np.ndarray]:
+        model = train_model(
+            make_job(epochs=6, learning_rate=0.1),
+            TrainingData(**data),
+            objective=Supervised(),
+            run_dir=str(tmp_path / run_dir),
+            checkpoints=checkpoints,
+        )
+        return model.get_weights()
+
+    first = train("first")
+    with caplog.at_level("INFO", logger="components.training"):
+        second = train("second")
+
+    told = [record.told for record in caplog.records if hasattr(record, "told")]
+    assert told == ["is trained already, by its last checkpoint"]
+    histories = [(tmp_path / name / "history.json").read_text() for name in ("first", "second")]
+    assert histories[0] == histories[1]
+    assert json.loads(histories[0])["best_epoch"] < 6
+    for one, other in zip(first, second, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 @pytest.mark.parametrize("damage", ["cut short", "changed"])
 def test_a_checkpoint_that_cannot_be_read_is_none(
     damage: str, tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     checkpoints = Checkpoints(directory=tmp_path, identity={"job": "a"})
     values = [np.arange(1000.0)]
-    state = State(epochs=1, history=[], variables=values, best=0.5, best_weights=values)
+    state = State(history=[], variables=values, accuracies=[0.5], best_weights=values)
     checkpoints.save(state, phase="training")
     np.testing.assert_array_equal(
         checkpoints.load(phase="training", name="Teacher").variables, state.variables
@@ -211,7 +239,7 @@ def test_a_distillation_that_weighs_only_the_labels_is_training_from_scratch(
     train: Callable[..., pathlib.Path], scratch: pathlib.Path, prediction_files: list[str]
 ) -> None:
     """The comparison is fair: same initial weights, same batches, same order."""
-    objective = Distillation(distance=kd(temperature=4.0), student_loss_weight=1.0)
+    objective = kd(weight=1.0)
 
     distilled = train(objective=objective, prediction_files=prediction_files)
 
@@ -222,7 +250,7 @@ def test_a_distillation_that_weighs_only_the_labels_is_training_from_scratch(
 def test_a_distilled_student_comes_closer_to_its_teacher(
     train: Callable[..., pathlib.Path], scratch: pathlib.Path, prediction_files: list[str]
 ) -> None:
-    objective = Distillation(distance=kd(temperature=1.0), student_loss_weight=0.0)
+    objective = kd(weight=0.0, temperature=1.0)
 
     distilled = train(objective=objective, prediction_files=prediction_files)
 
@@ -232,7 +260,7 @@ def test_a_distilled_student_comes_closer_to_its_teacher(
 def test_a_teacher_in_the_training_step_teaches_what_its_stored_predictions_do(
     train: Callable[..., pathlib.Path], teacher_file: str, prediction_files: list[str]
 ) -> None:
-    objective = Distillation(distance=kd(temperature=2.0), student_loss_weight=0.1)
+    objective = kd(weight=0.1, temperature=2.0)
 
     stored = train(objective=objective, prediction_files=prediction_files)
     online = train(objective=objective, teacher=OnlineTeacher(keras_file=teacher_file))
@@ -247,13 +275,11 @@ def test_every_student_sees_the_same_augmented_images(
     train: Callable[..., pathlib.Path], teacher_file: str
 ) -> None:
     """A distillation that weighs only the labels is training from scratch, as without augmentation."""
-    augmentation = Augmentation(shift=0.2, colour=0.2, mixup=0.4)
-    objective = Distillation(distance=kd(temperature=4.0), student_loss_weight=1.0)
+    augment = AugmentSettings(shift=0.2, colour=0.2, mixup=0.4)
+    objective = kd(weight=1.0)
 
-    scratch = train(augmentation=augmentation)
-    distilled = train(
-        objective=objective, augmentation=augmentation, teacher=OnlineTeacher(keras_file=teacher_file)
-    )
+    scratch = train(augment=augment)
+    distilled = train(objective=objective, augment=augment, teacher=OnlineTeacher(keras_file=teacher_file))
 
     for first, second in zip(weights_of(scratch), weights_of(distilled), strict=True):
         np.testing.assert_array_equal(first, second)
@@ -264,11 +290,14 @@ def test_a_hint_changes_neither_the_first_weights_of_the_student_nor_its_size(
     train: Callable[..., pathlib.Path], scratch: pathlib.Path, teacher_file: str, strategy: str
 ) -> None:
     """A hint that weighs nothing is training from scratch, with a projector from 16 to 64 units beside it."""
-    layers = Hint(teacher_layer="dense", student_layer="dense")
-    objective = Distillation(distance=hint(temperature=4.0, hint_weight=1.0), student_loss_weight=1.0)
+    method = Hint(
+        name="student", method="hint", student_loss_weight=1, teacher_layer="dense", student_layer="dense"
+    )
 
     hinted = train(
-        objective=objective, teacher=OnlineTeacher(keras_file=teacher_file, hint=layers), strategy=strategy
+        objective=Distillation(method),
+        teacher=OnlineTeacher(keras_file=teacher_file, layers=method.layers),
+        strategy=strategy,
     )
 
     for first, second in zip(weights_of(scratch), weights_of(hinted), strict=True):
@@ -276,24 +305,22 @@ def test_a_hint_changes_neither_the_first_weights_of_the_student_nor_its_size(
 
 
 def test_a_teacher_in_the_training_step_is_not_changed_nor_kept(
-    data: dict[str, Any], teacher_file: str, tmp_path: pathlib.Path
+    data: dict[str, Any],
+    teacher_file: str,
+    tmp_path: pathlib.Path,
+    make_job: Callable[..., TrainingJob],
 ) -> None:
     teacher = keras.saving.load_model(teacher_file)
     before = teacher.get_weights()
     batches = ordered_batches(data["training_files"], image_shape=SHAPE, batch_size=60, num_examples=600)
     student = keras.Sequential([keras.Input(SHAPE), keras.layers.Flatten(), keras.layers.Dense(10)])
-    objective = Distillation(distance=kd(temperature=2.0), student_loss_weight=0.0)
+    objective = kd(weight=0.0, temperature=2.0)
     learner = Learner(model=student, objective=objective, teacher=online(teacher))
 
     fit(
         learner,
-        training_data=batches,
-        validation_data=batches,
-        epoch=epoch_counter(),
-        name="Distiller",
-        epochs=1,
-        learning_rate=0.01,
-        steps_per_execution=4,
+        make_job(),
+        batches=Batches(training=batches, validation=batches, epoch=epoch_counter()),
         run_dir=tmp_path,
     )
 
@@ -306,12 +333,13 @@ def test_a_teacher_in_the_training_step_is_not_changed_nor_kept(
 def test_the_objective_is_told_the_epoch(
     train: Callable[..., pathlib.Path], prediction_files: list[str]
 ) -> None:
-    def of_epoch(targets: dict[str, Any], logits: Any) -> Any:
-        return 0 * logits[:, 0] + targets["epoch"]
+    class OfEpoch(Method):
+        def distance(self, targets: dict[str, Any], logits: Any) -> Any:
+            return 0 * logits[:, 0] + targets["epoch"]
 
-    directory = train(
-        objective=Distillation(distance=of_epoch, student_loss_weight=0.0), prediction_files=prediction_files
-    )
+    method = OfEpoch(name="student", method="of epoch", student_loss_weight=0)
+
+    directory = train(objective=Distillation(method), prediction_files=prediction_files)
 
     history = json.loads((directory / "run" / "history.json").read_text())
     assert [entry["loss"] for entry in history["epochs"]] == [0, 1, 2, 3]
@@ -367,10 +395,10 @@ def test_without_labels_nothing_depends_on_them(
         for name, rows in (("training", TRAINING), ("validation", VALIDATION))
     }
     validation = {"validation_prediction_files": predict(data["validation_files"], 300)}
-    objective = Distillation(distance=kd(temperature=2.0), student_loss_weight=0.0)
+    objective = kd(weight=0.0, temperature=2.0)
 
     labelled, unlabelled = (
-        train(objective=objective, prediction_files=prediction_files, examples=examples)
+        train(objective=objective, prediction_files=prediction_files, examples=examples, labels=False)
         for examples in (validation, bare | validation)
     )
 
@@ -396,15 +424,15 @@ def test_without_labels_a_teacher_in_the_training_step_is_asked_of_the_augmented
 ) -> None:
     """As with labels, which pure distillation does not look at; stored predictions only stand for them."""
     settings: dict[str, Any] = {
-        "objective": Distillation(distance=kd(temperature=2.0), student_loss_weight=0.0),
+        "objective": kd(weight=0.0, temperature=2.0),
         "teacher": OnlineTeacher(keras_file=teacher_file),
-        "augmentation": Augmentation(shift=0.2, mixup=0.2),
+        "augment": AugmentSettings(shift=0.2, mixup=0.2),
         "epochs": 1,
     }
     unlabelled = {"validation_prediction_files": predict(data["validation_files"], 300)}
 
     with_labels = train(**settings)
-    without = train(**settings, examples=unlabelled, prediction_files=prediction_files)
+    without = train(**settings, examples=unlabelled, prediction_files=prediction_files, labels=False)
 
     for first, second in zip(weights_of(with_labels), weights_of(without), strict=True):
         np.testing.assert_array_equal(first, second)
@@ -444,7 +472,7 @@ def test_predictions_in_another_order_stop_the_training_with_a_sentence(
     with tf.io.TFRecordWriter(str(directory / "training")) as writer:
         for record in records[::-1]:
             writer.write(record)
-    objective = Distillation(distance=kd(temperature=4.0), student_loss_weight=0.5)
+    objective = kd(weight=0.5)
 
     with pytest.raises(InputError) as failure:
         train(objective=objective, prediction_files=[str(directory / "training")])
@@ -463,7 +491,7 @@ def test_predictions_that_are_damaged_stop_the_training_with_a_sentence(
     content = bytearray(pathlib.Path(prediction_files[0]).read_bytes())
     content[len(content) // 2] ^= 1
     (directory / "training").write_bytes(content)
-    objective = Distillation(distance=kd(temperature=4.0), student_loss_weight=0.5)
+    objective = kd(weight=0.5)
 
     with pytest.raises(
         InputError, match=rf"^A file below .* or {tmp_path} is damaged and cannot be read: delete"
@@ -474,7 +502,7 @@ def test_predictions_that_are_damaged_stop_the_training_with_a_sentence(
 def test_the_served_student_carries_no_teacher(
     train: Callable[..., pathlib.Path], prediction_files: list[str]
 ) -> None:
-    objective = Distillation(distance=kd(temperature=4.0), student_loss_weight=0.5)
+    objective = kd(weight=0.5)
 
     directory = train(objective=objective, prediction_files=prediction_files, epochs=1)
 
@@ -486,7 +514,7 @@ def test_the_served_student_carries_no_teacher(
 
 
 def test_a_loss_that_is_no_number_stops_the_training_and_names_the_step(
-    data: dict[str, Any], tmp_path: pathlib.Path
+    data: dict[str, Any], tmp_path: pathlib.Path, make_job: Callable[..., TrainingJob]
 ) -> None:
     """The images of the 5th of 19 batches hold a NaN, in every epoch."""
     spoilt = ordered_batches(data["training_files"], image_shape=SHAPE, batch_size=32, num_examples=600)
@@ -496,18 +524,15 @@ def test_a_loss_that_is_no_number_stops_the_training_and_names_the_step(
     with pytest.raises(InputError, match="The loss of Teacher became nan in epoch 1, step 5;"):
         fit(
             Learner(model=model, objective=Supervised()),
-            training_data=spoilt,
-            validation_data=spoilt,
-            epoch=epoch_counter(),
-            name="Teacher",
-            epochs=2,
-            learning_rate=0.001,
-            steps_per_execution=8,
+            make_job(epochs=2),
+            batches=Batches(training=spoilt, validation=spoilt, epoch=epoch_counter()),
             run_dir=tmp_path,
         )
 
 
-def test_regularisation_losses_count(data: dict[str, Any], tmp_path: pathlib.Path) -> None:
+def test_regularisation_losses_count(
+    data: dict[str, Any], tmp_path: pathlib.Path, make_job: Callable[..., TrainingJob]
+) -> None:
     batches = ordered_batches(data["training_files"], image_shape=SHAPE, batch_size=600, num_examples=600)
     kernel = keras.initializers.Constant(0.1)
     model = keras.Sequential(
@@ -520,13 +545,8 @@ def test_regularisation_losses_count(data: dict[str, Any], tmp_path: pathlib.Pat
 
     fit(
         Learner(model=model, objective=Supervised()),
-        training_data=batches,
-        validation_data=batches,
-        epoch=epoch_counter(),
-        name="Teacher",
-        epochs=1,
-        learning_rate=1e-9,
-        steps_per_execution=1,
+        make_job(learning_rate=1e-9),
+        batches=Batches(training=batches, validation=batches, epoch=epoch_counter()),
         run_dir=tmp_path,
     )
 
@@ -536,9 +556,11 @@ def test_regularisation_losses_count(data: dict[str, Any], tmp_path: pathlib.Pat
     assert history["epochs"][0]["val_loss"] == pytest.approx(np.log(10), rel=1e-5)
 
 
-def test_weights_count_in_training_and_nowhere_else(data: dict[str, Any], tmp_path: pathlib.Path) -> None:
-    class_weights = [2.0, *[0.5] * 9]
-    arguments = {"image_shape": SHAPE, "batch_size": 600, "num_examples": 600}
+def test_weights_count_in_training_and_nowhere_else(
+    data: dict[str, Any], tmp_path: pathlib.Path, make_job: Callable[..., TrainingJob]
+) -> None:
+    weighted = TrainingData(**data, class_weights=[2.0, *[0.5] * 9])
+    job = make_job(batch_size=600, learning_rate=1e-9)
     kernel = keras.initializers.Constant(0.1)
     model = keras.Sequential(
         [
@@ -551,15 +573,14 @@ def test_weights_count_in_training_and_nowhere_else(data: dict[str, Any], tmp_pa
 
     fit(
         Learner(model=model, objective=Supervised()),
-        training_data=training_batches(
-            data["training_files"], **arguments, seed=1, epoch=epoch, class_weights=class_weights
+        job,
+        batches=Batches(
+            training=training_batches(weighted, job, epoch=epoch),
+            validation=ordered_batches(
+                data["training_files"], image_shape=SHAPE, batch_size=600, num_examples=600
+            ),
+            epoch=epoch,
         ),
-        validation_data=ordered_batches(data["training_files"], **arguments),
-        epoch=epoch,
-        name="Teacher",
-        epochs=1,
-        learning_rate=1e-9,
-        steps_per_execution=1,
         run_dir=tmp_path,
     )
 

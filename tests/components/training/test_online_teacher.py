@@ -1,16 +1,18 @@
 """The features that a hint compares, and what cannot be compared."""
 
+from collections.abc import Callable
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from components.errors import InputError
+from components.settings.training import TrainingJob
 from components.training.inputs.batches import epoch_counter
 from components.training.learner import Learner
-from components.training.loop import fit
-from components.training.losses import features_squared_error
-from components.training.online_teacher import Hint, online_with_hint
+from components.training.loop import Batches, fit
+from components.training.online_teacher import Layers, online_with_features
 
 IMAGES = np.random.default_rng(0).random((64, 8, 8, 1), dtype=np.float32)
 
@@ -50,8 +52,8 @@ def nested(inner: keras.Model) -> keras.Model:
 
 
 def test_features_of_equal_size_are_compared_as_they_are(teacher: keras.Model, student: keras.Model) -> None:
-    ask, shown = online_with_hint(
-        teacher, student=student, hint=Hint(teacher_layer="vector", student_layer="vector")
+    ask, shown = online_with_features(
+        teacher, student=student, layers=Layers(teacher="vector", student="vector")
     )
 
     said, done = ask(IMAGES), shown(IMAGES, training=False)
@@ -67,8 +69,8 @@ def test_features_of_equal_size_are_compared_as_they_are(teacher: keras.Model, s
 def test_feature_maps_of_other_width_and_size_are_projected_and_resized(
     teacher: keras.Model, student: keras.Model
 ) -> None:
-    ask, shown = online_with_hint(
-        teacher, student=student, hint=Hint(teacher_layer="pooled", student_layer="pooled")
+    ask, shown = online_with_features(
+        teacher, student=student, layers=Layers(teacher="pooled", student="pooled")
     )
 
     said, done = ask(IMAGES), shown(IMAGES)
@@ -88,9 +90,9 @@ def test_a_layer_inside_a_nested_model_is_found_and_the_model_stays_what_it_was(
     teacher: keras.Model, student: keras.Model
 ) -> None:
     outer_teacher, outer_student = nested(teacher), nested(student)
-    hint = Hint(teacher_layer="backbone/maps", student_layer="backbone/maps")
+    layers = Layers(teacher="backbone/maps", student="backbone/maps")
 
-    ask, shown = online_with_hint(outer_teacher, student=outer_student, hint=hint)
+    ask, shown = online_with_features(outer_teacher, student=outer_student, layers=layers)
 
     said = ask(IMAGES)
     np.testing.assert_allclose(said["teacher_logits"], outer_teacher(IMAGES), rtol=1e-5, atol=1e-6)
@@ -117,7 +119,7 @@ def test_a_layer_inside_a_nested_model_is_found_and_the_model_stays_what_it_was(
         (
             "maps",
             "vector",
-            r"'vector' returns features of shape \(12,\), but its teacher_layer 'maps' of shape",
+            r"'vector' returns features of shape \(12,\), but the teacher_layer 'maps' of shape",
         ),
     ],
 )
@@ -125,8 +127,8 @@ def test_a_hint_that_fits_nothing_is_refused(
     teacher: keras.Model, student: keras.Model, teacher_layer: str, student_layer: str, message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        online_with_hint(
-            teacher, student=student, hint=Hint(teacher_layer=teacher_layer, student_layer=student_layer)
+        online_with_features(
+            teacher, student=student, layers=Layers(teacher=teacher_layer, student=student_layer)
         )
 
 
@@ -134,16 +136,16 @@ class FeaturesAlone(keras.losses.Loss):
     """Only the features count, so that nothing else can bring them together."""
 
     def call(self, y_true, y_pred):
-        distance = features_squared_error(
-            student_features=y_true["student_features"], teacher_features=y_true["teacher_features"]
-        )
-        return distance + 0 * y_pred[:, 0]
+        difference = y_true["student_features"] - y_true["teacher_features"]
+        return keras.ops.mean(difference**2, axis=-1) + 0 * y_pred[:, 0]
 
 
-def test_training_on_a_hint_brings_the_features_together(teacher, student, tmp_path) -> None:
+def test_training_on_a_hint_brings_the_features_together(
+    teacher, student, tmp_path, make_job: Callable[..., TrainingJob]
+) -> None:
     before = teacher.get_weights()
-    ask, shown = online_with_hint(
-        teacher, student=student, hint=Hint(teacher_layer="vector", student_layer="vector")
+    ask, shown = online_with_features(
+        teacher, student=student, layers=Layers(teacher="vector", student="vector")
     )
     data = tf.data.Dataset.from_tensor_slices((IMAGES, {"label": np.zeros(64, np.int64)})).batch(2)
 
@@ -154,13 +156,8 @@ def test_training_on_a_hint_brings_the_features_together(teacher, student, tmp_p
     at_first = distance()
     fit(
         Learner(model=student, objective=FeaturesAlone(), teacher=ask, shown=shown),
-        training_data=data,
-        validation_data=data,
-        epoch=epoch_counter(),
-        name="Distiller",
-        epochs=1,
-        learning_rate=0.01,
-        steps_per_execution=2,
+        make_job(batch_size=2),
+        batches=Batches(training=data, validation=data, epoch=epoch_counter()),
         run_dir=tmp_path,
     )
 

@@ -4,10 +4,10 @@ import re
 import pydantic
 import pytest
 
+from components.distiller.methods.kd import Kd
 from components.errors import InputError
 from components.example_gen.splitting import SplitFractions
 from components.models import registry
-from components.settings.distillation import KdSettings
 from components.settings.models import FineTunedTeacher, ModelSettings, PretrainedTeacher
 from pipeline.config.experiment import Config
 from pipeline.config.loading import ConfigError, load_config
@@ -103,7 +103,7 @@ def test_defaults():
     assert config.seed == 42
     assert config.data.max_corrupt_fraction == 0.1
     assert (config.hardware.precision, config.hardware.strategy) == ("float32", "single")
-    distillation = KdSettings(name="hot", method="kd")
+    distillation = Kd(name="hot", method="kd")
     assert (distillation.method, distillation.temperature, distillation.student_loss_weight) == (
         "kd",
         4.0,
@@ -409,7 +409,7 @@ def test_distillation_without_labels_needs_a_teacher_and_no_label(overrides, pat
         (
             "distillations=[{name: distilled, method: dkd, student_loss_weight: 0}]",
             "distillations.0.method: got 'dkd', which needs labels",
-            "take another",
+            "choose kd, dist, hint, logits_mse",
         ),
         ("student.label_smoothing=0.1", "student.label_smoothing: got 0.1", "leave it out"),
         ("class_weights=balanced", "class_weights: needs labels", "leave it out"),

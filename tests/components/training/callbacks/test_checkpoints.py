@@ -39,7 +39,6 @@ def start(
         "num_training_examples": 600,
         "validation_files": [write("validation.tfrecord", slice(600, 900))],
         "num_validation_examples": 300,
-        "image_shape": [8, 8, 1],
         "class_names": [str(i) for i in range(10)],
     }
 
@@ -48,11 +47,22 @@ def start(
     ) -> subprocess.CompletedProcess[str]:
         output.mkdir()
         arguments = {
+            "job": {
+                "name": "Teacher",
+                "model": {
+                    "architecture": "resumable:with_dropout",
+                    "epochs": 5,
+                    "batch_size": 32,
+                    "learning_rate": 0.2,
+                },
+                "image": {"height": 8, "width": 8, "channels": 1},
+                "hardware": {"precision": "mixed_float16"},  # Its loss scale is one more thing to restore.
+                "seed": 4,
+            },
             "data": data,
             "transform_graph": transform_graph,
             "output": str(output),
             "checkpoints": str(checkpoints),
-            "precision": "mixed_float16",  # Its loss scale is one more thing to restore.
             "kill_at": kill_at,
         }
         (output / "arguments.json").write_text(json.dumps(arguments))

@@ -8,7 +8,8 @@ import pytest
 import scipy.stats
 import tensorflow as tf
 
-from components.training.inputs.augmentation import Augmentation, augment
+from components.settings.training import AugmentSettings
+from components.training.inputs.augmentation import augment
 
 RANDOM = np.random.default_rng(0)
 
@@ -16,7 +17,7 @@ RANDOM = np.random.default_rng(0)
 def augmented(images: np.ndarray, *, seed: tuple[int, int] = (3, 4), **changes: Any) -> np.ndarray:
     targets = {"label": tf.zeros(len(images), tf.int64)}
     result, _ = augment(
-        tf.constant(images, tf.float32), targets, augmentation=Augmentation(**changes), seed=tf.constant(seed)
+        tf.constant(images, tf.float32), targets, settings=AugmentSettings(**changes), seed=tf.constant(seed)
     )
     assert result.shape == images.shape
     return result.numpy()
@@ -111,7 +112,7 @@ def test_mixup_mixes_images_and_says_how() -> None:
     mixed, targets = augment(
         tf.constant(images),
         {"label": tf.constant(numbers)},
-        augmentation=Augmentation(mixup=1.0),
+        settings=AugmentSettings(mixup=1.0),
         seed=tf.constant([3, 4]),
     )
 
@@ -132,7 +133,7 @@ def test_the_shares_of_mixup_follow_its_beta_distribution(alpha: float) -> None:
     _, targets = augment(
         tf.zeros((count, 1, 1, 1)),
         {"label": tf.zeros(count, tf.int64)},
-        augmentation=Augmentation(mixup=alpha),
+        settings=AugmentSettings(mixup=alpha),
         seed=tf.constant([3, 4]),
     )
 

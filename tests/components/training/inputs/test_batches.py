@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.training.inputs.augmentation import Augmentation
+from components.settings.models import ImageSettings, ModelSettings
+from components.settings.training import AugmentSettings, HardwareSettings, TrainingJob
 from components.training.inputs.batches import count_labels, epoch_counter, ordered_batches, training_batches
+from components.training.inputs.training_data import TrainingData
 
 COUNT = 50
 SHAPE = (2, 2, 1)
@@ -43,15 +45,36 @@ def write_predictions(
     return str(path)
 
 
-def batches_of(files: list[str], **changes: Any) -> tf.data.Dataset:
-    arguments = {
-        "num_examples": COUNT,
-        "image_shape": SHAPE,
-        "batch_size": 8,
-        "seed": 1,
-        "epoch": epoch_counter(),
-    }
-    return training_batches(files, **(arguments | changes))
+def batches_of(
+    files: list[str],
+    *,
+    num_examples: int = COUNT,
+    batch_size: int = 8,
+    seed: int = 1,
+    epoch: tf.Variable | None = None,
+    augment: AugmentSettings | None = None,
+    labels: bool = True,
+    **changes: Any,
+) -> tf.data.Dataset:
+    data = TrainingData(
+        training_files=files,
+        num_training_examples=num_examples,
+        validation_files=[],
+        num_validation_examples=0,
+        class_names=["a", "b"],
+        **changes,
+    )
+    model = ModelSettings(architecture="digits_student", epochs=1, batch_size=batch_size, learning_rate=0.001)
+    job = TrainingJob(
+        name="Teacher",
+        model=model,
+        image=ImageSettings(height=2, width=2, channels=1),
+        hardware=HardwareSettings(),
+        seed=seed,
+        labels=labels,
+        augment=augment,
+    )
+    return training_batches(data, job, epoch=epoch_counter() if epoch is None else epoch)
 
 
 def labels_of(batches: Iterable[Any]) -> list[int]:
@@ -87,7 +110,7 @@ def test_predictions_stay_with_their_examples_and_change_no_order(
         write_predictions(tmp_path / "a", list(range(30))),
         write_predictions(tmp_path / "b", list(range(30, COUNT))),
     ]
-    batches = batches_of(files, prediction_files=prediction_files, num_classes=2)
+    batches = batches_of(files, prediction_files=prediction_files)
 
     seen = [(images, targets) for images, targets in batches]
 
@@ -100,7 +123,7 @@ def test_predictions_stay_with_their_examples_and_change_no_order(
 
 def test_predictions_in_another_order_are_refused(files: list[str], tmp_path: pathlib.Path) -> None:
     reordered = write_predictions(tmp_path / "all", [1, 0, *range(2, COUNT)])
-    batches = batches_of(files, prediction_files=[reordered], num_classes=2)
+    batches = batches_of(files, prediction_files=[reordered])
 
     with pytest.raises(tf.errors.InvalidArgumentError, match="belong to other examples"):
         labels_of(batches)
@@ -126,19 +149,19 @@ def images_of(batches: Iterable[Any]) -> np.ndarray:
 
 def test_augmented_images_depend_on_seed_and_epoch_alone(files: list[str]) -> None:
     """So that a training that is resumed in some epoch goes on with the same images."""
-    augmentation = Augmentation(colour=0.5, mixup=0.4)
+    augment = AugmentSettings(colour=0.5, mixup=0.4)
     second_epoch = tf.Variable(1, dtype=tf.int64)
     went_through_the_first = epoch_counter()
-    both = batches_of(files, epoch=went_through_the_first, augmentation=augmentation)
+    both = batches_of(files, epoch=went_through_the_first, augment=augment)
     first = images_of(both)
     went_through_the_first.assign(1)
 
     keras.utils.set_random_seed(5)
-    resumed = images_of(batches_of(files, epoch=second_epoch, augmentation=augmentation))
+    resumed = images_of(batches_of(files, epoch=second_epoch, augment=augment))
 
     np.testing.assert_array_equal(images_of(both), resumed)
     assert not np.array_equal(first, resumed)
-    other_seed = batches_of(files, seed=2, epoch=second_epoch, augmentation=augmentation)
+    other_seed = batches_of(files, seed=2, epoch=second_epoch, augment=augment)
     assert not np.array_equal(images_of(other_seed), resumed)
 
 
@@ -147,7 +170,7 @@ def test_batches_of_an_epoch_are_augmented_differently(tmp_path: pathlib.Path, w
         tmp_path / "equal.tfrecord", pixels=np.full((16, 4), 100), labels=np.zeros(16), ids=["0"] * 16
     )
 
-    first, second = batches_of([equal], num_examples=16, augmentation=Augmentation(colour=0.5))
+    first, second = batches_of([equal], num_examples=16, augment=AugmentSettings(colour=0.5))
 
     assert not np.array_equal(first[0], second[0])
 
@@ -158,7 +181,7 @@ def test_without_labels_the_class_that_the_teacher_names_stands_for_the_label(
     """The teacher names the first class from example 25 on."""
     predictions = [write_predictions(tmp_path / "all", list(range(COUNT)), logits=lambda i: [i, 24.5])]
 
-    training = batches_of(files, prediction_files=predictions, num_classes=2, labels=False)
+    training = batches_of(files, prediction_files=predictions, labels=False)
     validation = ordered_batches(
         files,
         image_shape=SHAPE,

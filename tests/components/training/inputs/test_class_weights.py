@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from sklearn.utils.class_weight import compute_class_weight
 
-from components.distiller.objective import Distillation, kd
+from components.distiller.methods.kd import Kd
+from components.distiller.objective import Distillation
 from components.errors import InputError
 from components.training.inputs.class_weights import balanced_weights, named_weights
 from components.training.learner import Learner, Supervised
@@ -37,7 +38,7 @@ def test_the_weighted_sum_is_divided_by_the_number_of_examples() -> None:
 
 
 def test_a_weight_multiplies_the_own_loss_and_the_distance_to_the_teacher() -> None:
-    objective = Distillation(distance=kd(temperature=1.0), student_loss_weight=0.25)
+    objective = Distillation(Kd(name="student", method="kd", student_loss_weight=0.25, temperature=1.0))
 
     loss = loss_of(objective, weights=[3.0, 0.5])
 

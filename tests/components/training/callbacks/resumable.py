@@ -1,6 +1,6 @@
 """A training in a process of its own, which kills itself where it is told to.
 
-    python tests/components/training/resumable.py ARGUMENTS.json
+    python tests/components/training/callbacks/resumable.py ARGUMENTS.json
 
 The arguments are those of `train` below.
 """
@@ -15,8 +15,10 @@ from typing import Any
 
 import keras
 
+from components.settings.training import TrainingJob
 from components.training.callbacks.checkpoints import Checkpoints
-from components.training.job import Destination, Recipe, TrainingData, train_and_export
+from components.training.inputs.training_data import TrainingData
+from components.training.job import Destination, train_and_export
 from components.training.learner import Supervised
 
 
@@ -48,27 +50,19 @@ class Killer(logging.Handler):
 
 def train(
     *,
+    job: dict[str, Any],
     data: dict[str, Any],
     transform_graph: str,
     output: str,
     checkpoints: str,
-    precision: str,
     kill_at: str | None,
 ) -> None:
     """Trains, writes `output`, and keeps its checkpoints in `checkpoints`."""
     if kill_at:
         logging.getLogger("components.training.callbacks.progress").addHandler(Killer(kill_at))
     train_and_export(
+        TrainingJob(**job),
         TrainingData(**data),
-        Recipe(
-            name="Teacher",
-            architecture="resumable:with_dropout",
-            epochs=5,
-            batch_size=32,
-            learning_rate=0.2,
-            seed=4,
-            precision=precision,
-        ),
         objective=Supervised(),
         transform_graph=transform_graph,
         destination=Destination(

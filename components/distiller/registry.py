@@ -1,0 +1,24 @@
+"""The methods of distillation: every module in `methods` that defines a `Method` is one.
+
+Importing this loads no other library.
+"""
+
+import typing
+from typing import Annotated
+
+from components.distiller import methods
+from components.distiller.methods.base import Method
+from components.settings.discovery import find_kinds, one_of
+
+
+def _name(method: type[Method]) -> str:
+    (name,) = typing.get_args(method.model_fields["method"].annotation)
+    return name
+
+
+# The class of each method by its name; the shortest names, which are the plainest methods, come first.
+METHODS = {
+    _name(method): method
+    for method in sorted(find_kinds(methods, base=Method), key=lambda each: (len(_name(each)), _name(each)))
+}
+DistillationSettings = Annotated[Method, one_of(list(METHODS.values()), discriminator="method")]

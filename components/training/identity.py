@@ -1,0 +1,59 @@
+"""What decides the weights that a training ends with."""
+
+import hashlib
+import pathlib
+from collections.abc import Iterable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import components
+from components.files import sha256
+from components.models import registry
+from components.settings.models import FineTunedTeacher
+from components.settings.training import TrainingJob
+from components.training.inputs.training_data import TrainingData
+
+ROOT = pathlib.Path(components.__file__).parent
+
+# The code of a training, from stored pixels to weights. What other nodes leave, such as the examples, is
+# compared by its content.
+_TRAINING = ("training/**/*.py", "models/**/*.py", "transform/pixels.py")
+
+
+def identify(job: TrainingJob, data: TrainingData, *, root: pathlib.Path = ROOT) -> dict[str, str]:
+    """Returns all that decides the weights of a job's training on some data, by names for a reader.
+
+    Args:
+      job: What is trained, and how.
+      data: What it is trained on.
+      root: The directory of the components, whose code takes part.
+    """
+    weights = job.model.weights if isinstance(job.model, FineTunedTeacher) else None
+    return {
+        "job": job.model_dump_json(exclude={"checkpoint_directory"}),
+        "classes": ", ".join(data.class_names),
+        "training examples": _fingerprint(data.training_files),
+        "validation examples": _fingerprint(data.validation_files),
+        "teacher predictions": _fingerprint([*data.prediction_files, *data.validation_prediction_files]),
+        "initial weights": _fingerprint([weights] if weights else []),
+        "code": fingerprint_code(*_TRAINING, root=root),
+        "architecture": _fingerprint([registry.source_file(job.model.architecture)]),
+        "libraries": f"Keras {keras.__version__}, TensorFlow {tf.__version__}, NumPy {np.__version__}",
+    }
+
+
+def fingerprint_code(*patterns: str, root: pathlib.Path = ROOT) -> str:
+    """Returns the SHA-256 of source files, in hexadecimal.
+
+    Args:
+      patterns: Which files, below the root, as in `distiller/**/*.py`.
+      root: The directory of the components.
+    """
+    return _fingerprint(path for pattern in patterns for path in sorted(root.glob(pattern)))
+
+
+def _fingerprint(files: Iterable[str | pathlib.Path]) -> str:
+    """Returns the SHA-256 of the content of files, in hexadecimal."""
+    return hashlib.sha256("".join(map(sha256, files)).encode()).hexdigest()
