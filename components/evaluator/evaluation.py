@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from components.evaluator.judge.evidence import CLASS, INCUMBENT, SCRATCH, TEACHER, Evidence, Slice, role
-from components.evaluator.judge.gates import is_teacher_worse, rivals
+from components.evaluator.judge.evidence import INCUMBENT, SCRATCH, TEACHER, Evidence, role
+from components.evaluator.judge.gates import Gate
 from components.evaluator.judge.statistics import GapClosed
-from components.evaluator.judge.verdict import Gate, is_blessed, put_into_words
+from components.evaluator.judge.verdict import is_blessed, is_teacher_worse, put_into_words, rivals
+from components.evaluator.measure.slices import CLASS, Slice
 from components.evaluator.measure.tally import EXAMPLE_COUNT
 from components.metrics import METRICS, TOP_K_ACCURACY, K, f1_scores
 
@@ -36,8 +37,8 @@ def summarise(evidence: Evidence) -> dict[str, Any]:
 
 
 def _describe(evidence: Evidence, name: str) -> dict[str, Any]:
-    metrics, cost, speed = evidence.metrics[name], evidence.costs[name], evidence.speeds[name]
-    confusion = evidence.outcomes.confusion(name, num_classes=len(evidence.class_names))
+    measured, cost, speed = evidence.quality[name], evidence.costs[name], evidence.speeds[name]
+    metrics, confusion = measured.metrics, measured.confusion
     quality = _quality(metrics[None])
     del quality["examples"]
     return {
@@ -49,7 +50,7 @@ def _describe(evidence: Evidence, name: str) -> dict[str, Any]:
         "latency_ms": {"median": speed.latency_median_ms, "p95": speed.latency_p95_ms},
         "throughput": speed.throughput,
         "confusion_matrix": confusion.tolist(),
-        "reliability": [_finite_values(each) for each in evidence.outcomes.reliability(name)],
+        "reliability": [_finite_values(each) for each in measured.reliability],
         "per_class": _per_class(evidence, name, confusion),
         "slices": [
             {"feature": key[0], "value": key[1], **_quality(each)}
@@ -81,7 +82,7 @@ def _per_class(evidence: Evidence, name: str, confusion: np.ndarray) -> dict[str
         precision = np.diag(confusion) / confusion.sum(axis=0)
     described = {}
     for label, class_name in enumerate(evidence.class_names):
-        metrics = evidence.metrics[name].get((CLASS, class_name), {})
+        metrics = evidence.quality[name].metrics.get((CLASS, class_name), {})
         described[class_name] = {
             "examples": round(metrics.get(EXAMPLE_COUNT, 0)),
             **{
@@ -168,5 +169,5 @@ def warn_of(evidence: Evidence) -> list[str]:
         name for label, name in enumerate(evidence.class_names) if label not in set(evidence.outcomes.labels)
     ]
     if absent:
-        warnings.append(f"The test split lacks {', '.join(absent)}: nothing is known of how they are told.")
+        warnings.append(f"The test split has no images of {', '.join(absent)}: nothing is measured of them.")
     return warnings

@@ -19,7 +19,7 @@ from tfx.utils import proto_utils
 from components.errors import InputError
 from components.evaluator import executor
 from components.evaluator import kubeflow_page as kubeflow
-from components.evaluator.measure.cost import Speed
+from components.evaluator.measure.speed import Speed
 from components.report.summary import SCHEMA_FILE
 from components.settings.evaluation import EvaluationSettings
 
@@ -199,7 +199,7 @@ def test_measures_of_six_images_worked_by_hand(evaluate, tmp_path):
     assert evaluation["candidate"] == "kd"
     assert evaluation["architectures"]["student"][-1]["type"] == "Dense"
     assert evaluation["histories"]["kd"]["best_epoch"] == 1
-    assert evaluation["warnings"] == ["The test split lacks cat: nothing is known of how they are told."]
+    assert evaluation["warnings"] == ["The test split has no images of cat: nothing is measured of them."]
     accuracies = {
         each["baseline"]: each for each in evaluation["differences"] if each["metric"] == "accuracy"
     }
