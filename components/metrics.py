@@ -150,6 +150,16 @@ CROSS_ENTROPY = Metric(
     decimals=4,
     as_percentage=False,
 )
+# Of a class, by itself, it is that of the class against the rest.
+AUC = Metric(
+    name="auc",
+    heading="AUC",
+    unit="share",
+    better="high",
+    compute=_auc,
+    decimals=4,
+    as_percentage=False,
+)
 
 # In the order of the tables.
 METRICS = (
@@ -173,15 +183,7 @@ METRICS = (
         as_percentage=False,
         per_class=False,
     ),
-    Metric(
-        name="auc",
-        heading="AUC",
-        unit="share",
-        better="high",
-        compute=_auc,
-        decimals=4,
-        as_percentage=False,
-    ),
+    AUC,
     Metric(
         name="agreement_with_teacher",
         heading="Agrees with teacher",

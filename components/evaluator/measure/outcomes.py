@@ -1,4 +1,4 @@
-"""What each model says of each test example: what models are compared by on the same examples."""
+"""What each model predicts for each test example: models are compared by it on the same examples."""
 
 import pathlib
 from collections.abc import Mapping, Sequence

@@ -11,7 +11,7 @@ import tensorflow_model_analysis as tfma
 from components.errors import InputError
 from components.evaluator.measure.slices import CLASS, LABEL, Slice, to_text
 from components.evaluator.measure.tally import CONFUSION_MATRIX, NAMES, RELIABILITY
-from components.metrics import CALIBRATION_BINS
+from components.metrics import AUC, CALIBRATION_BINS
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -57,8 +57,8 @@ def read_quality(output: str, *, model: str, class_names: Sequence[str]) -> Qual
             continue
         ((feature, value),) = key
         if feature == LABEL:
-            auc = _number(overall.get(f"classId:{value}", {}).get("auc", {}))
-            metrics[CLASS, class_names[value]] = numbers | {"auc": auc}
+            auc = _number(overall.get(f"classId:{value}", {}).get(AUC.name, {}))
+            metrics[CLASS, class_names[value]] = numbers | {AUC.name: auc}
         else:
             metrics[feature, to_text(value)] = numbers
     return Quality(

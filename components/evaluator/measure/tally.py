@@ -12,7 +12,7 @@ from tensorflow_model_analysis.metrics import metric_types
 from tensorflow_model_analysis.metrics import multi_class_confusion_matrix_metrics as confusion
 
 from components.evaluator.measure.histogram import Histogram
-from components.metrics import CALIBRATION_BINS, METRICS, NO_CLASS, Counts, K, calibration_bins
+from components.metrics import AUC, CALIBRATION_BINS, METRICS, NO_CLASS, Counts, K, calibration_bins
 
 LOGITS = "logits"
 EXAMPLE_COUNT = "example_count"
@@ -23,7 +23,6 @@ CONFUSION_MATRIX, RELIABILITY = "confusion_matrix", "reliability"
 
 Examples = tuple[np.ndarray, np.ndarray]
 
-_AUC = "auc"  # Of a class, by itself, it is that of the class against the rest.
 _BUFFER = 1024
 # One-vs-rest scores are told apart to 1/4096 in log-odds, within a range beyond which softmax is 0 or 1.
 _SCORE_BINS, _SCORE_LIMIT = 1 << 18, 32.0
@@ -121,7 +120,7 @@ class _TallyFn(beam.CombineFn):
                 results[metric_types.MetricKey(name=name, model_name=model)] = value
             for label in np.flatnonzero(~np.isnan(counts.areas)):
                 key = metric_types.MetricKey(
-                    name=_AUC, model_name=model, sub_key=metric_types.SubKey(class_id=int(label))
+                    name=AUC.name, model_name=model, sub_key=metric_types.SubKey(class_id=int(label))
                 )
                 results[key] = counts.areas[label]
         return results
