@@ -3,8 +3,8 @@
     .venv/bin/python benchmarks/evaluation.py --data-dir DIR
 
 `DIR` holds MNIST in TFDS's format. Evaluates 2, 4 and 8 models (lab 2's student, untrained: weights do not
-matter here) with `components.evaluator.analysis.analyse`, and measures by themselves: one pass that reads and
-parses the split; the forward passes of one model; and the intervals and tests of the comparison.
+matter here) with `components.evaluator.measure.analysis.analyse`, and measures by themselves: one pass that
+reads and parses the split; the forward passes of one model; and the intervals and tests of the comparison.
 """
 
 import argparse
@@ -26,6 +26,8 @@ from components.evaluator.measure import analysis
 from components.evaluator.measure.outcomes import Outcomes
 from components.layout import OUTCOMES_FILE
 from components.models.mnist import mnist_student
+from components.serving.forms import open_servable
+from components.serving.servable import Servable
 from components.transform.pixels import unpack_images
 
 IMAGE_SHAPE = (28, 28, 1)
@@ -48,7 +50,12 @@ def main() -> None:
 
 
 def measure(
-    folder: pathlib.Path, *, examples: str, batches: list[tf.Tensor], models: dict[str, str], repeats: int
+    folder: pathlib.Path,
+    *,
+    examples: str,
+    batches: list[list[bytes]],
+    models: dict[str, Servable],
+    repeats: int,
 ) -> None:
     """Measures, and prints a table.
 
@@ -56,12 +63,12 @@ def measure(
       folder: Where results go.
       examples: The file of examples.
       batches: The packed images of the same examples.
-      models: Directory of the SavedModels, by name.
+      models: The models by name.
       repeats: The shortest of so many runs counts.
     """
     read = shortest(lambda: read_only(examples), repeats=repeats)
-    signature = tf.saved_model.load(next(iter(models.values()))).signatures["transformed"]
-    forward = shortest(lambda: [signature(image=batch) for batch in batches], repeats=repeats)
+    model = next(iter(models.values()))
+    forward = shortest(lambda: [model.predict(batch) for batch in batches], repeats=repeats)
     print(f"one pass of reading {read:.2f} s; the forward passes of one model {forward:.2f} s\n")
     print("models  seconds  reading + n forward passes  ratio")
     for count in COUNTS:
@@ -75,7 +82,7 @@ def measure(
     print(f"\nintervals, tests and gap closed of all pairs with the first two: {statistics:.3f} s")
 
 
-def write_examples(path: pathlib.Path, *, data_dir: str) -> tuple[str, list[tf.Tensor]]:
+def write_examples(path: pathlib.Path, *, data_dir: str) -> tuple[str, list[list[bytes]]]:
     """Writes the MNIST test split as Transform does; returns its file and its packed images in batches."""
     images, labels = tfds.as_numpy(
         tfds.load("mnist", split="test", data_dir=data_dir, batch_size=-1, as_supervised=True, download=False)
@@ -89,7 +96,7 @@ def write_examples(path: pathlib.Path, *, data_dir: str) -> tuple[str, list[tf.T
             feature["label"].int64_list.value.append(int(label))
             writer.write(example.SerializeToString())
     size = analysis.BATCH_SIZE
-    return str(path), [tf.constant(packed[start : start + size]) for start in range(0, len(packed), size)]
+    return str(path), [packed[start : start + size] for start in range(0, len(packed), size)]
 
 
 class Served(tf.Module):
@@ -106,15 +113,15 @@ class Served(tf.Module):
         return {"logits": logits, "probabilities": tf.nn.softmax(logits)}
 
 
-def write_models(folder: pathlib.Path, *, count: int) -> dict[str, str]:
-    """Writes untrained students; returns the directory of each."""
-    models = {}
+def write_models(folder: pathlib.Path, *, count: int) -> dict[str, Servable]:
+    """Writes untrained students, and opens them."""
+    models: dict[str, Servable] = {}
     for index in range(count):
         keras.utils.set_random_seed(index)
         name = "teacher" if index == 0 else f"student-{index}"
         served = Served(mnist_student(IMAGE_SHAPE, 10))
         tf.saved_model.save(served, str(folder / name), signatures={"transformed": served.transformed})
-        models[name] = str(folder / name)
+        models[name] = open_servable(folder / name)
     return models
 
 
@@ -125,7 +132,7 @@ def run(build: Callable[[beam.Pipeline], object]) -> None:
         build(pipeline)
 
 
-def evaluate(folder: pathlib.Path, *, examples: str, models: dict[str, str]) -> None:
+def evaluate(folder: pathlib.Path, *, examples: str, models: dict[str, Servable]) -> None:
     """Evaluates models as the Evaluator node does."""
     run(
         lambda pipeline: analysis.analyse(

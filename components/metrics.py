@@ -166,6 +166,17 @@ CROSS_ENTROPY = Metric(
     as_percentage=False,
     is_headline=True,
 )
+# Of a class, by itself, it is that of the class against the rest.
+AUC = Metric(
+    name="auc",
+    description="One-vs-rest area under the ROC curve, averaged over the classes where it is defined.",
+    heading="AUC",
+    unit="share",
+    better="high",
+    compute=_auc,
+    decimals=4,
+    as_percentage=False,
+)
 
 # In the order of the tables.
 METRICS = (
@@ -191,16 +202,7 @@ METRICS = (
         as_percentage=False,
         per_class=False,
     ),
-    Metric(
-        name="auc",
-        description="One-vs-rest area under the ROC curve, averaged over the classes where it is defined.",
-        heading="AUC",
-        unit="share",
-        better="high",
-        compute=_auc,
-        decimals=4,
-        as_percentage=False,
-    ),
+    AUC,
     Metric(
         name="agreement_with_teacher",
         description="Share of images for which model and teacher name the same class.",

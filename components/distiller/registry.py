@@ -17,8 +17,8 @@ def _name(method: type[Method]) -> str:
 
 
 # The class of each method by its name; the shortest names, which are the plainest methods, come first.
+_FOUND = find_kinds(methods, base=Method)  # type: ignore[type-abstract]
 METHODS = {
-    _name(method): method
-    for method in sorted(find_kinds(methods, base=Method), key=lambda each: (len(_name(each)), _name(each)))
+    _name(method): method for method in sorted(_FOUND, key=lambda each: (len(_name(each)), _name(each)))
 }
 DistillationSettings = Annotated[Method, one_of(list(METHODS.values()), discriminator="method")]

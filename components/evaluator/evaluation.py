@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from components.evaluator.judge.evidence import CLASS, INCUMBENT, SCRATCH, TEACHER, Evidence, Slice, role
-from components.evaluator.judge.gates import is_teacher_worse, rivals
-from components.evaluator.judge.verdict import is_blessed, put_into_words
+from components.evaluator.judge.evidence import INCUMBENT, SCRATCH, TEACHER, Evidence, role
+from components.evaluator.judge.verdict import is_blessed, is_teacher_worse, put_into_words, rivals
 from components.evaluator.measure.machine import describe_machine, describe_versions
+from components.evaluator.measure.results import Quality
+from components.evaluator.measure.slices import CLASS, Slice
 from components.evaluator.measure.tally import EXAMPLE_COUNT
 from components.metrics import METRICS, TOP_K_ACCURACY, K, Metric, f1_scores
 from components.report.summary import (
@@ -79,20 +80,19 @@ def describe(
 
 
 def _model(evidence: Evidence, name: str) -> Model:
-    metrics, cost, speed = evidence.metrics[name], evidence.costs[name], evidence.speeds[name]
-    confusion = evidence.outcomes.confusion(name, num_classes=len(evidence.class_names))
+    quality, cost, speed = evidence.quality[name], evidence.costs[name], evidence.speeds[name]
     return Model(
-        **_by_key(METRICS, metrics[None]),
+        **_by_key(METRICS, quality.metrics[None]),
         role=role(name),
         parameters=cost.parameters,
         size_bytes=cost.size_bytes,
         multiply_adds=cost.multiply_adds,
         latency_ms=Latency(median=speed.latency_median_ms, p95=speed.latency_p95_ms),
         throughput=speed.throughput,
-        confusion_matrix=confusion.tolist(),
-        reliability=tuple(Bin.model_validate(each) for each in evidence.outcomes.reliability(name)),
-        per_class=_per_class(evidence, name, confusion),
-        slices=tuple(_slices(metrics)),
+        confusion_matrix=quality.confusion.tolist(),
+        reliability=tuple(Bin.model_validate(each) for each in quality.reliability),
+        per_class=_per_class(quality, class_names=evidence.class_names),
+        slices=tuple(_slices(quality.metrics)),
     )
 
 
@@ -105,14 +105,14 @@ def _by_key(metrics: Sequence[Metric], values: Mapping[str, float]) -> dict[str,
     return found
 
 
-def _per_class(evidence: Evidence, name: str, confusion: np.ndarray) -> dict[str, ClassQuality]:
+def _per_class(quality: Quality, *, class_names: Sequence[str]) -> dict[str, ClassQuality]:
     per_class = [metric for metric in METRICS if metric.per_class]
-    scores = f1_scores(confusion)
+    scores = f1_scores(quality.confusion)
     with np.errstate(invalid="ignore"):
-        precision = np.diag(confusion) / confusion.sum(axis=0)
+        precision = np.diag(quality.confusion) / quality.confusion.sum(axis=0)
     described = {}
-    for label, class_name in enumerate(evidence.class_names):
-        values = evidence.metrics[name].get((CLASS, class_name), {})
+    for label, class_name in enumerate(class_names):
+        values = quality.metrics.get((CLASS, class_name), {})
         described[class_name] = ClassQuality(
             **_by_key(per_class, values),
             examples=round(values.get(EXAMPLE_COUNT, 0)),

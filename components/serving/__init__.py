@@ -1,1 +1,1 @@
-"""The form in which a trained model is served."""
+"""The forms in which a trained model is served: writing them, and opening them again."""

@@ -1,5 +1,7 @@
 """What the candidate student must reach, and where it goes if it does."""
 
+import collections
+import dataclasses
 import re
 from typing import Annotated, Any, Literal, Self
 
@@ -106,34 +108,66 @@ class EvaluationSettings(Settings):
                     f"a threshold is set on the slice {threshold.slice!r}, but {feature!r} is not among the "
                     "slices; add it there"
                 )
-        for subject, bounds in self._bounds().items():
-            least = max((low for low, _ in bounds if low is not None), default=None)
-            most = min((high for _, high in bounds if high is not None), default=None)
-            if least is not None and most is not None and least > most:
-                raise custom_error(
-                    f"the thresholds on {subject} contradict each other: at least {least:g} and at most "
-                    f"{most:g}"
-                )
+        for subject, limits in self._limits().items():
+            least = max(
+                (limit for limit in limits if limit.is_lower),
+                key=lambda limit: (limit.value, limit.is_open),
+                default=None,
+            )
+            most = min(
+                (limit for limit in limits if not limit.is_lower),
+                key=lambda limit: (limit.value, not limit.is_open),
+                default=None,
+            )
+            if least and most and least.excludes(most):
+                raise custom_error(f"the thresholds on {subject} contradict each other: {least} and {most}")
         return self
 
-    def _bounds(self) -> dict[str, list[tuple[float | None, float | None]]]:
-        """Returns the bounds of each subject; what must be significantly better must be above 0."""
-        bounds: dict[str, list[tuple[float | None, float | None]]] = {"accuracy": [(self.min_accuracy, 1)]}
+    def _limits(self) -> dict[str, list["_Limit"]]:
+        """Returns the limits of each subject; what must be significantly better must be better than 0."""
+        limits = collections.defaultdict(list, accuracy=_between(self.min_accuracy, 1))
         changes = list(self.changes)
         if self.against_scratch == "better":
             changes.append(ChangeThreshold(baseline="scratch", significant="better"))
         if self.max_accuracy_drop < 1:
             changes.append(ChangeThreshold(baseline="incumbent", min=-self.max_accuracy_drop))
         for value in self.values:
-            bounds.setdefault(_subject(value.metric, value.slice), []).append((value.min, value.max))
+            limits[_subject(value.metric, value.slice)] += _between(value.min, value.max)
         for change in changes:
             subject = _subject(f"{change.metric} against {change.baseline}", change.slice)
-            bounds.setdefault(subject, []).append((change.min, change.max))
+            limits[subject] += _between(change.min, change.max)
             if change.significant == "better":
-                tiny = 5e-324  # The least number above 0.
-                better = (tiny, None) if change.metric == "accuracy" else (None, -tiny)
-                bounds[subject].append(better)
-        return bounds
+                is_lower = BY_NAME[change.metric].better == "high"
+                limits[subject].append(_Limit(0, is_lower=is_lower, is_open=True))
+        return limits
+
+
+@dataclasses.dataclass(frozen=True)
+class _Limit:
+    """A lower or an upper limit of a number; if it is open, the value itself is beyond it."""
+
+    value: float
+    is_lower: bool
+    is_open: bool = False
+
+    def __str__(self) -> str:
+        words = ("more than", "less than") if self.is_open else ("at least", "at most")
+        return f"{words[0] if self.is_lower else words[1]} {self.value:g}"
+
+    def excludes(self, upper: "_Limit") -> bool:
+        """Returns whether nothing lies between this lower limit and an upper one."""
+        if self.value == upper.value:
+            return self.is_open or upper.is_open
+        return self.value > upper.value
+
+
+def _between(least: float | None, most: float | None) -> list[_Limit]:
+    limits = []
+    if least is not None:
+        limits.append(_Limit(least, is_lower=True))
+    if most is not None:
+        limits.append(_Limit(most, is_lower=False))
+    return limits
 
 
 def _subject(metric: str, slice_name: str | None) -> str:

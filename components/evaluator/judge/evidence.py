@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import math
+import pathlib
 from collections.abc import Mapping
 from typing import Final, Literal
 
@@ -10,17 +11,19 @@ import numpy as np
 
 from components.evaluator.judge.statistics import Difference, GapClosed, compare_accuracies, compare_means
 from components.evaluator.judge.statistics import gap_closed as measure_gap_closed
-from components.evaluator.measure.cost import Cost, Speed
+from components.evaluator.measure.cost import Cost, measure_cost
 from components.evaluator.measure.outcomes import Outcomes
+from components.evaluator.measure.results import Quality, read_quality
+from components.evaluator.measure.slices import CLASS, Slice
+from components.evaluator.measure.speed import Speed
+from components.layout import OUTCOMES_FILE
 from components.report.summary import Role
+from components.serving.servable import Servable
 
 TEACHER: Final = "teacher"
 SCRATCH: Final = "scratch"
 DISTILLED: Final = "distilled"
 INCUMBENT: Final = "incumbent"
-CLASS = "class"
-
-Slice = tuple[str, str]
 
 
 def role(name: str) -> Role:
@@ -35,7 +38,7 @@ class Evidence:
 
     Attributes:
       class_names: In the order of the labels.
-      metrics: By model and by slice, of which None is all examples and `("class", NAME)` a class.
+      quality: By model.
       costs: By model.
       speeds: By model.
       outcomes: What each model says of each test example.
@@ -43,7 +46,7 @@ class Evidence:
     """
 
     class_names: tuple[str, ...]
-    metrics: Mapping[str, Mapping[Slice | None, Mapping[str, float]]]
+    quality: Mapping[str, Quality]
     costs: Mapping[str, Cost]
     speeds: Mapping[str, Speed]
     outcomes: Outcomes
@@ -52,7 +55,7 @@ class Evidence:
     @functools.cached_property
     def models(self) -> tuple[str, ...]:
         """The names of the models."""
-        return tuple(self.metrics)
+        return tuple(self.quality)
 
     @functools.cached_property
     def students(self) -> tuple[str, ...]:
@@ -61,7 +64,7 @@ class Evidence:
 
     def metric(self, model: str, name: str, *, of: Slice | None = None) -> float:
         """Returns a metric; NaN if it is undefined or the slice holds no example."""
-        return self.metrics[model].get(of, {}).get(name, math.nan)
+        return self.quality[model].metrics.get(of, {}).get(name, math.nan)
 
     def difference(
         self,
@@ -102,6 +105,36 @@ class Evidence:
         if value not in self.class_names:
             return np.full(len(self.outcomes), False)
         return self.outcomes.labels == self.class_names.index(value)
+
+
+def gather(
+    output: str,
+    *,
+    models: Mapping[str, Servable],
+    speeds: Mapping[str, Speed],
+    class_names: tuple[str, ...],
+    confidence: float,
+) -> Evidence:
+    """Reads what the pass over the test split has left, and adds what the models cost.
+
+    Args:
+      output: The directory to which `components.evaluator.measure.analysis.analyse` has written.
+      models: The models by name.
+      speeds: By model.
+      class_names: In the order of the labels.
+      confidence: Level of the confidence intervals, in (0, 1).
+
+    Raises:
+      InputError: There were no examples.
+    """
+    return Evidence(
+        class_names=class_names,
+        quality={name: read_quality(output, model=name, class_names=class_names) for name in models},
+        costs={name: measure_cost(model) for name, model in models.items()},
+        speeds=speeds,
+        outcomes=Outcomes.read(pathlib.Path(output, OUTCOMES_FILE)),
+        confidence=confidence,
+    )
 
 
 def parse_slice(name: str | None) -> Slice | None:

@@ -1,15 +1,62 @@
-"""From the settings of the evaluation to the gates of a verdict."""
+"""The conditions that the candidate has to meet, as the settings of the evaluation ask for them."""
 
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
-from components.evaluator.judge.evidence import INCUMBENT, SCRATCH, TEACHER, Evidence, parse_slice
+import numpy as np
+
+from components.evaluator.judge.evidence import INCUMBENT, SCRATCH, Evidence, parse_slice
 from components.evaluator.judge.statistics import Difference
-from components.evaluator.judge.verdict import Gate, Rival, at_least, at_most, finite
 from components.metrics import BY_NAME
+from components.report.summary import Gate, Unit
 from components.report.wording import signed, signed_points
 from components.settings.evaluation import ChangeThreshold, EvaluationSettings, ValueThreshold
+
+
+def at_least(bound: float, measured: float | None, **about: Any) -> Gate:
+    """Makes a gate that holds from the bound on; `about` are the other attributes of `Gate`."""
+    return _gate("at least", bound, measured, **about)
+
+
+def at_most(bound: float, measured: float | None, **about: Any) -> Gate:
+    """Makes a gate that holds up to the bound; `about` are the other attributes of `Gate`."""
+    return _gate("at most", bound, measured, **about)
+
+
+def finite(measured: float, **about: Any) -> Gate:
+    """Makes a gate that holds for every finite number; `about` are the other attributes of `Gate`."""
+    return _gate("finite", None, measured, **about)
+
+
+def _gate(
+    relation: Literal["at least", "at most", "finite"],
+    bound: float | None,
+    measured: float | None,
+    *,
+    name: str,
+    model: str,
+    unit: Unit,
+    baseline: str | None = None,
+    slice_name: str | None = None,
+    detail: str = "",
+) -> Gate:
+    is_finite = measured is not None and math.isfinite(measured)
+    held = is_finite
+    if measured is not None and bound is not None and is_finite:
+        held = measured >= bound if relation == "at least" else measured <= bound
+    return Gate(
+        name=name,
+        model=model,
+        baseline=baseline,
+        slice=slice_name,
+        relation=relation,
+        unit=unit,
+        bound=bound,
+        measured=measured if is_finite else None,
+        held=held,
+        detail=detail,
+    )
 
 
 def gates(evidence: Evidence, *, candidate: str, settings: EvaluationSettings) -> list[Gate]:
@@ -40,37 +87,11 @@ def gates(evidence: Evidence, *, candidate: str, settings: EvaluationSettings) -
     return found
 
 
-def rivals(evidence: Evidence, *, candidate: str) -> list[Rival]:
-    """Returns what the candidate is compared with in the sentence of the verdict."""
-    found = []
-    for name in (SCRATCH, TEACHER, INCUMBENT):
-        if name in evidence.models:
-            difference = evidence.difference(candidate, baseline=name, metric="accuracy")
-            found.append(
-                Rival(
-                    name=name if name == SCRATCH else f"the {name}",
-                    accuracy=evidence.metric(name, "accuracy"),
-                    difference=difference.estimate,
-                    low=difference.low,
-                    high=difference.high,
-                    remark="worse than scratch" if name == TEACHER and is_teacher_worse(evidence) else "",
-                )
-            )
-    return found
-
-
-def is_teacher_worse(evidence: Evidence) -> bool:
-    """Returns whether there is a student trained from scratch that has a higher accuracy than the teacher."""
-    if SCRATCH not in evidence.models:
-        return False
-    return evidence.metric(TEACHER, "accuracy") < evidence.metric(SCRATCH, "accuracy")
-
-
 def _always(evidence: Evidence, *, candidate: str) -> Iterator[Gate]:
     cross_entropy = evidence.metric(candidate, "cross_entropy")
     yield finite(cross_entropy, name="finite cross-entropy", model=candidate, unit="nats")
     if len(set(evidence.outcomes.labels)) > 1:
-        named = len(set(evidence.outcomes.named(candidate)))
+        named = int(np.count_nonzero(evidence.quality[candidate].confusion.sum(axis=0)))
         yield at_least(2, named, name="number of classes named", model=candidate, unit="none")
 
 
@@ -124,12 +145,12 @@ def _change(evidence: Evidence, candidate: str, change: ChangeThreshold, *, leve
         yield at_least(change.min, difference.estimate, name=f"difference in {metric}", unit=unit, **about)
     if change.max is not None:
         yield at_most(change.max, difference.estimate, name=f"difference in {metric}", unit=unit, **about)
-    is_accuracy = change.metric == "accuracy"
+    higher_is_better = BY_NAME[change.metric].better == "high"
     if change.significant == "not_worse":
-        p_worse = difference.p_worse(higher_is_better=is_accuracy)
+        p_worse = difference.p_worse(higher_is_better=higher_is_better)
         yield at_least(level, p_worse, name=f"p-value of a worse {metric}", unit="probability", **about)
     if change.significant == "better":
-        p_better = difference.p_better(higher_is_better=is_accuracy)
+        p_better = difference.p_better(higher_is_better=higher_is_better)
         yield at_most(level, p_better, name=f"p-value of a better {metric}", unit="probability", **about)
 
 
@@ -150,7 +171,7 @@ def _describe(difference: Difference, *, metric: str, confidence: float) -> str:
     """Writes a difference and its interval, as far as they are defined."""
     if math.isnan(difference.estimate):
         return "undefined"
-    write = signed_points if metric == "accuracy" else signed
+    write = signed_points if BY_NAME[metric].unit == "share" else signed
     words = f"{metric.replace('_', ' ')} {write(difference.estimate)}"
     if math.isnan(difference.low):
         return words

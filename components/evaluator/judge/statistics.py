@@ -73,7 +73,7 @@ def compare_accuracies(candidate: np.ndarray, *, baseline: np.ndarray, confidenc
         estimate=(wins - losses) / len(candidate),
         low=float(low),
         high=float(high),
-        p_value=float(mcnemar(wins, losses=losses)),
+        p_value=mcnemar(wins, losses=losses),
     )
 
 
@@ -98,17 +98,17 @@ def paired_interval(
     return np.maximum(difference - width, -1), np.minimum(difference + width, 1)
 
 
-def mcnemar(wins: np.ndarray | int, *, losses: np.ndarray | int) -> np.ndarray:
+def mcnemar(wins: int, *, losses: int) -> float:
     """Returns the exact two-sided p-value of McNemar's test.
 
     Args:
-      wins: Number of examples that one model alone gets right; any shape.
-      losses: Number of examples that the other alone gets right; the same shape.
+      wins: Number of examples that one model alone gets right.
+      losses: Number of examples that the other alone gets right.
 
     Returns:
       The p-value of the hypothesis that both are equally often right; 1 where they never differ.
     """
-    return np.minimum(1, 2 * stats.binom.cdf(np.minimum(wins, losses), np.add(wins, losses), 0.5))
+    return float(stats.binomtest(wins, wins + losses).pvalue) if wins + losses else 1.0
 
 
 def compare_means(candidate: np.ndarray, *, baseline: np.ndarray, confidence: float) -> Difference:
@@ -123,15 +123,20 @@ def compare_means(candidate: np.ndarray, *, baseline: np.ndarray, confidence: fl
       The difference of the means. Its interval and p-value are NaN if there is but one example, all three
       if a loss is not finite.
     """
-    differences = np.asarray(candidate, np.float64) - np.asarray(baseline, np.float64)
-    count = len(differences)
+    differences = candidate - baseline
     estimate = float(differences.mean())
-    if count < 2 or not np.isfinite(estimate):
+    if len(differences) < 2 or not np.isfinite(estimate):
         return Difference(estimate=estimate, low=np.nan, high=np.nan, p_value=np.nan)
-    error = float(differences.std(ddof=1)) / np.sqrt(count)
-    width = float(stats.t.ppf((1 + confidence) / 2, count - 1)) * error
-    p_value = 2 * float(stats.t.sf(abs(estimate) / error, count - 1)) if error else float(estimate == 0)
-    return Difference(estimate=estimate, low=estimate - width, high=estimate + width, p_value=p_value)
+    if np.ptp(differences) == 0:  # To the t-test 0 / 0.
+        return Difference(estimate=estimate, low=estimate, high=estimate, p_value=float(estimate == 0))
+    test = stats.ttest_rel(candidate, baseline)
+    interval = test.confidence_interval(confidence)
+    return Difference(
+        estimate=estimate,
+        low=float(interval.low),
+        high=float(interval.high),
+        p_value=float(test.pvalue),
+    )
 
 
 def gap_closed(

@@ -3,56 +3,12 @@
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
-from components.report.summary import Gate, Unit
+from components.evaluator.judge.evidence import INCUMBENT, SCRATCH, TEACHER, Evidence
+from components.report.summary import Gate
 from components.report.wording import measured as in_unit
 from components.report.wording import percent, signed_points, telling_decimals
-
-
-def at_least(bound: float, measured: float | None, **about: Any) -> Gate:
-    """Makes a gate that holds from the bound on; `about` are the other attributes of `Gate`."""
-    return _gate("at least", bound, measured, **about)
-
-
-def at_most(bound: float, measured: float | None, **about: Any) -> Gate:
-    """Makes a gate that holds up to the bound; `about` are the other attributes of `Gate`."""
-    return _gate("at most", bound, measured, **about)
-
-
-def finite(measured: float, **about: Any) -> Gate:
-    """Makes a gate that holds for every finite number; `about` are the other attributes of `Gate`."""
-    return _gate("finite", None, measured, **about)
-
-
-def _gate(
-    relation: Literal["at least", "at most", "finite"],
-    bound: float | None,
-    measured: float | None,
-    *,
-    name: str,
-    model: str,
-    unit: Unit,
-    baseline: str | None = None,
-    slice_name: str | None = None,
-    detail: str = "",
-) -> Gate:
-    is_finite = measured is not None and math.isfinite(measured)
-    held = is_finite
-    if measured is not None and bound is not None and is_finite:
-        held = measured >= bound if relation == "at least" else measured <= bound
-    return Gate(
-        name=name,
-        model=model,
-        baseline=baseline,
-        slice=slice_name,
-        relation=relation,
-        unit=unit,
-        bound=bound,
-        measured=measured if is_finite else None,
-        held=held,
-        detail=detail,
-    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -74,6 +30,32 @@ class Rival:
     low: float
     high: float
     remark: str = ""
+
+
+def rivals(evidence: Evidence, *, candidate: str) -> list[Rival]:
+    """Returns what the candidate is compared with in the sentence of the verdict."""
+    found = []
+    for name in (SCRATCH, TEACHER, INCUMBENT):
+        if name in evidence.models:
+            difference = evidence.difference(candidate, baseline=name, metric="accuracy")
+            found.append(
+                Rival(
+                    name=name if name == SCRATCH else f"the {name}",
+                    accuracy=evidence.metric(name, "accuracy"),
+                    difference=difference.estimate,
+                    low=difference.low,
+                    high=difference.high,
+                    remark="worse than scratch" if name == TEACHER and is_teacher_worse(evidence) else "",
+                )
+            )
+    return found
+
+
+def is_teacher_worse(evidence: Evidence) -> bool:
+    """Returns whether there is a student trained from scratch that has a higher accuracy than the teacher."""
+    if SCRATCH not in evidence.models:
+        return False
+    return evidence.metric(TEACHER, "accuracy") < evidence.metric(SCRATCH, "accuracy")
 
 
 def choose_candidate(histories: Mapping[str, Mapping[str, Any]]) -> str:

@@ -1,4 +1,4 @@
-"""What each model says of each test example: what paired comparisons and matrices are made of."""
+"""What each model predicts for each test example: models are compared by it on the same examples."""
 
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -9,9 +9,6 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from components.evaluator.measure.tally import log_softmax, predicted_classes
-from components.files import read_json
-from components.layout import DISAGREEMENTS_FILE
-from components.metrics import CALIBRATION_BINS, NO_CLASS, calibration_bins
 
 _CLASS, _CONFIDENCE, _LOSS = "class", "confidence", "cross_entropy"
 
@@ -101,42 +98,5 @@ class Outcomes:
         """Whether a feature of an example has a value, given as text, bool `[examples]`."""
         return self._column(f"feature:{feature}") == value
 
-    def confusion(self, model: str, *, num_classes: int) -> np.ndarray:
-        """Counts a model's examples by label (row) and class named (column)."""
-        named = self.named(model)
-        is_named = named != NO_CLASS
-        codes = self.labels[is_named] * num_classes + named[is_named]
-        return np.bincount(codes, minlength=num_classes**2).reshape(num_classes, num_classes)
-
-    def reliability(self, model: str) -> list[dict[str, float]]:
-        """Compares a model's confidence with its accuracy, bin by bin.
-
-        Returns:
-          For each of `CALIBRATION_BINS` bins of the confidence: its ends `low` and `high`, `count`, and the
-          mean `confidence` and `accuracy`, NaN where the bin is empty.
-        """
-        is_named = self.named(model) != NO_CLASS
-        confidences, right = self._column(f"{model}:{_CONFIDENCE}")[is_named], self.right(model)[is_named]
-        bins = calibration_bins(confidences)
-        counts, confidence, accuracy = (
-            np.bincount(bins, weights, CALIBRATION_BINS) for weights in (None, confidences, right)
-        )
-        with np.errstate(invalid="ignore"):
-            return [
-                {
-                    "low": index / CALIBRATION_BINS,
-                    "high": (index + 1) / CALIBRATION_BINS,
-                    "count": int(counts[index]),
-                    "confidence": float(confidence[index] / counts[index]),
-                    "accuracy": float(accuracy[index] / counts[index]),
-                }
-                for index in range(CALIBRATION_BINS)
-            ]
-
     def _column(self, name: str) -> np.ndarray:
         return self._table[name].to_numpy()
-
-
-def read_disagreements(evaluation: str) -> list[dict[str, Any]]:
-    """Reads the images on which the models differ from the directory of an `evaluation` artifact."""
-    return read_json(pathlib.Path(evaluation, DISAGREEMENTS_FILE))["images"]

@@ -1,28 +1,91 @@
-"""Measures the speed of SavedModels; the program of a process that does nothing else."""
+"""How fast models are, measured in a process that does nothing else; this module is also its program."""
 
+import contextlib
+import dataclasses
+import functools
 import json
 import os
+import pickle
+import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import IO, TypeVar, cast
 
 import numpy as np
-import tensorflow as tf
+
+from components.serving.servable import Servable
 
 _BATCH_SIZE = 64
 _WARM_UP_CALLS = 10
-_LEAST_CALLS = 20
+_TURNS = 5
+_LEAST_CALLS_A_TURN = 4
 
-Signature = Callable[..., dict[str, Any]]
+_Key = TypeVar("_Key")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Speed:
+    """How fast a model is, on one machine.
+
+    Attributes:
+      latency_median_ms: Time for one image, in milliseconds.
+      latency_p95_ms: Its 95th percentile.
+      throughput: Images per second, in batches.
+    """
+
+    latency_median_ms: float
+    latency_p95_ms: float
+    throughput: float
+
+
+@contextlib.contextmanager
+def measuring_speed(
+    models: Mapping[str, Servable], *, image_bytes: int, seconds: float = 0.4
+) -> Iterator[Callable[[], dict[str, Speed]]]:
+    """Measures how fast models are, on the CPU, in a process of their own.
+
+    That process starts and loads the models while this one goes on with other work, and holds them all.
+
+    Args:
+      models: The models by name.
+      image_bytes: Size of a packed image.
+      seconds: How long each of the two measurements of a model goes on, once it is warm.
+
+    Yields:
+      A function that has the models measured, to be called once and when nothing else runs, and returns the
+      speed of each.
+    """
+    request = pickle.dumps({"models": dict(models), "image_bytes": image_bytes, "seconds": seconds})
+    environment = {"PYTHONPATH": os.pathsep.join(sys.path), "CUDA_VISIBLE_DEVICES": "-1"}
+    with subprocess.Popen(
+        [sys.executable, "-m", __name__],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=os.environ | environment,
+    ) as process:
+        try:
+            pipe = cast("IO[bytes]", process.stdin)
+            pipe.write(request)
+            pipe.flush()
+            yield functools.partial(_finish, process)
+        finally:
+            process.kill()
+
+
+def _finish(process: "subprocess.Popen[bytes]") -> dict[str, Speed]:
+    output, _ = process.communicate(b"now\n")
+    if process.returncode:
+        raise RuntimeError(f"Measuring the speed failed with code {process.returncode}; see above.")
+    return {name: Speed(**measured) for name, measured in json.loads(output.splitlines()[-1]).items()}
 
 
 def main() -> None:
-    """Measures what its argument says, and writes the result; see `cost.measuring_speed`."""
+    """Measures what the standard input asks for, and writes the result; see `measuring_speed`."""
     code = 1
     try:
-        _measure_all(json.loads(sys.argv[1]))
+        _serve(**pickle.load(sys.stdin.buffer))
         code = 0
     finally:
         if code:
@@ -30,49 +93,71 @@ def main() -> None:
         os._exit(code)  # TensorFlow's threads can hang at shutdown.
 
 
-def _measure_all(request: dict[str, Any]) -> None:
-    tf.config.set_visible_devices([], "GPU")
-    models = {name: tf.saved_model.load(path) for name, path in request["models"].items()}
-    if not sys.stdin.readline():  # The line comes when the other process has done its work.
+def _serve(*, models: Mapping[str, Servable], image_bytes: int, seconds: float) -> None:
+    for model in models.values():
+        model.predict([bytes(image_bytes)])  # Loads it.
+    if not sys.stdin.buffer.readline():  # The line comes when the other process has done its work.
         raise EOFError("The process that wanted the speed has ended.")
-    result = {
-        name: measure(
-            model.signatures["transformed"], image_bytes=request["image_bytes"], seconds=request["seconds"]
-        )
-        for name, model in models.items()
-    }
-    print(json.dumps(result), flush=True)
+    speeds = measure_speed(models, image_bytes=image_bytes, seconds=seconds)
+    print(json.dumps({name: dataclasses.asdict(speed) for name, speed in speeds.items()}), flush=True)
 
 
-def measure(signature: Signature, *, image_bytes: int, seconds: float) -> dict[str, float]:
-    """Measures one model.
+def measure_speed(models: Mapping[str, Servable], *, image_bytes: int, seconds: float) -> dict[str, Speed]:
+    """Measures how fast models are, in this process.
+
+    Models of one form and architecture share one measurement: they differ in their weights, not in their
+    speed.
 
     Args:
-      signature: The model's signature `transformed`.
-      image_bytes: Size of an image.
-      seconds: How long each of the two measurements goes on, once the model is warm.
+      models: The models by name.
+      image_bytes: Size of a packed image.
+      seconds: How long each of the two measurements of a model goes on, once it is warm.
 
     Returns:
-      `latency_median_ms`, `latency_p95_ms` and `throughput`.
+      The speed of each model.
     """
-    images = np.random.default_rng(0).integers(0, 256, (_BATCH_SIZE, image_bytes), np.uint8)
-    batch = tf.constant([image.tobytes() for image in images])
-    single = _time(signature, batch[:1], seconds=seconds)
-    many = _time(signature, batch, seconds=seconds)
+    kinds = {name: (type(model), model.architecture) for name, model in models.items()}
+    measured = {kind: models[name] for name, kind in kinds.items()}
+    random = np.random.default_rng(0)
+    images = [random.bytes(image_bytes) for _ in range(_BATCH_SIZE)]
+    single = _time_in_turns(measured, images[:1], seconds=seconds)
+    many = _time_in_turns(measured, images, seconds=seconds)
     return {
-        "latency_median_ms": float(np.median(single)) * 1e3,
-        "latency_p95_ms": float(np.percentile(single, 95)) * 1e3,
-        "throughput": _BATCH_SIZE / float(np.median(many)),
+        name: Speed(
+            latency_median_ms=float(np.median(single[kind])) * 1e3,
+            latency_p95_ms=float(np.percentile(single[kind], 95)) * 1e3,
+            throughput=_BATCH_SIZE / float(np.median(many[kind])),
+        )
+        for name, kind in kinds.items()
     }
 
 
-def _time(signature: Signature, images: tf.Tensor, *, seconds: float) -> list[float]:
-    """Returns the time of each call, in seconds, from the input in memory to the logits in memory."""
-    for _ in range(_WARM_UP_CALLS):
-        signature(image=images)["logits"].numpy()
+def _time_in_turns(
+    models: Mapping[_Key, Servable], images: Sequence[bytes], *, seconds: float
+) -> dict[_Key, list[float]]:
+    """Times the calls of several models, in seconds, from the images in memory to the logits in memory.
+
+    The models take turns: what slows the machine down for a while slows down all of them.
+    """
+    for model in models.values():
+        for _ in range(_WARM_UP_CALLS):
+            model.predict(images)
+    times: dict[_Key, list[float]] = {key: [] for key in models}
+    for _ in range(_TURNS):
+        for key, model in models.items():
+            model.predict(images)  # Brings its weights back into the processor's caches.
+            times[key] += _time(model, images, seconds=seconds / _TURNS)
+    return times
+
+
+def _time(model: Servable, images: Sequence[bytes], *, seconds: float) -> list[float]:
     times: list[float] = []
-    while len(times) < _LEAST_CALLS or sum(times) < seconds:
+    while len(times) < _LEAST_CALLS_A_TURN or sum(times) < seconds:
         start = time.perf_counter()
-        signature(image=images)["logits"].numpy()
+        model.predict(images)
         times.append(time.perf_counter() - start)
     return times
+
+
+if __name__ == "__main__":
+    main()

@@ -6,20 +6,23 @@ from typing import Any, Self
 
 import apache_beam as beam
 import numpy as np
+from scipy import special
 from tensorflow_model_analysis import constants
 from tensorflow_model_analysis.metrics import metric_types
+from tensorflow_model_analysis.metrics import multi_class_confusion_matrix_metrics as confusion
 
 from components.evaluator.measure.histogram import Histogram
-from components.metrics import CALIBRATION_BINS, METRICS, NO_CLASS, Counts, K, calibration_bins
+from components.metrics import AUC, CALIBRATION_BINS, METRICS, NO_CLASS, Counts, K, calibration_bins
 
 LOGITS = "logits"
 EXAMPLE_COUNT = "example_count"
 
+# The numbers, and what is no number but of which they are made.
 NAMES = (EXAMPLE_COUNT, *(metric.name for metric in METRICS))
+CONFUSION_MATRIX, RELIABILITY = "confusion_matrix", "reliability"
 
 Examples = tuple[np.ndarray, np.ndarray]
 
-_AUC = "auc"  # Of a class, by itself, it is that of the class against the rest.
 _BUFFER = 1024
 # One-vs-rest scores are told apart to 1/4096 in log-odds, within a range beyond which softmax is 0 or 1.
 _SCORE_BINS, _SCORE_LIMIT = 1 << 18, 32.0
@@ -34,8 +37,7 @@ def log_softmax(logits: np.ndarray) -> np.ndarray:
       logits: Logits `[..., num_classes]`; where one is not finite, all results are NaN.
     """
     with np.errstate(invalid="ignore"):
-        shifted = logits.astype(np.float64) - np.max(logits, axis=-1, keepdims=True)
-        result = shifted - np.log(np.sum(np.exp(shifted), axis=-1, keepdims=True))
+        result = special.log_softmax(logits.astype(np.float64), axis=-1)
     result[~np.isfinite(logits).all(axis=-1)] = np.nan
     return result
 
@@ -65,7 +67,11 @@ def _computations(
 ) -> metric_types.MetricComputations:
     """Says what TFMA has to compute: one tally over all models."""
     models = tuple(model_names)
-    keys = [metric_types.MetricKey(name=metric, model_name=model) for model in models for metric in NAMES]
+    keys = [
+        metric_types.MetricKey(name=metric, model_name=model)
+        for model in models
+        for metric in (*NAMES, CONFUSION_MATRIX, RELIABILITY)
+    ]
     return [
         metric_types.MetricComputation(
             keys=keys,
@@ -107,17 +113,36 @@ class _TallyFn(beam.CombineFn):
         tally.flush()
         return tally
 
-    def extract_output(self, tally: "Tally") -> dict[metric_types.MetricKey, float]:
-        results = {
-            metric_types.MetricKey(name=metric, model_name=model): value
-            for model, metrics in zip(self._models, tally.results(), strict=True)
-            for metric, value in metrics.items()
-        }
-        for model, areas in zip(self._models, tally.areas(), strict=True):
-            for label in np.flatnonzero(~np.isnan(areas)):
-                sub_key = metric_types.SubKey(class_id=int(label))
-                results[metric_types.MetricKey(name=_AUC, model_name=model, sub_key=sub_key)] = areas[label]
+    def extract_output(self, tally: "Tally") -> dict[metric_types.MetricKey, Any]:
+        results = {}
+        for model, counts in zip(self._models, tally.counts(), strict=True):
+            for name, value in _outputs(counts).items():
+                results[metric_types.MetricKey(name=name, model_name=model)] = value
+            for label in np.flatnonzero(~np.isnan(counts.areas)):
+                key = metric_types.MetricKey(
+                    name=AUC.name, model_name=model, sub_key=metric_types.SubKey(class_id=int(label))
+                )
+                results[key] = counts.areas[label]
         return results
+
+
+def _outputs(counts: Counts) -> dict[str, Any]:
+    """Returns what TFMA writes of a model; NaN where a metric is undefined or an output was not finite."""
+    return {
+        EXAMPLE_COUNT: counts.examples,
+        **{metric.name: metric.compute(counts) for metric in METRICS},
+        CONFUSION_MATRIX: _cells(counts.confusion),
+        RELIABILITY: np.column_stack([counts.calibration, counts.confidence]),
+    }
+
+
+def _cells(matrix: np.ndarray) -> confusion.Matrices:
+    """Puts a confusion matrix into TFMA's form, in which only the cells that hold an example take place."""
+    cells = {
+        confusion.MatrixEntryKey(int(label), int(named)): float(matrix[label, named])
+        for label, named in zip(*np.nonzero(matrix), strict=True)
+    }
+    return confusion.Matrices({0.0: cells})
 
 
 @dataclasses.dataclass
@@ -222,41 +247,14 @@ class Tally:
         of_class = models[:, np.newaxis] * self._num_classes + np.arange(self._num_classes)
         self._scores.add(((of_class * _SCORE_BINS + _score_bins(logs)) * 2 + is_label).ravel())
 
-    def results(self) -> list[dict[str, float]]:
-        """Returns the metrics of each model; NaN where a metric is undefined or an output was not finite."""
+    def counts(self) -> list[Counts]:
+        """Returns what is known of each model."""
         self.flush()
         if self._sums is None:
             return []
-        areas = self.areas()
-        counts = [self._counts_of(model, areas[model]) for model in range(len(self._sums.right))]
-        return [
-            {EXAMPLE_COUNT: each.examples} | {metric.name: metric.compute(each) for metric in METRICS}
-            for each in counts
-        ]
+        return [self._counts_of(model, self._sums) for model in range(len(self._sums.right))]
 
-    def areas(self) -> np.ndarray:
-        """Returns the area under the ROC curve of each class against the rest, `[models, num_classes]`.
-
-        NaN where a class has no examples or no counter-examples, and of a model with an output that is not
-        finite.
-        """
-        self.flush()
-        if self._sums is None:
-            return np.empty((0, 0))
-        areas = np.full((len(self._sums.right), self._num_classes), np.nan)
-        for model in range(len(areas)):
-            if not np.isfinite(self._sums.cross_entropy[model]):
-                continue
-            for label in range(self._num_classes):
-                start = (model * self._num_classes + label) * _SCORE_BINS * 2
-                codes, counts = self._scores.between(start, start + _SCORE_BINS * 2)
-                areas[model, label] = _area_of_codes(codes, counts)
-        return areas
-
-    def _counts_of(self, model: int, areas: np.ndarray) -> Counts:
-        sums = self._sums
-        if sums is None:
-            raise ValueError("The tally holds no examples.")
+    def _counts_of(self, model: int, sums: Sums) -> Counts:
         classes = self._num_classes
         bins = (CALIBRATION_BINS, 2)
         return Counts(
@@ -271,8 +269,22 @@ class Tally:
             confusion=self._confusion.dense(model, shape=(classes, classes)),
             calibration=self._calibration.dense(model, shape=bins),
             confidence=self._calibration.dense(model, shape=bins, weighted=True).sum(axis=1),
-            areas=areas,
+            areas=self._areas(model, is_finite=bool(np.isfinite(sums.cross_entropy[model]))),
         )
+
+    def _areas(self, model: int, *, is_finite: bool) -> np.ndarray:
+        """Returns the area under the ROC curve of each class against the rest, `[num_classes]`.
+
+        NaN where a class has no examples or no counter-examples, or if an output was not finite.
+        """
+        areas = np.full(self._num_classes, np.nan)
+        if not is_finite:
+            return areas
+        for label in range(self._num_classes):
+            start = (model * self._num_classes + label) * _SCORE_BINS * 2
+            codes, counts = self._scores.between(start, start + _SCORE_BINS * 2)
+            areas[label] = _area_of_codes(codes, counts)
+        return areas
 
 
 def area_under_curve(negatives: np.ndarray, positives: np.ndarray) -> float:

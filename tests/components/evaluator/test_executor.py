@@ -20,7 +20,7 @@ from components import tfx_patches
 from components.errors import InputError
 from components.evaluator import executor
 from components.evaluator import kubeflow_page as kubeflow
-from components.evaluator.measure.cost import Speed
+from components.evaluator.measure.speed import Speed
 from components.report.reference import SCHEMA_FILE
 from components.settings.evaluation import EvaluationSettings
 

@@ -44,7 +44,7 @@ def test_all_of_it_survives_the_way_to_a_node():
         ),
         (
             {"against_scratch": "better", "changes": [{"baseline": "scratch", "max": 0.0}]},
-            "accuracy against scratch contradict each other",
+            "accuracy against scratch contradict each other: more than 0 and at most 0",
         ),
         (
             {"changes": [{"baseline": "incumbent", "max": -0.1}]},
@@ -56,7 +56,7 @@ def test_all_of_it_survives_the_way_to_a_node():
                     {"baseline": "teacher", "metric": "cross_entropy", "min": 0.0, "significant": "better"}
                 ]
             },
-            "cross_entropy against teacher contradict each other",
+            "cross_entropy against teacher contradict each other: at least 0 and less than 0",
         ),
         ({"values": [{"metric": "auc"}]}, "asks for nothing; give min or max"),
         ({"changes": [{"baseline": "teacher"}]}, "asks for nothing; give min, max or significant"),

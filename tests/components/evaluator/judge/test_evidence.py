@@ -4,8 +4,10 @@ import pytest
 from components.evaluator.evaluation import describe
 from components.evaluator.judge.evidence import Evidence, parse_slice
 from components.evaluator.judge.gates import gates
-from components.evaluator.measure.cost import Cost, Speed
+from components.evaluator.measure.cost import Cost
 from components.evaluator.measure.outcomes import Outcomes, to_table
+from components.evaluator.measure.results import Quality
+from components.evaluator.measure.speed import Speed
 from components.metrics import ACCURACY, CROSS_ENTROPY
 from components.report.summary import Architectures, TopK
 from components.settings.evaluation import EvaluationSettings
@@ -32,16 +34,20 @@ def evidence():
     names = ("cross_entropy", "expected_calibration_error", "macro_f1", "auc", "top_k_accuracy")
     names += ("agreement_with_teacher", "kl_from_teacher")
     names += ("agreement_where_teacher_right", "agreement_where_teacher_wrong")
-    metrics = {
-        name: {
-            key: dict.fromkeys(names, 0.5) | {"example_count": size, "accuracy": 1 - count / 100}
-            for key, size in ((None, 100), (("image_size", "16-31"), 50), (("image_size", "8-15"), 50))
-        }
+    quality = {
+        name: Quality(
+            metrics={
+                key: dict.fromkeys(names, 0.5) | {"example_count": size, "accuracy": 1 - count / 100}
+                for key, size in ((None, 100), (("image_size", "16-31"), 50), (("image_size", "8-15"), 50))
+            },
+            confusion=np.array([[50 - count, count], [0, 50]]),
+            reliability=[],
+        )
         for name, count in errors.items()
     }
     return Evidence(
         class_names=("ant", "bee"),
-        metrics=metrics,
+        quality=quality,
         costs=dict.fromkeys(errors, Cost(parameters=15, size_bytes=1234, multiply_adds=12)),
         speeds=dict.fromkeys(errors, Speed(latency_median_ms=1.5, latency_p95_ms=2, throughput=500)),
         outcomes=Outcomes(table),

@@ -2,13 +2,11 @@ import math
 
 import pytest
 
+from components.evaluator.judge.gates import at_least, at_most, finite
 from components.evaluator.judge.verdict import (
     Rival,
-    at_least,
-    at_most,
     best_epoch,
     choose_candidate,
-    finite,
     is_blessed,
     put_into_words,
 )

@@ -2,6 +2,7 @@ import base64
 import io
 import json
 import math
+import pathlib
 
 import apache_beam as beam
 import numpy as np
@@ -13,8 +14,11 @@ from PIL import Image
 from sklearn import metrics as sklearn
 from tensorflow_metadata.proto.v0 import schema_pb2
 
-from components.evaluator.measure.analysis import analyse, image_size, read_metrics
+from components.evaluator.measure.analysis import analyse
 from components.evaluator.measure.outcomes import Outcomes
+from components.evaluator.measure.results import read_quality
+from components.evaluator.measure.slices import image_size
+from components.serving.forms import open_servable
 
 IN_MEMORY = ["--direct_running_mode=in_memory"]
 MULTI_PROCESSING = [
@@ -33,15 +37,25 @@ def scalar(name, kind):
     return feature
 
 
+def class_names(count):
+    return [f"class {label}" for label in range(count)]
+
+
+def read(output, model, classes=3):
+    return read_quality(str(output), model=model, class_names=class_names(classes))
+
+
 def run(beam_args, *, output, models, examples, classes=3, **arguments):
     with beam.Pipeline(options=PipelineOptions(beam_args)) as pipeline:
         analyse(
             pipeline,
             examples=str(examples),
-            models={name: f"{folder}/Format-Serving" for name, folder in models.items()},
+            models={
+                name: open_servable(pathlib.Path(folder, "Format-Serving")) for name, folder in models.items()
+            },
             teacher=next(iter(models)),
             baseline="scratch",
-            class_names=[f"class {label}" for label in range(classes)],
+            class_names=class_names(classes),
             image_shape=(2, 2, 1),
             output=str(output),
             **arguments,
@@ -129,16 +143,17 @@ def expect(logits, teacher, labels):
 def test_metrics_equal_numpy_and_scikit_learn_for_every_model_and_slice(evaluated):
     output, _, labels, heights, logits = evaluated
     everything = {None: np.full(EXAMPLES, True)}
-    everything |= {("label", str(label)): labels == label for label in set(labels)}
+    everything |= {("class", f"class {label}"): labels == label for label in set(labels)}
     everything |= {("height", str(height)): heights == height for height in (8, 32)}
     everything |= {("image_size", "8-15"): heights == 8, ("image_size", "16-31"): heights == 32}
     for name in logits:
-        found = read_metrics(str(output), model=name)
+        found = read(output, name, CLASSES).metrics
         assert set(found) == set(everything)
         for key, mine in everything.items():
             expected = expect(logits[name][mine], logits["teacher"][mine], labels[mine])
-            if key and key[0] == "label":  # Of the class against all others.
-                expected["auc"] = sklearn.roc_auc_score(mine, softmax(logits[name])[:, int(key[1])])
+            if key and key[0] == "class":  # Of the class against all others.
+                label = int(key[1].removeprefix("class "))
+                expected["auc"] = sklearn.roc_auc_score(mine, softmax(logits[name])[:, label])
             assert set(found[key]) == set(expected)
             for metric, value in expected.items():
                 # The models give float32: pairs of scores that all but tie may stand in another order.
@@ -156,20 +171,38 @@ def test_outcomes_are_those_of_every_example_in_the_order_of_ids(evaluated):
         np.testing.assert_array_equal(outcomes.named(name), each.argmax(axis=1))
         losses = np.log(np.exp(each).sum(axis=1)) - each[np.arange(EXAMPLES), labels]
         np.testing.assert_allclose(outcomes.losses(name), losses, atol=1e-5)
+
+
+def test_the_confusion_matrix_is_that_of_scikit_learn(evaluated):
+    output, _, labels, _, logits = evaluated
+    for name, each in logits.items():
         np.testing.assert_array_equal(
-            outcomes.confusion(name, num_classes=CLASSES),
+            read(output, name, CLASSES).confusion,
             sklearn.confusion_matrix(labels, each.argmax(axis=1), labels=range(CLASSES)),
         )
 
 
+def test_reliability_is_that_of_each_bin_of_the_confidence(evaluated):
+    output, _, labels, _, logits = evaluated
+    for name, each in logits.items():
+        confidence, right = softmax(each).max(axis=1), each.argmax(axis=1) == labels
+        bins = read(output, name, CLASSES).reliability
+        assert sum(found["count"] for found in bins) == EXAMPLES
+        for index, found in enumerate(bins):
+            mine = np.minimum(np.floor(confidence * 15), 14) == index
+            expected = {"low": index / 15, "high": (index + 1) / 15, "count": mine.sum()}
+            expected |= {"confidence": confidence[mine].mean() if mine.any() else math.nan}
+            expected |= {"accuracy": right[mine].mean() if mine.any() else math.nan}
+            assert found == pytest.approx(expected, abs=1e-6, nan_ok=True)
+
+
 def test_reliability_adds_up_to_the_calibration_error(evaluated):
     output = evaluated[0]
-    outcomes = Outcomes.read(output / "outcomes.parquet")
     for name in evaluated[-1]:
-        bins = [each for each in outcomes.reliability(name) if each["count"]]
+        quality = read(output, name, CLASSES)
+        bins = [each for each in quality.reliability if each["count"]]
         error = sum(each["count"] * abs(each["confidence"] - each["accuracy"]) for each in bins) / EXAMPLES
-        overall = read_metrics(str(output), model=name)[None]
-        assert error == pytest.approx(overall["expected_calibration_error"])
+        assert error == pytest.approx(quality.metrics[None]["expected_calibration_error"])
 
 
 def test_disagreements_show_images_on_which_a_model_differs_from_the_teacher(evaluated):
@@ -202,25 +235,27 @@ def extremes(tmp_path_factory, write_examples, write_model):
 
 def test_cross_entropy_is_not_clipped(extremes):
     # Softmax in float32 gives a probability of 0 here; log(exp(200) + 2) - 0 is 200.
-    overall = read_metrics(str(extremes), model="scratch")[None]
+    overall = read(extremes, "scratch").metrics[None]
     assert overall["cross_entropy"] == pytest.approx(200)
     assert overall["accuracy"] == 0
 
 
 def test_one_example_is_enough(extremes):
-    found = read_metrics(str(extremes), model="scratch")
-    assert set(found) == {None, ("label", "1")}
+    found = read(extremes, "scratch").metrics
+    assert set(found) == {None, ("class", "class 1")}
     assert found[None]["example_count"] == 1
     assert math.isnan(found[None]["auc"])
     assert math.isnan(found[None]["agreement_where_teacher_right"])
 
 
 def test_a_model_that_gives_nan_is_right_nowhere_and_agrees_with_nobody(extremes):
-    overall = read_metrics(str(extremes), model="broken")[None]
+    overall = read(extremes, "broken").metrics[None]
     assert overall["accuracy"] == overall["agreement_with_teacher"] == 0
     for metric in ("cross_entropy", "expected_calibration_error", "macro_f1", "kl_from_teacher"):
         assert math.isnan(overall[metric])
     assert Outcomes.read(extremes / "outcomes.parquet").named("broken") == [-1]
+    assert read(extremes, "broken").confusion.sum() == 0
+    assert all(each["count"] == 0 for each in read(extremes, "broken").reliability)
     (shown,) = json.loads((extremes / "disagreements.json").read_text())["images"]
     assert shown["predictions"]["broken"] == {"class": None, "probability": None}
 

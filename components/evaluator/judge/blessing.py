@@ -1,0 +1,58 @@
+"""The verdict as TFX and TFMA read it."""
+
+import pathlib
+from collections.abc import Sequence
+
+import tensorflow as tf
+from tensorflow_model_analysis.proto import validation_result_pb2
+from tfx.components.evaluator import constants
+from tfx.types import Artifact
+from tfx.utils import io_utils
+
+from components.evaluator.judge.verdict import is_blessed
+from components.layout import VALIDATION_FILE
+from components.report.summary import Gate
+
+
+def bless(blessing: Artifact, verdict: Sequence[Gate], *, model: Artifact, baseline: Artifact) -> None:
+    """Marks a blessing as TFX's own Evaluator does, so that TFX's Pusher obeys it.
+
+    Args:
+      blessing: The artifact to mark.
+      verdict: What the candidate had to meet.
+      model: The candidate.
+      baseline: What it was compared with.
+    """
+    blessed = is_blessed(verdict)
+    file_name = constants.BLESSED_FILE_NAME if blessed else constants.NOT_BLESSED_FILE_NAME
+    io_utils.write_string_file(f"{blessing.uri}/{file_name}", "")
+    blessing.set_int_custom_property(
+        constants.ARTIFACT_PROPERTY_BLESSED_KEY,
+        constants.BLESSED_VALUE if blessed else constants.NOT_BLESSED_VALUE,
+    )
+    blessing.set_string_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_URI_KEY, model.uri)
+    blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY, model.id)
+    blessing.set_string_custom_property(constants.ARTIFACT_PROPERTY_BASELINE_MODEL_URI_KEY, baseline.uri)
+    blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_BASELINE_MODEL_ID_KEY, baseline.id)
+
+
+def write_validation(directory: pathlib.Path, verdict: Sequence[Gate]) -> None:
+    """Writes the gates for `tfma.load_validation_result` to the directory of TFMA's other results."""
+    result = validation_result_pb2.ValidationResult(validation_ok=is_blessed(verdict))
+    for gate in verdict:
+        if not gate.held:
+            _add_failure(result, gate)
+    with tf.io.TFRecordWriter(str(directory / VALIDATION_FILE)) as writer:
+        writer.write(result.SerializeToString())
+
+
+def _add_failure(result: validation_result_pb2.ValidationResult, gate: Gate) -> None:
+    failures = result.metric_validations_per_slice.add()
+    if gate.slice:
+        feature, _, value = gate.slice.partition("=")
+        failures.slice_key.single_slice_keys.add(column=feature, bytes_value=value.encode())
+    failure = failures.failures.add(message=f"{gate.relation} {gate.bound}, measured {gate.measured}")
+    failure.metric_key.name = gate.name
+    failure.metric_key.model_name = gate.model
+    if gate.measured is not None:
+        failure.metric_value.double_value.value = gate.measured

@@ -1,0 +1,133 @@
+"""Opening the models that are evaluated; all of them have to fit the data."""
+
+import dataclasses
+import math
+import pathlib
+from collections.abc import Mapping
+
+import tensorflow as tf
+from absl import logging
+from google.protobuf.message import DecodeError
+from tfx.utils import path_utils
+
+from components.errors import InputError, first_line
+from components.evaluator.incumbent import NO_INCUMBENT, newest_version
+from components.evaluator.judge.evidence import INCUMBENT
+from components.layout import keras_file
+from components.serving.forms import open_servable
+from components.serving.network import Network, describe_network
+from components.serving.servable import Servable
+
+_BROKEN = (
+    *(InputError, OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError),
+    *(DecodeError, tf.errors.OpError),
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Opened:
+    """The models that are evaluated.
+
+    Attributes:
+      models: By name.
+      networks: The Keras models that those of this run were made from, by name.
+      class_names: In the order of the labels.
+      image_shape: `(height, width, channels)` of the images that the students see.
+      warnings: What the reader of the numbers should know.
+    """
+
+    models: dict[str, Servable]
+    networks: dict[str, Network]
+    class_names: tuple[str, ...]
+    image_shape: tuple[int, int, int]
+    warnings: list[str]
+
+
+def open_models(
+    model_uris: Mapping[str, str],
+    *,
+    student: str,
+    class_names: tuple[str, ...],
+    push_directory: str,
+    incumbent: str,
+) -> Opened:
+    """Opens the models of this run, and the student that was pushed last if it can be compared with them.
+
+    Args:
+      model_uris: The `model` artifacts of this run by the models' names.
+      student: The name of one of the students.
+      class_names: Those of the data, in the order of the labels.
+      push_directory: Where TFX's Pusher puts models.
+      incumbent: The version there to compare with, or `none`; if it is empty, the newest.
+
+    Raises:
+      InputError: A model of this run is for other classes, or for another number of them.
+    """
+    networks = {name: describe_network(keras_file(uri)) for name, uri in model_uris.items()}
+    models = {
+        name: _open_model(uri, name=name, network=networks[name], class_names=class_names)
+        for name, uri in model_uris.items()
+    }
+    image_shape = networks[student].image_shape
+    pushed, warnings = _open_incumbent(
+        pathlib.Path(push_directory), version=incumbent, class_names=class_names, image_shape=image_shape
+    )
+    return Opened(
+        models=models | ({INCUMBENT: pushed} if pushed else {}),
+        networks=networks,
+        class_names=class_names,
+        image_shape=image_shape,
+        warnings=warnings,
+    )
+
+
+def _open_model(uri: str, *, name: str, network: Network, class_names: tuple[str, ...]) -> Servable:
+    if network.num_outputs != len(class_names):
+        raise InputError(
+            f"The model {name!r} has {network.num_outputs} outputs, but the data has {len(class_names)} "
+            f"classes; its last layer must have {len(class_names)} units."
+        )
+    model = open_servable(pathlib.Path(path_utils.serving_model_path(uri)), network=network)
+    if model.class_names != class_names:
+        raise InputError(
+            f"The model {name!r} was trained for the classes {', '.join(model.class_names)}, but those of "
+            f"the data are {', '.join(class_names)}, in this order; train it anew."
+        )
+    return model
+
+
+def _open_incumbent(
+    push_directory: pathlib.Path,
+    *,
+    version: str,
+    class_names: tuple[str, ...],
+    image_shape: tuple[int, int, int],
+) -> tuple[Servable | None, list[str]]:
+    """Opens the student that was pushed last, or warns if it cannot be compared with the new ones."""
+    version = version or newest_version(push_directory) or NO_INCUMBENT
+    if version == NO_INCUMBENT:
+        return None, []
+    try:
+        model = _open_fitting(push_directory / version, class_names=class_names, image_shape=image_shape)
+    except InputError as error:
+        warning = f"The student that was pushed last, {version}, is left out of the comparison: {error}."
+        logging.warning("%s", warning)
+        return None, [warning]
+    return model, []
+
+
+def _open_fitting(
+    path: pathlib.Path, *, class_names: tuple[str, ...], image_shape: tuple[int, int, int]
+) -> Servable:
+    try:
+        model = open_servable(path)
+        own_class_names = model.class_names
+        shape = model.predict([bytes(math.prod(image_shape))]).shape
+    except _BROKEN as error:
+        raise InputError(f"it cannot be loaded ({first_line(error)})") from error
+    if own_class_names != class_names:
+        shown = ", ".join(own_class_names[:5]) + (", ..." if len(own_class_names) > 5 else "")
+        raise InputError(f"it was trained for other classes, or in another order: {shown}")
+    if shape != (1, len(class_names)):
+        raise InputError("it takes images of another size")
+    return model
