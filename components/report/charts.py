@@ -1,6 +1,6 @@
 """Charts as SVG that takes its colours and fonts from the page around it.
 
-A model keeps its colour, its marker, its dash and its hatch in every chart: nothing is told by colour alone.
+A model keeps its colour, its marker, its dash and its hatch in every chart: nothing is shown by colour alone.
 """
 
 import contextlib
@@ -99,7 +99,7 @@ class Estimate:
 
 
 def line_chart(title: str, *, lines: Sequence[Line], x_label: str, y_label: str, in_percent: bool) -> str:
-    """Draws lines over whole numbers, such as accuracy over epochs; a steep beginning may lie outside.
+    """Draws lines over whole numbers, such as accuracy over epochs; a steep start may lie outside.
 
     Args:
       title: Names the chart within its page; not shown.
@@ -275,7 +275,7 @@ def _name_ticks(axes: Axes, class_names: Sequence[str]) -> None:
 
 
 def reliability_chart(title: str, *, bins: Sequence[tuple[float, float, int]], series: int) -> str:
-    """Draws how often a model is right when it is so and so sure.
+    """Draws the accuracy of a model against its confidence.
 
     Args:
       title: Names the chart within its page; not shown.

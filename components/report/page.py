@@ -60,12 +60,12 @@ def render(evaluation: Evaluation, *, disagreements: Sequence[Mapping[str, Any]]
     run = evaluation if isinstance(evaluation, Summary) else None
     curves = figures.training_curves(evaluation)
     reliabilities = figures.reliabilities(evaluation.models)
-    left_out = {
-        "training": not curves,
-        "reliability": not reliabilities,
-        "disagreements": not disagreements,
-        "data": run is None,
-        "run": run is None,
+    optional = {
+        "training": curves,
+        "reliability": reliabilities,
+        "disagreements": disagreements,
+        "data": run,
+        "run": run,
     }
     return (
         environment()
@@ -77,7 +77,7 @@ def render(evaluation: Evaluation, *, disagreements: Sequence[Mapping[str, Any]]
             smooth=[_is_large(image["image"]) for image in disagreements],
             tables=_tables(evaluation),
             facts=list(_facts(evaluation)),
-            sections={id_: name for id_, name in _SECTIONS.items() if not left_out.get(id_)},
+            sections={id_: name for id_, name in _SECTIONS.items() if optional.get(id_, True)},
             curves=curves,
             differences=figures.differences(evaluation.differences, names=list(evaluation.models)),
             trade_offs=figures.trade_offs(evaluation.models),
@@ -181,7 +181,7 @@ def _interval(interval: tuple[float, float] | None, *, write: Callable[[float], 
 
 
 def _is_large(image: str) -> bool:
-    """Returns whether an image, a data URL, has more pixels than can be told apart."""
+    """Returns whether an image, a data URL, is too large to be shown pixel by pixel."""
     _, _, content = image.partition(",")
     with Image.open(io.BytesIO(base64.b64decode(content))) as opened:
         return max(opened.size) > _LARGEST_PIXELATED

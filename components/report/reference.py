@@ -5,6 +5,8 @@ import pathlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pydantic.json_schema import GenerateJsonSchema
+
 from components.files import write_text
 from components.report.summary import SCHEMA_VERSION, Evaluation, Run, Summary
 
@@ -33,7 +35,14 @@ def write_reference() -> None:
 def json_schema() -> dict[str, Any]:
     """Returns the JSON Schema of `summary.json`."""
     dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
-    return dialect | Summary.model_json_schema(mode="serialization")
+    return dialect | Summary.model_json_schema(mode="serialization", schema_generator=_WithoutFieldTitles)
+
+
+class _WithoutFieldTitles(GenerateJsonSchema):
+    """Leaves out the titles of fields, which only repeat their names."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
 
 
 def document() -> str:

@@ -164,6 +164,14 @@ def test_what_a_run_does_not_have_is_left_out(summary):
     assert sections(Page(render(summary))) == [each for each in SECTIONS if each not in missing]
 
 
+def test_curves_say_what_the_models_were_trained_in(summary):
+    summary["histories"]["scratch"]["precision"] = "mixed_bfloat16"
+    summary["histories"]["teacher"]["precision"] = None
+    text = Page(render(summary)).text
+    assert text.count("Trained in float32 and mixed_bfloat16.") == 2  # Scratch against each of two students.
+    assert text.count("Trained in") == 2
+
+
 def test_a_teacher_that_was_not_trained_has_no_curve(summary):
     summary["histories"]["teacher"] = {"best_epoch": None, "epochs": []}
     shown = Page(render(summary)).alternatives()

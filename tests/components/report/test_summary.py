@@ -25,11 +25,19 @@ def summary(content):
 
 
 def test_what_is_read_is_written_again(content, summary):
-    for history in content["histories"].values():  # What the history of a pretrained teacher leaves out.
-        history.setdefault("reference", "labels")
-        history.setdefault("precision", None)
     assert summary.model_dump(mode="json") == content
     assert pickle.loads(pickle.dumps(summary)) == summary
+
+
+def test_a_pretrained_model_has_no_training(content):
+    content["histories"]["teacher"] = {"best_epoch": None, "epochs": []}
+    history = Summary.model_validate(content).histories["teacher"]
+    assert history.model_dump() == {
+        "best_epoch": None,
+        "reference": "labels",
+        "precision": None,
+        "epochs": (),
+    }
 
 
 def test_every_metric_is_a_field_of_a_model_a_slice_and_where_it_means_something_a_class(content):
