@@ -81,7 +81,7 @@ def fit(
         callbacks=[
             keras.callbacks.LambdaCallback(on_epoch_begin=lambda number, _: batches.epoch.assign(number)),
             keras.callbacks.LambdaCallback(on_epoch_begin=lambda number, _: learner.begin_epoch(number)),
-            checkpointer,
+            checkpointer,  # Before the recorder, so that saving is not part of an epoch's seconds.
             _StopAtDivergence(name=job.name),
             ProgressLogger(model_name=job.name),
             recorder,
@@ -93,7 +93,7 @@ def fit(
 
 
 def _compile(learner: Learner, job: TrainingJob) -> None:
-    """Gives a learner its optimizer, the one place where the settings become one."""
+    """Compiles a learner: the one place where the settings become an optimizer."""
     learner.compile(
         optimizer=FusedAdam(job.model.learning_rate),
         steps_per_execution=choose_steps_per_execution(

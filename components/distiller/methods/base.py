@@ -30,7 +30,7 @@ class Method(Settings, abc.ABC):
     Attributes:
       needs_labels: Whether its distance looks at the label of an image, of which there must be just one.
       asks_teacher: Whether the teacher has to run in the training step, since its logits are not enough.
-      run_parameters: The keys that can be set for each run of a compiled pipeline.
+      run_parameters: The keys, all of numbers, that can be set for each run of a compiled pipeline.
     """
 
     needs_labels: ClassVar[bool] = False

@@ -1,6 +1,6 @@
 """Hints from a hidden layer."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from etils import epy
 from pydantic import Field
@@ -22,7 +22,7 @@ class Hint(SoftMethod):
     a nested model is `MODEL/LAYER`.
     """
 
-    asks_teacher: ClassVar[bool] = True
+    asks_teacher = True
 
     method: Literal["hint"]
     teacher_layer: Annotated[str, Field(min_length=1)]
