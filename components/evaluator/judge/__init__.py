@@ -1,1 +1,1 @@
-"""From what was measured to a decision: evidence, statistics, gates, verdict."""
+"""From what was measured to a decision: evidence, statistics, gates, verdict, blessing."""
