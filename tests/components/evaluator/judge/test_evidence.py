@@ -158,18 +158,18 @@ def test_slices_come_in_the_order_of_their_sizes(evidence):
 
 @pytest.mark.parametrize(("accuracy", "top_k"), [(0.75, TopK(k=5, accuracy=0.75)), (np.nan, None)])
 def test_a_top_k_accuracy_is_written_with_its_k_where_it_is_defined(evidence, accuracy, top_k):
-    evidence.metrics["kd"][None]["top_k_accuracy"] = accuracy
+    evidence.quality["kd"].metrics[None]["top_k_accuracy"] = accuracy
     assert evaluate(evidence).models["kd"].top_k == top_k
 
 
 def test_a_metric_that_is_not_finite_is_undefined(evidence):
-    evidence.metrics["kd"][None]["cross_entropy"] = np.nan
+    evidence.quality["kd"].metrics[None]["cross_entropy"] = np.nan
     found = evaluate(evidence).models["kd"]
     assert (found.metric(CROSS_ENTROPY), found.metric(ACCURACY)) == (None, 0.9)
 
 
 def test_a_class_without_numbers_has_no_examples(evidence):
-    """These metrics are of no class; the confusion matrix is made of the outcomes."""
+    """None of the metrics is of a class; the confusion matrix counts the images of all of them."""
     ant = evaluate(evidence).models["kd"].per_class["ant"]
     assert (ant.examples, ant.metric(ACCURACY)) == (0, None)
     # Ten of fifty ants are taken for bees, and no bee for an ant.
