@@ -53,9 +53,9 @@ class NodeFailed:
 
 @dataclasses.dataclass(frozen=True)
 class RunFinished:
-    """The last event of a run that reached its end, with the content of its summary."""
+    """The last event of a run that reached its end, with the content of its summary, if that is at hand."""
 
-    summary: dict[str, Any]
+    summary: dict[str, Any] | None
 
 
 @dataclasses.dataclass(frozen=True)

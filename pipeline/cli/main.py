@@ -118,7 +118,7 @@ def run(
     match outcome:
         case RunFailed(message):
             raise typer.Exit(_complain(message, code=FAILURE))
-        case RunFinished(summary):
+        case RunFinished(summary) if summary is not None:
             print_result(console, summary, workspace=place.directory)
             if require_blessing and not summary["blessed"]:
                 raise typer.Exit(NOT_BLESSED)

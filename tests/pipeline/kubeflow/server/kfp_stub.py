@@ -131,9 +131,12 @@ class Stub:
         if match is None:
             return None
         self._check_identity(request)
-        if match["pod"] not in self.logs:
-            raise RefusedError(404, f"ResourceNotFoundError: {match['pod']} not found.")
-        return self.logs[match["pod"]]
+        # As recorded: what is no pod has an error for a log, with status 200.
+        problem = (
+            f"error fetching the log file of {match['pod']}: NoSuchKey: The specified key does not exist."
+        )
+        error = json.dumps({"error_message": problem, "error_details": f"BadRequestError: {problem}"})
+        return self.logs.get(match["pod"], error)
 
     def answer(self, request: Request) -> dict[str, Any]:
         """Does what a request asks for, with the effects on what is on the server."""

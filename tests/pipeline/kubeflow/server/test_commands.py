@@ -8,8 +8,8 @@ import pytest
 import yaml
 from kfp_stub import Stub
 
+from pipeline.cli import main as cli
 from pipeline.cli import server_commands as commands
-from pipeline.cli.main import main as cli
 from pipeline.config.loading import load_config
 from pipeline.config.nodes import node_ids
 from pipeline.kubeflow.server.connection import Patience
@@ -84,16 +84,17 @@ def test_upload(stub, compiled, distill):
 
 def test_run_is_followed_node_by_node(stub, compiled, distill, pauses):
     def detail(name, state):
-        return {
-            "display_name": name,
-            "state": state,
-            "start_time": "2026-11-22T05:00:00Z",
-            "end_time": "2026-11-22T05:01:15Z",
-        }
+        start, end = "2026-11-22T05:00:00Z", "2026-11-22T05:01:15Z"
+        return {"display_name": name, "state": state, "start_time": start, "end_time": end}
 
     stub.progress = [
         {"state": "RUNNING", "run_details": {"task_details": [detail("ExampleGen-driver", "RUNNING")]}},
-        {"state": "RUNNING", "run_details": {"task_details": [detail("ExampleGen", "SUCCEEDED")]}},
+        {
+            "state": "RUNNING",
+            "run_details": {
+                "task_details": [detail(name, "SUCCEEDED") for name in ("ExampleGen", "executor(0)")]
+            },
+        },
         {"state": "SUCCEEDED"},
     ]
     code, out, errors = distill("submit", DIGITS, "--host", stub.url, "--wait", "--experiment", "nightly")
