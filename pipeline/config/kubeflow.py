@@ -5,9 +5,10 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
+from components.errors import InputError
 from components.settings.base import PositiveInt, Settings
 
 TRAINING_NODES = ("Teacher", "TeacherPredictions", "Scratch")
@@ -105,14 +106,14 @@ class KubeflowSettings(Settings):
     """How the pipeline runs on Kubeflow Pipelines; a run on a laptop ignores it.
 
     A setting of `nodes` goes before one of `training_nodes`, and that before one of `every_node`.
-    `gpu_image` is the image of the nodes that have GPUs; None is `image`. `checkpoint_directory` is on a
-    volume that the training nodes mount, so that a training goes on in another pod; None starts it over.
+    `gpu_image` is the image of the nodes that have GPUs; None is `image`. `pipeline_root` is where the
+    artifacts of a run go; None leaves it to the server. `checkpoint_directory` is on a volume that the
+    training nodes mount, so that a training goes on in another pod; None starts it over.
     """
 
     image: NonEmpty = "distillation-pipeline:0.1.0"
     gpu_image: NonEmpty | None = None
-    # The bucket that Kubeflow Pipelines installs; each run of a pipeline may name another root.
-    pipeline_root: Root = "minio://mlpipeline/v2/artifacts"
+    pipeline_root: Root | None = None
     service_account: NonEmpty | None = None
     checkpoint_directory: MountPath | None = None
     every_node: NodeSettings = NodeSettings()
@@ -156,3 +157,25 @@ def is_training_node(node: str) -> bool:
       node: The node's id.
     """
     return node in TRAINING_NODES or node.startswith(_SEVERAL)
+
+
+def override(settings: KubeflowSettings, *, image: str | None, pipeline_root: str | None) -> KubeflowSettings:
+    """Returns settings with what the command line says in their place.
+
+    Args:
+      settings: The configuration's.
+      image: The image of all nodes; None is the configuration's.
+      pipeline_root: Where the artifacts go; None is the configuration's.
+
+    Raises:
+      InputError: The root is no object store's URI.
+    """
+    changes: dict[str, str | None] = {}
+    if image:
+        changes |= {"image": image, "gpu_image": None}
+    if pipeline_root:
+        changes |= {"pipeline_root": pipeline_root}
+    try:
+        return KubeflowSettings.model_validate({**dict(settings), **changes})
+    except ValidationError as error:
+        raise InputError(f"--pipeline-root {pipeline_root!r}: {error.errors()[0]['msg']}.") from None

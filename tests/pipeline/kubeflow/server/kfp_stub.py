@@ -203,7 +203,7 @@ class Stub:
         job = {key: value for key, value in request.body.items() if key != "mode"}
         job.setdefault("service_account", "pipeline-runner")
         job["status"] = "STATUS_UNSPECIFIED" if request.body["mode"] == "ENABLE" else "DISABLED"
-        if not job["runtime_config"]["parameters"]:
+        if not any(job["runtime_config"].values()):
             del job["runtime_config"]
         return self._add(self.recurring_runs, job, key="recurring_run_id")
 

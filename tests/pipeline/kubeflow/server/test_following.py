@@ -64,6 +64,7 @@ def events(stub, server):
             version=version,
             experiment_id=experiment_id(server, "digits"),
             parameters={},
+            pipeline_root=None,
             service_account=None,
         )
         stub.progress = list(progress)
