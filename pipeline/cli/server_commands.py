@@ -251,7 +251,7 @@ def _refuse_unfilled(parameters: Mapping[str, Value]) -> None:
     for name, value in parameters.items():
         if isinstance(value, str) and UNFILLED in value:
             raise InputError(
-                f"--param {name}: got {value!r}, which Kubeflow hands to the runs of a schedule as it stands; "
+                f"--param {name}: got {value!r}, which Kubeflow hands to a schedule's runs as it stands; "
                 "give a value, or data whose path holds {YYYY}-{MM}-{DD}"
             )
 

@@ -178,7 +178,7 @@ def test_a_parameter_of_the_run_that_cannot_be_used_is_named(tmp_path: pathlib.P
         (
             "data_version",
             "[[ScheduledTime.2006-01-02]]",
-            "The parameter data_version of the run is '[[ScheduledTime.2006-01-02]]', as it was written: ",
+            "The parameter data_version of the run is '[[ScheduledTime.2006-01-02]]', as written: ",
         ),
     ],
 )
