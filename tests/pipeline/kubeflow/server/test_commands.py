@@ -250,7 +250,7 @@ def test_schedules_of_others_are_listed_as_they_are(stub, distill):
                 *("schedule", DIGITS, "--host", "http://localhost", "--cron", "0 3 * * *"),
                 *("--param", "data_version=[[ScheduledTime.2006-01-02]]"),
             ],
-            "--param data_version: got '[[ScheduledTime.2006-01-02]]', which Kubeflow hands to a schedule's runs",
+            "--param data_version: got '[[ScheduledTime.2006-01-02]]', which Kubeflow hands to a",
         ),
         (
             ["submit", DIGITS, "--host", "http://localhost", "--pipeline-root", "/tmp"],
