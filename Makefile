@@ -3,13 +3,16 @@ UV_VERSION := 0.13.9
 VENV := .venv
 INSTALLED := $(VENV)/.installed
 
-.PHONY: benchmark demo test lint format lock pipeline.yaml clean install
+.PHONY: benchmark demo kubeflow-check test lint format lock pipeline.yaml clean install
 
 demo: $(INSTALLED)  ## Run the whole pipeline on scikit-learn's digits.
 	$(VENV)/bin/distill run configs/digits.yaml
 
 test: $(INSTALLED)  ## Run the test suite.
 	$(VENV)/bin/python -m pytest
+
+kubeflow-check: $(INSTALLED)  ## Try a live Kubeflow Pipelines; HOST=URL says which, IMAGE=IMAGE what its nodes run.
+	$(VENV)/bin/python -m pytest tests/live --timeout 7200 --kubeflow-host $(HOST) $(if $(IMAGE),--kubeflow-image $(IMAGE))
 
 benchmark: $(INSTALLED)  ## Measure against the bounds; DATA_DIR=DIR says where TFDS's data is prepared.
 	$(VENV)/bin/python -m benchmarks.speed mnist --data-dir $(DATA_DIR)
