@@ -18,6 +18,8 @@ fi
 if [ $# -gt 0 ]; then
     "$tools/bin/uv" venv --quiet --allow-existing --python python3.11 "$venv"
     "$tools/bin/uv" pip sync --quiet --python "$venv" --require-hashes "$@"
+    # 430 MB of headers, of use only to who compiles operations for TensorFlow.
+    rm -rf "$venv"/lib/python3.11/site-packages/tensorflow/include
 else
     "$tools/bin/uv" pip install --quiet --python "$venv" --no-deps --no-build-isolation .
 fi

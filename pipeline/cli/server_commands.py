@@ -8,6 +8,7 @@ import dataclasses
 import datetime
 import os
 import pathlib
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -31,9 +32,10 @@ from pipeline.cli.options import (
 )
 from pipeline.cli.screen import print_line, shown
 from pipeline.config.experiment import Config
+from pipeline.config.kubeflow import override
 from pipeline.config.loading import load_config
 from pipeline.events import Event, RunFailed
-from pipeline.kubeflow.run_parameters import run_parameters
+from pipeline.kubeflow.run_parameters import UNFILLED, run_parameters
 from pipeline.kubeflow.server import schedules
 from pipeline.kubeflow.server import versions as pipelines
 from pipeline.kubeflow.server.assignments import Value, parse_parameters
@@ -66,7 +68,6 @@ def upload(
     config: ConfigFile,
     host: Host,
     image: Image = None,
-    pipeline_root: PipelineRoot = None,
     overrides: Overrides = None,
     namespace: Namespace = None,
     token_file: TokenFile = None,
@@ -77,7 +78,7 @@ def upload(
     access = _access(host, namespace, token_file=token_file, cookies_file=cookies_file, ca_file=ca_file)
     experiment = load_config(config, overrides=overrides or ())
     server = access.connect()
-    version = _upload(server, experiment, image=image, pipeline_root=pipeline_root)
+    version = _upload(server, experiment, image=image)
     print_line(stdout(), server.page(version.page))
 
 
@@ -101,13 +102,15 @@ def submit(
     access = _access(host, namespace, token_file=token_file, cookies_file=cookies_file, ca_file=ca_file)
     settings = load_config(config, overrides=overrides or ())
     parameters = _parameters(settings, param)
+    root = override(settings.kubeflow, image=image, pipeline_root=pipeline_root).pipeline_root
     server = access.connect()
-    version = _upload(server, settings, image=image, pipeline_root=pipeline_root)
+    version = _upload(server, settings, image=image)
     run = pipelines.start_run(
         server,
         version=version,
         experiment_id=pipelines.experiment_id(server, experiment or settings.name),
         parameters=parameters,
+        pipeline_root=root,
         service_account=settings.kubeflow.service_account,
     )
     print_line(stdout(), f"Run {run.display_name}: {server.page(f'runs/details/{run.run_id}')}")
@@ -147,8 +150,10 @@ def schedule(
     access = _access(host, namespace, token_file=token_file, cookies_file=cookies_file, ca_file=ca_file)
     settings = load_config(config, overrides=overrides or ())
     parameters = _parameters(settings, param)
+    _refuse_unfilled(parameters)
+    root = override(settings.kubeflow, image=image, pipeline_root=pipeline_root).pipeline_root
     server = access.connect()
-    version = _upload(server, settings, image=image, pipeline_root=pipeline_root)
+    version = _upload(server, settings, image=image)
     made, older = schedules.put_schedule(
         server,
         schedules.Schedule(
@@ -159,6 +164,7 @@ def schedule(
             catches_up=not no_catchup,
             parameters=parameters,
             experiment_id=pipelines.experiment_id(server, experiment or settings.name),
+            pipeline_root=root,
             service_account=settings.kubeflow.service_account,
         ),
     )
@@ -239,22 +245,30 @@ def _parameters(experiment: Config, assignments: list[str] | None) -> dict[str, 
     return parse_parameters(assignments or (), declared=declared)
 
 
-def _upload(
-    server: Server, experiment: Config, *, image: str | None, pipeline_root: str | None
-) -> pipelines.Version:
+def _refuse_unfilled(parameters: Mapping[str, Value]) -> None:
+    """Refuses what Kubeflow would fill in, which it does not for a schedule that is pinned to its version."""
+    for name, value in parameters.items():
+        if isinstance(value, str) and UNFILLED in value:
+            raise InputError(
+                f"--param {name}: got {value!r}, which Kubeflow hands to a schedule's runs as it stands; "
+                "give a value, or data whose path holds {YYYY}-{MM}-{DD}"
+            )
+
+
+def _upload(server: Server, experiment: Config, *, image: str | None) -> pipelines.Version:
     console = stdout()
     print_line(console, "Compiling the pipeline, which can take half a minute.")
-    text = _compile(experiment, image, pipeline_root)
+    text = _compile(experiment, image)
     version = pipelines.upload(server, pipeline=experiment.name, text=text)
     print_line(console, f"Version {version.name}: {'uploaded' if version.is_new else 'is there already'}.")
     return version
 
 
-def _compile(experiment: Config, image: str | None, pipeline_root: str | None) -> str:
+def _compile(experiment: Config, image: str | None) -> str:
     with silenced():
         from pipeline.kubeflow.compiler import render_pipeline
 
-        return render_pipeline(experiment, image=image, pipeline_root=pipeline_root)
+        return render_pipeline(experiment, image=image)
 
 
 def _follow(server: Server, run: Any, *, nodes: tuple[str, ...]) -> None:

@@ -5,9 +5,11 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, model_validator
 
+from components.errors import InputError
 from components.settings.base import NonNegativeInt, PositiveInt, Settings, custom_error
+from components.settings.explaining import explain
 from pipeline.config.nodes import distiller_id, is_training_node
 
 _CPU = re.compile(r"\d+(\.\d+)?|\d+m")
@@ -100,14 +102,14 @@ class KubeflowSettings(Settings):
     """How the pipeline runs on Kubeflow Pipelines; a run on a laptop ignores it.
 
     A setting of `nodes` goes before one of `training_nodes`, and that before one of `every_node`.
-    `gpu_image` is the image of the nodes that have GPUs; None is `image`. `checkpoint_directory` is on a
-    volume that the training nodes mount, so that a training goes on in another pod; None starts it over.
+    `gpu_image` is the image of the nodes that have GPUs; None is `image`. `pipeline_root` is where the
+    artifacts of a run go; None leaves it to the server. `checkpoint_directory` is on a volume that the
+    training nodes mount, so that a training goes on in another pod; None starts it over.
     """
 
     image: NonEmpty = "distillation-pipeline:0.1.0"
     gpu_image: NonEmpty | None = None
-    # The bucket that Kubeflow Pipelines installs; each run of a pipeline may name another root.
-    pipeline_root: Root = "minio://mlpipeline/v2/artifacts"
+    pipeline_root: Root | None = None
     service_account: NonEmpty | None = None
     checkpoint_directory: MountPath | None = None
     every_node: NodeSettings = NodeSettings()
@@ -141,3 +143,30 @@ class KubeflowSettings(Settings):
         levels += [_NODES.get(node, NodeSettings()), self.nodes.get(node, NodeSettings())]
         given = {key: value for level in levels for key, value in level if value is not None}
         return NodeSettings(**given)
+
+
+def override(settings: KubeflowSettings, *, image: str | None, pipeline_root: str | None) -> KubeflowSettings:
+    """Returns settings with what the command line says in their place.
+
+    Args:
+      settings: The configuration's.
+      image: The image of all nodes; None is the configuration's.
+      pipeline_root: Where the artifacts go; None is the configuration's.
+
+    Raises:
+      InputError: The root is no object store's URI.
+    """
+    changes: dict[str, str | None] = {}
+    if image:
+        changes |= {"image": image, "gpu_image": None}
+    if pipeline_root:
+        _check_root(pipeline_root)
+        changes |= {"pipeline_root": pipeline_root}
+    return settings.model_copy(update=changes)
+
+
+def _check_root(pipeline_root: str) -> None:
+    try:
+        TypeAdapter(Root).validate_python(pipeline_root)
+    except ValidationError as error:
+        raise InputError(f"--pipeline-root: {explain(error)[0]}.") from None

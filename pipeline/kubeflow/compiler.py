@@ -3,24 +3,23 @@
 import pathlib
 
 import yaml
-from pydantic import TypeAdapter, ValidationError
 from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import (
     KubeflowV2DagRunner,
     KubeflowV2DagRunnerConfig,
 )
 
-from components.errors import InputError
 from components.files import write_text
-from components.settings.explaining import explain
 from pipeline import beam
 from pipeline.config.experiment import Config
 from pipeline.config.hints import check_hints
-from pipeline.config.kubeflow import KubeflowSettings, Root
+from pipeline.config.kubeflow import KubeflowSettings, override
 from pipeline.graph import create_pipeline
 from pipeline.kubeflow.checker import check
 from pipeline.kubeflow.documents import finish
 from pipeline.kubeflow.run_parameters import SCRATCH_DIRECTORY, check_push_directory, run_parameters
 
+# A specification needs a root, though the server ignores it: the bucket that Kubeflow Pipelines installs.
+DEFAULT_ROOT = "minio://mlpipeline/v2/artifacts"
 ENTRYPOINT = ("python3", "-m", "pipeline.kubeflow.entrypoint")
 
 
@@ -55,7 +54,7 @@ def render_pipeline(config: Config, *, image: str | None = None, pipeline_root: 
     Raises:
       InputError: The configuration names what no container can use.
     """
-    settings = _overridden(config.kubeflow, image=image, pipeline_root=pipeline_root)
+    settings = override(config.kubeflow, image=image, pipeline_root=pipeline_root)
     if config.push.directory:
         check_push_directory(config.push.directory)
     check_hints(config)
@@ -64,31 +63,12 @@ def render_pipeline(config: Config, *, image: str | None = None, pipeline_root: 
         _compile(config, name=name, settings=settings),
         display_name=config.name,
         description="Distils an image classifier and compares the student with its teacher.",
-        pipeline_root=settings.pipeline_root,
+        pipeline_root=settings.pipeline_root or DEFAULT_ROOT,
         parameters=run_parameters(config),
         settings=settings,
     )
     check(*documents)
     return yaml.safe_dump_all(documents, sort_keys=True, allow_unicode=True)
-
-
-def _overridden(
-    settings: KubeflowSettings, *, image: str | None, pipeline_root: str | None
-) -> KubeflowSettings:
-    changes: dict[str, str | None] = {}
-    if image:
-        changes |= {"image": image, "gpu_image": None}
-    if pipeline_root:
-        _check_root(pipeline_root)
-        changes |= {"pipeline_root": pipeline_root}
-    return settings.model_copy(update=changes)
-
-
-def _check_root(pipeline_root: str) -> None:
-    try:
-        TypeAdapter(Root).validate_python(pipeline_root)
-    except ValidationError as error:
-        raise InputError(f"--pipeline-root: {explain(error)[0]}.") from None
 
 
 def _compile(config: Config, *, name: str, settings: KubeflowSettings) -> dict[str, object]:
@@ -104,7 +84,7 @@ def _compile(config: Config, *, name: str, settings: KubeflowSettings) -> dict[s
     job = runner.run(
         create_pipeline(
             config.model_copy(update={"name": name}),
-            root=settings.pipeline_root,
+            root=settings.pipeline_root or DEFAULT_ROOT,
             push_directory=config.push.directory or SCRATCH_DIRECTORY,
             beam_args=beam.ARGS,
             checkpoint_directory=settings.checkpoint_directory and f"{settings.checkpoint_directory}/{name}",

@@ -18,6 +18,8 @@ from pipeline.kubeflow.run_parameters import RunParameter
 # KFP's own local orchestrator cuts five characters off a component's name, as its SDK writes it.
 _COMPONENT = "comp-{}"
 _EXECUTOR = "exec-{}"
+# Seconds before a node is tried for the second time, and how many times longer each further pause is.
+_FIRST_PAUSE, _PAUSE_FACTOR = 60, 2
 _UNITS = {"K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
 
 Document = dict[str, Any]
@@ -53,7 +55,7 @@ def finish(
         of_node = settings.of_node(node)
         task["cachingOptions"] = {"enableCache": bool(of_node.cache)}
         if of_node.retries:
-            task["retryPolicy"] = _retry_policy(of_node.retries)
+            task["retryPolicy"] = _retry_policy(of_node)
         container = executors[_EXECUTOR.format(node)]["container"]
         container.pop("lifecycle", None)
         container["resources"] = _resources(of_node)
@@ -99,12 +101,19 @@ def _add_parameter(specification: Document, parameter: RunParameter) -> None:
         container["args"] += ["--run_parameter", f"{path}={parameter.name}"]
 
 
-def _retry_policy(retries: int) -> Document:
+def _retry_policy(node: NodeSettings) -> Document:
+    """Writes how often a node is tried again, and after which pauses.
+
+    Argo counts the longest duration from the start of the first attempt, not of a pause, and makes it the
+    deadline of the later ones: it must have room for all of them.
+    """
+    retries, timeout = node.retries or 0, (node.timeout_minutes or 0) * 60
+    pauses = sum(_FIRST_PAUSE * _PAUSE_FACTOR**number for number in range(retries))
     return {
         "maxRetryCount": retries,
-        "backoffDuration": "60s",
-        "backoffFactor": 2,
-        "backoffMaxDuration": "3600s",
+        "backoffDuration": f"{_FIRST_PAUSE}s",
+        "backoffFactor": _PAUSE_FACTOR,
+        "backoffMaxDuration": f"{timeout * (retries + 1) + pauses}s",
     }
 
 

@@ -25,7 +25,7 @@ from components import tfx_patches
 from components.errors import InputError
 from components.files import read_json, write_json
 from components.settings.explaining import explain
-from pipeline.kubeflow.run_parameters import assign, check_push_directory
+from pipeline.kubeflow.run_parameters import UNFILLED, assign, check_push_directory
 
 FAILURE = 1
 INPUT_ERROR = 2
@@ -202,10 +202,25 @@ def _exec_properties(values: dict[str, Any], run_parameters: Iterable[str]) -> d
     names = {name for _, name in assignments}
     properties = {key: value for key, value in values.items() if key not in names}
     for path, name in assignments:
-        properties = assign(properties, path=path, value=values[name])
+        properties = _assign_parameter(properties, path=path, name=name, value=values[name])
     if "push_destination" in properties:
         check_push_directory(json.loads(properties["push_destination"])["filesystem"]["base_directory"])
     return properties
+
+
+def _assign_parameter(properties: dict[str, Any], *, path: str, name: str, value: Any) -> dict[str, Any]:
+    """Puts a parameter of the run in its place, or refuses it by its name."""
+    if isinstance(value, str) and UNFILLED in value:
+        raise InputError(
+            f"The parameter {name} of the run is {value!r}, as written: Kubeflow does not fill it in for "
+            "a schedule that is pinned to a version; give a value, or data whose path holds {YYYY}-{MM}-{DD}."
+        )
+    try:
+        return assign(properties, path=path, value=value)
+    except InputError as error:
+        raise InputError(
+            f"The parameter {name} of the run cannot be used: {error}; correct it and run again."
+        ) from None
 
 
 def _make_directories(outputs: dict[str, Any]) -> None:

@@ -20,6 +20,9 @@ from pipeline.config.nodes import distiller_id
 # student is the Pusher's artifact `pushed_model`.
 SCRATCH_DIRECTORY = "/tmp/pushed"
 
+# With which what Kubeflow fills in begins, such as `[[ScheduledTime.2006-01-02]]`.
+UNFILLED = "[["
+
 _PUSH_PATH = "push_destination.filesystem.base_directory"
 _EPOCHS = "job.model.epochs"
 
@@ -80,6 +83,9 @@ def assign(properties: Mapping[str, Any], *, path: str, value: str | int | float
 
     Returns:
       New exec properties.
+
+    Raises:
+      InputError: The value is no whole number where one is needed.
     """
     if value == "":
         return dict(properties)
@@ -153,9 +159,15 @@ def _of_distillation(distillation: Method, *, labels: bool) -> list[RunParameter
 
 def _assign(node: Any, keys: list[str], value: Any) -> Any:
     if not keys:
-        is_integer = isinstance(node, int) and isinstance(value, float) and value.is_integer()
-        return int(value) if is_integer else value
+        return _whole(value) if isinstance(node, int) and isinstance(value, float) else value
     if isinstance(node, str):
         return json.dumps(_assign(json.loads(node), keys, value))
     key, *rest = keys
     return {**node, key: _assign(node[key], rest, value)}
+
+
+def _whole(value: float) -> int:
+    """Returns a whole number that Kubeflow has made a floating-point number of."""
+    if not value.is_integer():
+        raise InputError(f"got {value:g}; it must be a whole number")
+    return int(value)

@@ -19,6 +19,7 @@ class Schedule:
       catches_up: Runs that fell due while it was disabled are made up for.
       parameters: Values that differ from the pipeline's own.
       experiment_id: The experiment to which its runs belong.
+      pipeline_root: Where the artifacts of its runs go; None is the server's default.
       service_account: The Kubernetes account in whose name it runs; None is the server's default.
     """
 
@@ -29,6 +30,7 @@ class Schedule:
     catches_up: bool
     parameters: dict[str, Any]
     experiment_id: str
+    pipeline_root: str | None
     service_account: str | None
 
 
@@ -128,7 +130,9 @@ def _recurring_run(schedule: Schedule) -> Any:
         pipeline_version_reference=api.V2beta1PipelineVersionReference(
             pipeline_id=schedule.version.pipeline_id, pipeline_version_id=schedule.version.version_id
         ),
-        runtime_config=api.V2beta1RuntimeConfig(parameters=schedule.parameters),
+        runtime_config=api.V2beta1RuntimeConfig(
+            parameters=schedule.parameters, pipeline_root=schedule.pipeline_root
+        ),
         trigger=api.V2beta1Trigger(cron_schedule=api.V2beta1CronSchedule(cron=schedule.cron)),
         max_concurrency=str(schedule.max_concurrency),
         no_catchup=not schedule.catches_up,
@@ -148,6 +152,7 @@ def _is_same(recurring_run: Any, schedule: Schedule) -> bool:
         recurring_run.max_concurrency,
         bool(recurring_run.no_catchup),
         config.parameters or {} if config else {},
+        config.pipeline_root or None if config else None,
         # The server puts its own where none is given.
         recurring_run.service_account if schedule.service_account else None,
     )
@@ -158,5 +163,6 @@ def _is_same(recurring_run: Any, schedule: Schedule) -> bool:
         str(schedule.max_concurrency),
         not schedule.catches_up,
         schedule.parameters,
+        schedule.pipeline_root,
         schedule.service_account,
     )

@@ -128,6 +128,7 @@ def start_run(
     version: Version,
     experiment_id: str,
     parameters: dict[str, Any],
+    pipeline_root: str | None,
     service_account: str | None,
 ) -> Any:
     """Starts a run of a version.
@@ -137,6 +138,7 @@ def start_run(
       version: Of which pipeline.
       experiment_id: The experiment to which it belongs.
       parameters: Values that differ from the pipeline's own.
+      pipeline_root: Where its artifacts go; None is the server's default.
       service_account: The Kubernetes account in whose name it runs; None is the server's default.
 
     Returns:
@@ -168,7 +170,9 @@ def start_run(
             pipeline_version_reference=kfp_server_api.V2beta1PipelineVersionReference(
                 pipeline_id=version.pipeline_id, pipeline_version_id=version.version_id
             ),
-            runtime_config=kfp_server_api.V2beta1RuntimeConfig(parameters=parameters),
+            runtime_config=kfp_server_api.V2beta1RuntimeConfig(
+                parameters=parameters, pipeline_root=pipeline_root
+            ),
             service_account=service_account,
         ),
     )

@@ -90,7 +90,7 @@ def test_names_root_and_lifecycle() -> None:
 
 
 def test_caching_and_retries_are_of_each_task() -> None:
-    tasks = finished(Teacher=NodeSettings(retries=5))[0]["root"]["dag"]["tasks"]
+    tasks = finished(Teacher=NodeSettings(retries=5, timeout_minutes=90))[0]["root"]["dag"]["tasks"]
     assert tasks["ExampleGen"]["cachingOptions"] == {"enableCache": False}
     assert tasks["Teacher"]["cachingOptions"] == {"enableCache": True}
     assert tasks["ExampleGen"]["retryPolicy"]["maxRetryCount"] == 2
@@ -98,7 +98,8 @@ def test_caching_and_retries_are_of_each_task() -> None:
         "maxRetryCount": 5,
         "backoffDuration": "60s",
         "backoffFactor": 2,
-        "backoffMaxDuration": "3600s",
+        # Six attempts of 5,400 s, and the pauses of 60, 120, 240, 480 and 960 s between them.
+        "backoffMaxDuration": "34260s",
     }
     assert (
         "retryPolicy" not in finished(Teacher=NodeSettings(retries=0))[0]["root"]["dag"]["tasks"]["Teacher"]

@@ -167,6 +167,39 @@ def test_a_parameter_of_the_run_that_cannot_be_used_is_named(tmp_path: pathlib.P
     assert message.startswith("A parameter of the run cannot be used: digits.max_corrupt_fraction: got 2.0; ")
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        (
+            "student_epochs",
+            2.5,
+            "The parameter student_epochs of the run cannot be used: got 2.5; it must be a whole number; ",
+        ),
+        (
+            "data_version",
+            "[[ScheduledTime.2006-01-02]]",
+            "The parameter data_version of the run is '[[ScheduledTime.2006-01-02]]', as written: ",
+        ),
+    ],
+)
+def test_a_value_that_kubeflow_lets_through_is_refused_by_the_name_of_its_parameter(
+    tmp_path: pathlib.Path, name: str, value: Any, message: str
+) -> None:
+    (tmp_path / "termination-log").touch()
+    paths = {"student_epochs": "job.model.epochs", "data_version": "fingerprint"}
+    command = arguments(
+        tmp_path,
+        executor=EXAMPLE_GEN,
+        values={"job": '{"model": {"epochs": 30}}', "fingerprint": "", name: value},
+        inputs=NO_INPUTS,
+        extra=["--run_parameter", f"{paths[name]}={name}"],
+    )
+
+    assert run(command, termination_log=tmp_path / "termination-log") == 2
+
+    assert (tmp_path / "termination-log").read_text().startswith(message)
+
+
 def test_a_fault_of_ours_says_what_it_is(tmp_path: pathlib.Path) -> None:
     (tmp_path / "termination-log").touch()
     command = arguments(tmp_path, executor="components.nowhere.Executor", values={}, inputs=NO_INPUTS)

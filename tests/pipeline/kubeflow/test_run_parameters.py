@@ -71,7 +71,6 @@ def test_a_value_reaches_through_texts_that_are_json():
     ("before", "value", "after"),
     [
         (30, 6.0, "6"),
-        (30, 6.5, "6.5"),
         (2.0, 6.0, "6.0"),
         (None, "/data", '"/data"'),
         ("/old", "", '"/old"'),
@@ -80,6 +79,11 @@ def test_a_value_reaches_through_texts_that_are_json():
 def test_a_number_keeps_its_kind_and_an_empty_text_changes_nothing(before, value, after):
     changed = assign({"data": json.dumps({"key": before})}, path="data.key", value=value)
     assert changed["data"] == f'{{"key": {after}}}'
+
+
+def test_a_share_of_a_whole_number_is_refused():
+    with pytest.raises(InputError, match=r"^got 6.5; it must be a whole number$"):
+        assign({"data": '{"key": 30}'}, path="data.key", value=6.5)
 
 
 def test_a_push_directory_must_be_within_reach():

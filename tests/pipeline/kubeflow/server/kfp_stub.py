@@ -131,9 +131,12 @@ class Stub:
         if match is None:
             return None
         self._check_identity(request)
-        if match["pod"] not in self.logs:
-            raise RefusedError(404, f"ResourceNotFoundError: {match['pod']} not found.")
-        return self.logs[match["pod"]]
+        # As recorded: what is no pod has an error for a log, with status 200.
+        problem = (
+            f"error fetching the log file of {match['pod']}: NoSuchKey: The specified key does not exist."
+        )
+        error = json.dumps({"error_message": problem, "error_details": f"BadRequestError: {problem}"})
+        return self.logs.get(match["pod"], error)
 
     def answer(self, request: Request) -> dict[str, Any]:
         """Does what a request asks for, with the effects on what is on the server."""
@@ -200,13 +203,30 @@ class Stub:
         job = {key: value for key, value in request.body.items() if key != "mode"}
         job.setdefault("service_account", "pipeline-runner")
         job["status"] = "STATUS_UNSPECIFIED" if request.body["mode"] == "ENABLE" else "DISABLED"
-        if not job["runtime_config"]["parameters"]:
+        if not any(job["runtime_config"].values()):
             del job["runtime_config"]
         return self._add(self.recurring_runs, job, key="recurring_run_id")
 
     def disable_recurring_run(self, request: Request, id: str) -> dict[str, Any]:
         self._find(self.recurring_runs, "recurring_run_id", id)["status"] = "DISABLED"
         return {}
+
+    def delete_recurring_run(self, request: Request, id: str) -> dict[str, Any]:
+        return self._delete(self.recurring_runs, "recurring_run_id", id)
+
+    def delete_run(self, request: Request, id: str) -> dict[str, Any]:
+        return self._delete(self.runs, "run_id", id)
+
+    def delete_experiment(self, request: Request, id: str) -> dict[str, Any]:
+        return self._delete(self.experiments, "experiment_id", id)
+
+    def delete_version(self, request: Request, pipeline: str, id: str) -> dict[str, Any]:
+        return self._delete(self.versions, "pipeline_version_id", id)
+
+    def delete_pipeline(self, request: Request, id: str) -> dict[str, Any]:
+        if any(version["pipeline_id"] == id for version in self.versions):
+            raise RefusedError(400, f"pipeline {id} has versions")
+        return self._delete(self.pipelines, "pipeline_id", id)
 
     def list_pipelines(self, request: Request) -> dict[str, Any]:
         return self._page(self.pipelines, "pipelines", request)
@@ -270,6 +290,10 @@ class Stub:
             raise RefusedError(
                 409, f"Already exist error: The name {name} already exist. Please specify a new name."
             )
+
+    def _delete(self, things: list[dict[str, Any]], key: str, value: str) -> dict[str, Any]:
+        things.remove(self._find(things, key, value))
+        return {}
 
     def _find(self, things: list[dict[str, Any]], key: str, value: str) -> dict[str, Any]:
         for thing in things:
@@ -341,6 +365,35 @@ ROUTES: list[tuple[str, str, Any, str | None, Act]] = [
         None,
         Stub.disable_recurring_run,
     ),
+    (
+        "DELETE",
+        "recurringruns/(?P<id>[^/:]+)",
+        RecurringRunServiceApi.recurring_run_service_delete_recurring_run,
+        None,
+        Stub.delete_recurring_run,
+    ),
+    ("DELETE", "runs/(?P<id>[^/]+)", RunServiceApi.run_service_delete_run, None, Stub.delete_run),
+    (
+        "DELETE",
+        "experiments/(?P<id>[^/]+)",
+        ExperimentServiceApi.experiment_service_delete_experiment,
+        None,
+        Stub.delete_experiment,
+    ),
+    (
+        "DELETE",
+        "pipelines/(?P<pipeline>[^/]+)/versions/(?P<id>[^/]+)",
+        PipelineServiceApi.pipeline_service_delete_pipeline_version,
+        None,
+        Stub.delete_version,
+    ),
+    (
+        "DELETE",
+        "pipelines/(?P<id>[^/]+)",
+        PipelineServiceApi.pipeline_service_delete_pipeline,
+        None,
+        Stub.delete_pipeline,
+    ),
 ]
 
 
@@ -358,6 +411,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._handle()
 
     def do_POST(self) -> None:
+        self._handle()
+
+    def do_DELETE(self) -> None:
         self._handle()
 
     def log_message(self, format: str, *arguments: Any) -> None:

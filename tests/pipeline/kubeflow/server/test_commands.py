@@ -49,7 +49,7 @@ def distill(monkeypatch, capsys):
 @pytest.fixture
 def compiled(monkeypatch):
     """Compiling takes half a minute: all but one test do without."""
-    monkeypatch.setattr(commands, "_compile", lambda experiment, image, pipeline_root: TEXT)
+    monkeypatch.setattr(commands, "_compile", lambda experiment, image: TEXT)
 
 
 def test_real_pipeline_is_submitted_as_it_was_committed(stub, distill):
@@ -83,16 +83,17 @@ def test_upload(stub, compiled, distill):
 
 def test_run_is_followed_node_by_node(stub, compiled, distill, pauses):
     def detail(name, state):
-        return {
-            "display_name": name,
-            "state": state,
-            "start_time": "2026-11-22T05:00:00Z",
-            "end_time": "2026-11-22T05:01:15Z",
-        }
+        start, end = "2026-11-22T05:00:00Z", "2026-11-22T05:01:15Z"
+        return {"display_name": name, "state": state, "start_time": start, "end_time": end}
 
     stub.progress = [
         {"state": "RUNNING", "run_details": {"task_details": [detail("ExampleGen-driver", "RUNNING")]}},
-        {"state": "RUNNING", "run_details": {"task_details": [detail("ExampleGen", "SUCCEEDED")]}},
+        {
+            "state": "RUNNING",
+            "run_details": {
+                "task_details": [detail(name, "SUCCEEDED") for name in ("ExampleGen", "executor(0)")]
+            },
+        },
         {"state": "SUCCEEDED"},
     ]
     code, out, errors = distill("submit", DIGITS, "--host", stub.url, "--wait", "--experiment", "nightly")
@@ -106,6 +107,19 @@ def test_run_is_followed_node_by_node(stub, compiled, distill, pauses):
     ]
     assert stub.experiments[0]["display_name"] == "nightly"
     assert pauses == [5.0, 5.0]
+
+
+def test_root_of_the_artifacts_goes_with_the_run_and_the_schedule(stub, compiled, distill):
+    root = ("--pipeline-root", "s3://bucket/runs")
+    assert distill("submit", DIGITS, "--host", stub.url, *root)[0] == 0
+    assert distill("submit", DIGITS, "--host", stub.url)[0] == 0
+    assert [run["runtime_config"].get("pipeline_root") for run in stub.runs] == ["s3://bucket/runs", None]
+    assert len(stub.versions) == 1
+    cron = ("--cron", "0 3 * * *")
+    distill("schedule", DIGITS, "--host", stub.url, *cron)
+    _, out, _ = distill("schedule", DIGITS, "--host", stub.url, *cron, *root)
+    assert "Disabled 1 older schedule of that name." in out
+    assert stub.recurring_runs[1]["runtime_config"]["pipeline_root"] == "s3://bucket/runs"
 
 
 def test_failed_run_ends_in_one_line_that_names_the_node(stub, compiled, distill):
@@ -229,6 +243,17 @@ def test_schedules_of_others_are_listed_as_they_are(stub, distill):
         (
             ["schedule", DIGITS, "--host", "http://localhost", "--cron", "0 3 30 2 *"],
             "--cron '0 3 30 2 *': does not fall due",
+        ),
+        (
+            [
+                *("schedule", DIGITS, "--host", "http://localhost", "--cron", "0 3 * * *"),
+                *("--param", "data_version=[[ScheduledTime.2006-01-02]]"),
+            ],
+            "--param data_version: got '[[ScheduledTime.2006-01-02]]', which Kubeflow hands to a",
+        ),
+        (
+            ["submit", DIGITS, "--host", "http://localhost", "--pipeline-root", "/tmp"],
+            "--pipeline-root '/tmp'",
         ),
         (
             [

@@ -32,6 +32,7 @@ def make(server, version):
             "catches_up": True,
             "parameters": {},
             "experiment_id": experiment_id(server, "digits"),
+            "pipeline_root": None,
             "service_account": None,
         } | fields
         return put_schedule(server, Schedule(**given))
@@ -44,7 +45,7 @@ def states(stub):
 
 
 def test_schedule_is_pinned_to_its_version(stub, make, version):
-    made, older = make(parameters={"data_version": "[[ScheduledTime.2006-01-02]]"}, catches_up=False)
+    made, older = make(parameters={"data_version": "7"}, catches_up=False)
     (there,) = stub.recurring_runs
     assert older == 0
     assert there["recurring_run_id"] == made.recurring_run_id
@@ -54,7 +55,7 @@ def test_schedule_is_pinned_to_its_version(stub, make, version):
         "pipeline_id": version.pipeline_id,
         "pipeline_version_id": version.version_id,
     }
-    assert there["runtime_config"]["parameters"] == {"data_version": "[[ScheduledTime.2006-01-02]]"}
+    assert there["runtime_config"]["parameters"] == {"data_version": "7"}
     assert (there["max_concurrency"], there["no_catchup"]) == ("1", True)
     assert is_enabled(made)
 
@@ -73,6 +74,7 @@ def test_same_schedule_is_not_made_twice(stub, make):
         {"max_concurrency": 2},
         {"catches_up": False},
         {"parameters": {"teacher_epochs": 3}},
+        {"pipeline_root": "s3://bucket/runs"},
         {"service_account": "trainer"},
     ],
     ids=lambda change: next(iter(change)),

@@ -30,6 +30,7 @@ def submit(server):
         version=version,
         experiment_id=experiment_id(server, "nightly"),
         parameters={"teacher_epochs": 5, "data_version": "7"},
+        pipeline_root=None,
         service_account=None,
     )
 
@@ -80,7 +81,14 @@ def test_pipeline_is_found_behind_the_first_page(stub, server):
 def test_service_account_is_the_run_s(stub, server):
     version = upload(server, pipeline="digits", text=TEXT)
     experiment = experiment_id(server, "nightly")
-    start_run(server, version=version, experiment_id=experiment, parameters={}, service_account="trainer")
+    start_run(
+        server,
+        version=version,
+        experiment_id=experiment,
+        parameters={},
+        pipeline_root=None,
+        service_account="trainer",
+    )
     assert stub.runs[0]["service_account"] == "trainer"
 
 
