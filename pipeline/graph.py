@@ -13,6 +13,7 @@ from tfx.proto import pusher_pb2, transform_pb2
 from tfx.types import BaseChannel
 
 from components.distiller.component import Distiller
+from components.distiller.methods.base import Method
 from components.evaluator.component import Evaluator
 from components.example_gen.component import ExampleGen
 from components.example_validator.component import ExampleValidator
@@ -20,7 +21,6 @@ from components.layout import SPLITS
 from components.pretrained.component import TeacherAverager, TeacherImporter
 from components.schema_gen.component import SchemaGen
 from components.schema_gen.schema import statistics_options
-from components.settings.distillation import DistillationSettings
 from components.settings.models import ModelSettings, PretrainedTeacher, Teacher, TeacherImport
 from components.settings.training import TrainingJob
 from components.teacher_predictions.component import TeacherPredictor
@@ -214,7 +214,7 @@ class _Models:
         """Each distils a student; by the name of the distillation."""
         return {each.name: self._distiller(each) for each in self.config.distillations}
 
-    def _distiller(self, distillation: DistillationSettings) -> BaseNode:
+    def _distiller(self, distillation: Method) -> BaseNode:
         node_id = distiller_id(distillation.name)
         reads_predictions = self.config.reads_predictions(distillation)
         return Distiller(
