@@ -13,10 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from components.layout import REPORT_FILE, SUMMARY_FILE
-from components.metrics import METRICS, Metric
-from components.report.columns import write_metric
 from components.report.summary import Summary
-from components.report.wording import file_size, percent
+from components.report.terminal import to_table
+from components.report.wording import percent
 from pipeline.events import (
     Event,
     NodeFailed,
@@ -30,7 +29,6 @@ from pipeline.events import (
 )
 
 _STARTING = "Starting TFX, which can take half a minute"
-_NOT_FINITE = "not finite"
 _REFRESHES_PER_SECOND = 4
 _STYLES = {
     "waiting": "dim",
@@ -181,15 +179,7 @@ def print_result(console: Console, summary: Summary, *, workspace: pathlib.Path)
       summary: That of the run.
       workspace: The directory of the run.
     """
-    headlines = [metric for metric in METRICS if metric.is_headline]
-    headings = [metric.name.replace("_", " ") for metric in headlines]
-    table = _table("model", *headings, "parameters", "size")
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for name, model in summary.models.items():
-        qualities = [_write(model.metric(metric), metric=metric) for metric in headlines]
-        table.add_row(name, *qualities, f"{model.parameters:,}", file_size(model.size_bytes))
-    console.print(table)
+    console.print(to_table(summary))
     console.print()
     print_line(console, summary.verdict, style="bold green" if summary.blessed else "bold yellow")
     cached = [name for name, node in summary.nodes.items() if node.state == "cached"]
@@ -198,10 +188,6 @@ def print_result(console: Console, summary: Summary, *, workspace: pathlib.Path)
     print_line(console, f"Report:  {workspace / REPORT_FILE}")
     print_line(console, f"Summary: {workspace / SUMMARY_FILE}")
     print_line(console, f"Pushed:  {summary.pushed_model or 'nothing'}")
-
-
-def _write(value: float | None, *, metric: Metric) -> str:
-    return _NOT_FINITE if value is None else write_metric(value, metric=metric)
 
 
 def print_line(console: Console, line: str, *, style: str = "") -> None:

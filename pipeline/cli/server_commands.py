@@ -42,7 +42,7 @@ from pipeline.kubeflow.server.assignments import Value, parse_parameters
 from pipeline.kubeflow.server.connection import Patience, Server, ServerError, check_host, connect
 from pipeline.kubeflow.server.credentials import Credentials, read_credentials
 from pipeline.kubeflow.server.cron import describe_time, next_runs, parse_cron
-from pipeline.kubeflow.server.following import follow
+from pipeline.kubeflow.server.following import follow, read_result
 from pipeline.silence import silenced
 
 _RUNS_SHOWN = 3
@@ -285,7 +285,10 @@ def _follow(server: Server, run: Any, *, nodes: tuple[str, ...]) -> None:
         ) from None
     if isinstance(outcome, RunFailed):
         raise ServerError(outcome.message)
-    print_line(console, "The run succeeded.", style="bold green")
+    for line in read_result(server, run.run_id) or ["The run succeeded."]:
+        print_line(console, line)
+    page = server.page(f"runs/details/{run.run_id}")
+    print_line(console, f"Report:  the Evaluator's output 'report' at {page}")
 
 
 def _describe_schedule(recurring_run: Any, *, now: datetime.datetime) -> tuple[str, ...]:

@@ -24,7 +24,11 @@ import pydantic
 from components import tfx_patches
 from components.errors import InputError
 from components.files import read_json, write_json
+from components.layout import EVALUATION_FILE
+from components.report.summary import Evaluation
+from components.report.terminal import to_text
 from components.settings.explaining import explain
+from pipeline.kubeflow.result_lines import RESULT_MARK
 from pipeline.kubeflow.run_parameters import UNFILLED, assign, check_push_directory
 
 FAILURE = 1
@@ -62,7 +66,7 @@ def run(arguments: Sequence[str], *, termination_log: pathlib.Path = _TERMINATIO
     try:
         _run_node(options, beam_args)
     except Exception as error:
-        code, message = _describe(error)
+        code, message = _describe(error, run_parameters=options.run_parameter)
         if code == FAILURE:
             _logger.exception("The node failed.")
         print(message, file=sys.stderr, flush=True)
@@ -119,8 +123,22 @@ def _run_node(options: argparse.Namespace, beam_args: list[str]) -> None:
             ),
             beam_args,
         )
+    _print_result(invocation["outputs"]["artifacts"])
     output_file = pathlib.Path(invocation["outputs"]["outputFile"])
     write_json(output_file, restore_uris(read_json(output_file), mounts=options.mounts))
+
+
+def _print_result(outputs: Mapping[str, Any]) -> None:
+    """Prints the table and the verdict if the node was the Evaluator.
+
+    `distill submit --wait` shows them: Kubeflow's API gives out the log of a container, but no artifacts.
+    """
+    if "evaluation" not in outputs:
+        return
+    ((evaluation,),) = (found["artifacts"] for key, found in outputs.items() if key == "evaluation")
+    content = pathlib.Path(evaluation["uri"], EVALUATION_FILE).read_text(encoding="utf-8")
+    for line in to_text(Evaluation.model_validate_json(content)).splitlines():
+        print(f"{RESULT_MARK}{line}", flush=True)
 
 
 def translate(
@@ -250,15 +268,25 @@ def restore_uris(output: Any, *, mounts: str) -> Any:
     return store_uri(output, mounts=mounts) if isinstance(output, str) else output
 
 
-def _describe(error: Exception) -> tuple[int, str]:
+def _describe(error: Exception, *, run_parameters: Sequence[str]) -> tuple[int, str]:
     """Puts an error into one line, and says whose it is."""
     if isinstance(error, InputError):
         return INPUT_ERROR, str(error)
     if isinstance(error, pydantic.ValidationError):  # All else was checked when the pipeline was compiled.
-        problems = "; ".join(explain(error))
+        problems = "; ".join(_name_parameter(line, run_parameters) for line in explain(error))
         return INPUT_ERROR, f"A parameter of the run cannot be used: {problems}; correct it and run again."
     lines = str(error).strip().splitlines() or ["no message"]
     return FAILURE, f"internal error: {type(error).__name__}: {lines[0]}; the traceback is in the log above"
+
+
+def _name_parameter(problem: str, run_parameters: Sequence[str]) -> str:
+    """Puts the name of the parameter that was set in place of the key where it ended up."""
+    key, _, rest = problem.partition(": ")
+    for assignment in run_parameters:
+        path, _, name = assignment.partition("=")
+        if path.rpartition(".")[2] == key.rpartition(".")[2]:
+            return f"{name}: {rest}"
+    return problem
 
 
 def _leave_message(message: str, *, path: pathlib.Path) -> None:

@@ -1,6 +1,7 @@
 """A folder of images, with a folder for each class."""
 
 import dataclasses
+import functools
 import hashlib
 import os
 import pathlib
@@ -11,6 +12,7 @@ from pydantic import Field
 
 from components.errors import InputError
 from components.example_gen import splitting
+from components.example_gen.dated import is_dated, newest
 from components.example_gen.source import NO_LABEL, Record, Skipped, Source, SourceSettings
 from components.example_gen.splitting import SplitFractions
 from components.layout import SPLITS
@@ -26,7 +28,8 @@ _NO_SPLIT = "beside the split folders"
 class ImageFolderData(SourceSettings):
     """`path/{train,validation,test}/CLASS/*` or `path/CLASS/*`, the latter split by fractions.
 
-    Without `labels`, the images of train and validation need no class folders.
+    Without `labels`, the images of train and validation need no class folders. A path that holds `{YYYY}`,
+    `{MM}` and `{DD}` is the folder of the latest date.
     """
 
     location_key: ClassVar[str] = "path"
@@ -95,6 +98,8 @@ class ImageFolderSource(Source):
         """Returns a hash over the path, size and time of change of every file."""
         found = [file.path for files in self._files().values() for file in files]
         digest = hashlib.sha256()
+        if is_dated(self.settings.path):
+            digest.update(f"{self._root}\n".encode())
         for path in sorted(found):
             file = self._root / path
             stat = file.stat() if file.exists() else file.lstat()
@@ -114,9 +119,11 @@ class ImageFolderSource(Source):
     def _fractions(self) -> dict[str, float]:
         return self.settings.split_fractions.model_dump()
 
-    @property
+    @functools.cached_property
     def _root(self) -> pathlib.Path:
-        return pathlib.Path(self.settings.path).expanduser()
+        """The folder; of dated ones it is chosen once, and stays the same in every process."""
+        path = self.settings.path
+        return newest(path) if is_dated(path) else pathlib.Path(path).expanduser()
 
     @property
     def _class_parent(self) -> pathlib.Path:

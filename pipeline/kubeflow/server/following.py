@@ -11,9 +11,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from pipeline.events import Event, NodeFailed, NodeFinished, NodeStarted, RunFailed, RunFinished
+from pipeline.kubeflow.result_lines import find_result
 from pipeline.kubeflow.server.connection import Server, UnclearError, UnreachableError
 
 _DRIVER = "-driver"
+_EVALUATOR = "Evaluator"
 _ATTEMPT = re.compile(r"executor\(\d+\)")
 _ENDS = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
 # So many looks in a row may fail: a server that is being replaced comes back, and the run goes on without it.
@@ -60,6 +62,25 @@ def follow(server: Server, run_id: str, *, nodes: Sequence[str], wait: Callable[
                 yield _last_event(server, run, tasks=tasks, states=states)
                 return
         wait()
+
+
+def read_result(server: Server, run_id: str) -> list[str]:
+    """Returns the lines of the table and the verdict of a run; none if its Evaluator came from the cache.
+
+    Args:
+      server: Where it ran.
+      run_id: The run, which succeeded.
+
+    Raises:
+      ServerError: The server does not let us look any more.
+    """
+    run = server.read("look at the result", server.client.runs.run_service_get_run, run_id=run_id)
+    task = _task(_EVALUATOR, tasks=(run.run_details and run.run_details.task_details) or ())
+    for child in reversed((task and task.child_tasks) or ()):
+        lines = find_result(server.log(run_id, child.pod_name))
+        if lines:
+            return lines
+    return []
 
 
 def _news(states: dict[str, _State], *, tasks: _Tasks) -> Iterator[Event]:

@@ -164,7 +164,7 @@ def test_a_parameter_of_the_run_that_cannot_be_used_is_named(tmp_path: pathlib.P
     assert run(command, termination_log=tmp_path / "termination-log") == 2
 
     message = (tmp_path / "termination-log").read_text()
-    assert message.startswith("A parameter of the run cannot be used: digits.max_corrupt_fraction: got 2.0; ")
+    assert message.startswith("A parameter of the run cannot be used: fraction: got 2.0; ")
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,10 @@ def test_run_is_followed_node_by_node(stub, compiled, distill, pauses):
         start, end = "2026-11-22T05:00:00Z", "2026-11-22T05:01:15Z"
         return {"display_name": name, "state": state, "start_time": start, "end_time": end}
 
+    evaluator = detail("Evaluator", "SUCCEEDED") | {"child_tasks": [{"pod_name": "pod-e"}]}
+    stub.logs = {
+        "pod-e": "I1124 09:00:00.1  14 a.go:1] x\n[result] model   accuracy\n[result]\n[result] Blessed.\n"
+    }
     stub.progress = [
         {"state": "RUNNING", "run_details": {"task_details": [detail("ExampleGen-driver", "RUNNING")]}},
         {
@@ -94,7 +98,10 @@ def test_run_is_followed_node_by_node(stub, compiled, distill, pauses):
                 "task_details": [detail(name, "SUCCEEDED") for name in ("ExampleGen", "executor(0)")]
             },
         },
-        {"state": "SUCCEEDED"},
+        {
+            "state": "SUCCEEDED",
+            "run_details": {"task_details": [evaluator, detail("executor(0)", "SUCCEEDED")]},
+        },
     ]
     code, out, errors = distill("submit", DIGITS, "--host", stub.url, "--wait", "--experiment", "nightly")
     assert (code, errors) == (0, "")
@@ -102,8 +109,13 @@ def test_run_is_followed_node_by_node(stub, compiled, distill, pauses):
         "Waiting for Kubeflow",
         "ExampleGen: running",
         "ExampleGen: completed in 1:15",
+        "Evaluator: running",
+        "Evaluator: completed in 1:15",
         "",
-        "The run succeeded.",
+        "model   accuracy",
+        "",
+        "Blessed.",
+        f"Report:  the Evaluator's output 'report' at {stub.url}/#/runs/details/run_id-1",
     ]
     assert stub.experiments[0]["display_name"] == "nightly"
     assert pauses == [5.0, 5.0]
