@@ -91,7 +91,7 @@ def _open_model(uri: str, *, name: str, network: Network, class_names: tuple[str
     if model.class_names != class_names:
         raise InputError(
             f"The model {name!r} was trained for the classes {', '.join(model.class_names)}, but those of "
-            f"the data are {', '.join(class_names)}, in this order; train it anew."
+            f"the data are {', '.join(class_names)}, in this order; train it again."
         )
     return model
 

@@ -93,7 +93,7 @@ def _load_saved_model(directory: str, *, outputs: Outputs, path: str) -> keras.M
     except Exception as error:  # What others have written can fail in any way.
         raise InputError(
             f"The teacher {path} cannot be loaded by its signature {_SIGNATURE!r} ({first_line(error)}); "
-            "write it anew with model.export('teacher')."
+            "export it again with model.export('teacher')."
         ) from error
     taken: Mapping[str, tf.TensorSpec] = signature.structured_input_signature[1]
     returned: Mapping[str, tf.TensorSpec] = signature.structured_outputs

@@ -18,7 +18,7 @@ _INTRODUCTION = f"""# summary.json
 A run leaves `summary.json` in its workspace: what it measured and decided, as numbers, for scripts. The
 Evaluator writes the larger part of it as `evaluation.json`; on Kubeflow there is no more than that. This page
 and the JSON Schema, [summary.schema.json](../components/report/summary.schema.json), are made from the types
-in [summary.py](../components/report/summary.py): `make docs/summary.md` writes both anew.
+in [summary.py](../components/report/summary.py): `make docs/summary.md` writes both.
 
 - A number that is not finite, or not defined, is null.
 - A share lies in [0, 1]; the unit of any other number stands beside it.
