@@ -298,7 +298,9 @@ def test_make_help_lists_every_target():
     targets = {
         name for line in re.findall(r"^\.PHONY: (.+)$", makefile, re.MULTILINE) for name in line.split()
     }
-    result = subprocess.run(["make", "help"], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    result = subprocess.run(
+        ["make", "--no-print-directory", "help"], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
     listed = dict(line.split(maxsplit=2)[1:] for line in result.stdout.splitlines())
     assert listed.keys() == targets
     assert listed["lint"] == "Check style and types."

@@ -57,7 +57,9 @@ def read_summary(workspace: pathlib.Path) -> Summary:
             f"{workspace} holds no {SUMMARY_FILE}; give the workspace of a run that has finished."
         ) from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputError(f"{path} cannot be read ({error}); run the experiment again to replace it.") from None
+        raise InputError(
+            f"{path} cannot be read ({error}); run the experiment again to replace it."
+        ) from None
     version = content.get("schema_version") if isinstance(content, dict) else None
     if version != SCHEMA_VERSION:
         raise InputError(

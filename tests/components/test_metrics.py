@@ -13,6 +13,7 @@ from components import metrics
 # What a change of that file alone would do: it is done before anything else has read the table.
 balanced = metrics.Metric(
     name="balanced_accuracy",
+    description="Mean share of each class that is right.",
     heading="Balanced accuracy",
     unit="share",
     better="high",

@@ -84,7 +84,10 @@ def test_what_is_no_finished_run_is_refused(tmp_path, content, message):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"candidate": "kd"}, r"cannot be read \(.*models lacks 'kd'\); run the experiment again to replace it"),
+        (
+            {"candidate": "kd"},
+            r"cannot be read \(.*models lacks 'kd'\); run the experiment again to replace it",
+        ),
         ({"seed": "x"}, r"cannot be read \(seed: .*\); run"),
         ({"verdicts": []}, r"cannot be read \(verdicts: Extra"),
     ],

@@ -265,7 +265,7 @@ def test_schedules_of_others_are_listed_as_they_are(stub, distill):
         ),
         (
             ["submit", DIGITS, "--host", "http://localhost", "--pipeline-root", "/tmp"],
-            "--pipeline-root '/tmp'",
+            "--pipeline-root: got '/tmp'; must be",
         ),
         (
             [
