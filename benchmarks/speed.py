@@ -51,7 +51,6 @@ from components.training.inputs.training_data import TrainingData
 from components.training.job import train_model
 from components.training.learner import Supervised
 from components.training.precision import resolve_precision
-from components.training.threads import set_threads_per_operation
 from components.transform.pixels import unpack_images
 from pipeline.config.experiment import Config
 from pipeline.config.loading import load_config
@@ -90,7 +89,6 @@ def measure_mnist(arguments: argparse.Namespace, folder: pathlib.Path) -> tuple[
             "data.splits.test='test[32:]'",
         ],
     )
-    set_threads_per_operation(config.image.shape)
     splits = load_splits(config)
     bench = Bench(config, training=splits["train"], validation=splits["validation"], folder=folder)
     rivals = {"lab 2's Distiller": _fit_lab2, "keras.distillation": _fit_keras, "plain fit": _fit_plain}
@@ -127,7 +125,6 @@ def measure_cats_vs_dogs(arguments: argparse.Namespace, folder: pathlib.Path) ->
             "data.splits.test='train[-32:]'",
         ],
     )
-    set_threads_per_operation(config.image.shape)
     splits = load_splits(config)
     bench = Bench(config, training=splits["train"], validation=splits["validation"], folder=folder)
     with _others(bench.models, _lab1_data, arguments.data_dir, train, validation, config.image.height) as run:

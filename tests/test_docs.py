@@ -304,3 +304,21 @@ def test_make_help_lists_every_target():
     listed = dict(line.split(maxsplit=2)[1:] for line in result.stdout.splitlines())
     assert listed.keys() == targets
     assert listed["lint"] == "Check style and types."
+
+
+def worked_examples() -> list[str]:
+    """The changes that docs/architecture.md shows, as patches."""
+    text = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
+    return re.findall(r"^```diff\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("patch", worked_examples(), ids=lambda patch: patch.partition("+++ b/")[2][:40])
+def test_worked_examples_fit_the_code(patch: str) -> None:
+    """What a newcomer is shown can be applied as it stands."""
+    command = ["git", "apply", "--check", "-"]
+    result = subprocess.run(command, cwd=REPOSITORY, input=patch, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
+def test_there_is_an_example_for_each_thing_that_can_be_added() -> None:
+    assert len(worked_examples()) == 5

@@ -16,7 +16,6 @@ from components.training.callbacks.checkpoints import Checkpointer, Checkpoints
 from components.training.callbacks.history import HistoryRecorder
 from components.training.callbacks.progress import ProgressLogger
 from components.training.learner import Learner
-from components.training.optimizer import FusedAdam
 
 # Steps that run without returning to Python: as many as process some two million pixel values, so
 # that small models are not bound by Python and large ones still report often.
@@ -95,7 +94,7 @@ def fit(
 def _compile(learner: Learner, job: TrainingJob) -> None:
     """Compiles a learner: the one place where the settings become an optimizer."""
     learner.compile(
-        optimizer=FusedAdam(job.model.learning_rate),
+        optimizer=keras.optimizers.Adam(job.model.learning_rate),
         steps_per_execution=choose_steps_per_execution(
             image_shape=job.image.shape, batch_size=job.model.batch_size
         ),

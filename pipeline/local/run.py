@@ -86,12 +86,10 @@ def run_graph(
       InputError: The user's data or models cannot be used.
       NodeError: A node failed.
     """
-    from components.training.threads import set_threads_per_operation
     from pipeline import graph
     from pipeline.config import hints
     from pipeline.results.collecting import write_summary
 
-    set_threads_per_operation(config.image.shape)
     hints.check_hints(config)
     directory = workspace.directory.absolute()
     push_directory = pathlib.Path(config.push.directory or workspace.pushed).absolute()
