@@ -124,7 +124,7 @@ class Lab2Distiller(keras.Model):
 def lab1_batches(
     examples: tf.data.Dataset, *, pixels: int, batch_size: int = 32, shuffled: int = 0
 ) -> tf.data.Dataset:
-    """Makes the lab's batches: decoded by TFDS, resized and scaled anew in each epoch.
+    """Makes the lab's batches: decoded by TFDS, resized and scaled again in each epoch.
 
     Args:
       examples: `(image, label)` as `tfds.load(as_supervised=True)` gives them.

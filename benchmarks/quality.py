@@ -301,7 +301,7 @@ def make_settings(method: str, variant: int, *, hint: tuple[str, str]) -> Method
 
 
 def divide(splits: Mapping[str, Examples], *, fold: int) -> dict[str, Examples]:
-    """Divides all images anew: one fold tests, half of the next one validates, the rest trains."""
+    """Splits all images again: one fold tests, half of the next one validates, the rest trains."""
     everything = concatenate(splits.values())
     order = np.argsort([splitting.position(name) for name in everything.ids])
     folds = np.array_split(order, FOLDS)

@@ -135,7 +135,7 @@ def _print_result(outputs: Mapping[str, Any]) -> None:
     """
     if "evaluation" not in outputs:
         return
-    ((evaluation,),) = (found["artifacts"] for key, found in outputs.items() if key == "evaluation")
+    (evaluation,) = outputs["evaluation"]["artifacts"]
     content = pathlib.Path(evaluation["uri"], EVALUATION_FILE).read_text(encoding="utf-8")
     for line in to_text(Evaluation.model_validate_json(content)).splitlines():
         print(f"{RESULT_MARK}{line}", flush=True)

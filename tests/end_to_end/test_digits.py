@@ -22,6 +22,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from components.report.reference import SCHEMA_FILE
+from pipeline.kubeflow.result_lines import find_result
 
 A_STRANGER = 54321
 
@@ -193,13 +194,16 @@ def test_the_committed_pipeline_gives_the_same_metrics_on_kubeflow(
         pipeline(teacher_epochs=6, student_epochs=30, push_directory=str(mounts / "pushed"))
 
         (evaluation,) = launcher.bucket.glob("*/Evaluator/evaluation/evaluation.json")
-        found = json.loads(evaluation.read_text())["models"]
+        evaluated = json.loads(evaluation.read_text())
         (pushed,) = (mounts / "pushed").iterdir()
         assert (pushed / "saved_model.pb").is_file()
-    assert sorted(launcher.launched) == sorted(NODES)
+    assert sorted(launcher.logs) == sorted(NODES)
     for name, model in first[0]["models"].items():
-        assert found[name]["accuracy"] == model["accuracy"]
-        assert found[name]["cross_entropy"] == pytest.approx(model["cross_entropy"], rel=1e-6)
+        assert evaluated["models"][name]["accuracy"] == model["accuracy"]
+        assert evaluated["models"][name]["cross_entropy"] == pytest.approx(model["cross_entropy"], rel=1e-6)
+    result = find_result(launcher.logs["Evaluator"])
+    assert {"teacher", "distilled", "scratch"} <= {line.split()[0] for line in result if line}
+    assert result[-1] == evaluated["verdict"]
 
 
 class Launcher:
@@ -207,7 +211,7 @@ class Launcher:
 
     def __init__(self, *, mounts: pathlib.Path) -> None:
         self.bucket = mounts / "minio" / "bucket"
-        self.launched: list[str] = []
+        self.logs: dict[str, str] = {}
         self._mounts = mounts
         self._environment = os.environ | {"HOME": str(mounts)}
         self._user = self._somebody()
@@ -234,18 +238,20 @@ class Launcher:
             cwd="/",
             env=self._environment,
             user=self._user,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
             check=False,
         )
-        assert result.returncode == 0, result.stderr[-5000:]
+        assert result.returncode == 0, result.stdout[-5000:]
         output = output_file.read_text()
         assert set(json.loads(output)["artifacts"]) == set(invocation["outputs"]["artifacts"]) - {
             "executor-logs"
         }
         assert str(self.bucket) not in output
         output_file.write_text(output.replace("minio://bucket/", f"{self.bucket}/"))
-        self.launched.append(output_file.parent.name)
+        assert output_file.parent.name not in self.logs
+        self.logs[output_file.parent.name] = result.stdout
         return result.returncode
 
     def _shaped(self, invocation: dict[str, Any]) -> dict[str, Any]:

@@ -215,7 +215,7 @@ class Checkpointer(keras.callbacks.Callback):
 
 
 def _variables(model: keras.Model) -> list[keras.Variable]:
-    """Returns all that changes from step to step, but for metrics, which begin anew with each epoch."""
+    """Returns all that changes from step to step, but for metrics, which start again with each epoch."""
     return [*model.variables, *model.optimizer.variables]
 
 

@@ -293,7 +293,7 @@ class Server:
             raise self._refusal(task, status=error.status, body=error.body, reason=error.reason) from None
         except urllib3.exceptions.HTTPError as error:
             raise self._broken_connection(task, error) from None
-        except OSError as error:  # The client reads the token's file anew for each request.
+        except OSError as error:  # The client reads the token's file again for each request.
             raise ServerError(f"cannot {task}: {error.filename} cannot be read ({error.strerror})") from None
         self._check_answer(task, answer, key=key)
         return answer

@@ -16,7 +16,7 @@ COOKIES_VARIABLE = "DISTILL_KFP_COOKIES"
 
 @dataclasses.dataclass(frozen=True)
 class Credentials:
-    """A bearer token, or the file that holds it and is read anew for each request; cookies; a CA file."""
+    """A bearer token, or the file that holds it and is read again for each request; cookies; a CA file."""
 
     token: str | None = dataclasses.field(default=None, repr=False)
     token_file: pathlib.Path | None = None
