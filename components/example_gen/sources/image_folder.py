@@ -126,6 +126,11 @@ class ImageFolderSource(Source):
         return newest(path) if is_dated(path) else pathlib.Path(path).expanduser()
 
     @property
+    def _name(self) -> str:
+        """The folder as the user knows it: as it was given, or which of the dated ones was chosen."""
+        return str(self._root) if is_dated(self.settings.path) else self.settings.path
+
+    @property
     def _class_parent(self) -> pathlib.Path:
         """The folder whose folders are the classes."""
         if not self._has_split_folders():
@@ -139,7 +144,7 @@ class ImageFolderSource(Source):
         return self.settings.labels or split == "test"
 
     def _check_folder(self) -> None:
-        given = f"data.path: got {self.settings.path!r}, which"
+        given = f"data.path: got {self._name!r}, which"
         if not self._root.exists():
             raise InputError(f"{given} does not exist; give a folder of images.")
         if not self._root.is_dir():
@@ -155,7 +160,7 @@ class ImageFolderSource(Source):
         for split in SPLITS:
             if split not in found:
                 raise InputError(
-                    f"data.path: {self.settings.path!r} lacks the folder {split!r} (found: "
+                    f"data.path: {self._name!r} lacks the folder {split!r} (found: "
                     f"{', '.join(found)}); expected train, validation and test, or class folders alone."
                 )
         if not self.settings.labels or not self.class_names:

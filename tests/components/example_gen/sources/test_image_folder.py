@@ -213,5 +213,5 @@ def test_a_dated_path_is_the_newest_folder_and_stays_it(make_folder) -> None:
     items = [item for split in SPLITS for item in read(pickle.loads(pickle.dumps(source)), split)]
     assert {item.image for item in items if item.id == "a/0.png"} == {b"changed"}
     assert open_folder(root / "2026-11-08").fingerprint() != before
-    with pytest.raises(InputError, match="2026-11-15' holds no class folders"):
+    with pytest.raises(InputError, match="2026-11-15', which holds no class folders"):
         open_folder(root / "{YYYY}-{MM}-{DD}").check()
