@@ -17,7 +17,8 @@ test-long: $(INSTALLED)  ## Run the longest proofs: the graph on real images, in
 	$(PYTEST) -m long
 
 kubeflow-check: $(INSTALLED)  ## Try a live Kubeflow Pipelines; HOST=URL says which, IMAGE=IMAGE what its nodes run.
-	$(VENV)/bin/python -m pytest tests/live --timeout 7200 --kubeflow-host $(HOST) $(if $(IMAGE),--kubeflow-image $(IMAGE))
+	$(VENV)/bin/python -m pytest tests/live --timeout 7200 --kubeflow-host $(HOST) $(if $(IMAGE),--kubeflow-image $(IMAGE)) \
+		$(if $(NAMESPACE),--kubeflow-namespace $(NAMESPACE)) $(if $(CA_FILE),--kubeflow-ca-file $(CA_FILE))
 
 benchmark: $(INSTALLED)  ## Measure against the bounds; DATA_DIR=DIR says where TFDS's data is prepared.
 	$(VENV)/bin/python -m benchmarks.speed mnist --data-dir $(DATA_DIR)

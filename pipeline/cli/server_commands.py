@@ -150,7 +150,9 @@ def schedule(
     access = _access(host, namespace, token_file=token_file, cookies_file=cookies_file, ca_file=ca_file)
     settings = load_config(config, overrides=overrides or ())
     parameters = _parameters(settings, param)
-    _refuse_unfilled(parameters)
+    _refuse_unfilled(
+        {parameter.name: parameter.default for parameter in run_parameters(settings)} | parameters
+    )
     root = override(settings.kubeflow, image=image, pipeline_root=pipeline_root).pipeline_root
     server = access.connect()
     version = _upload(server, settings, image=image)
@@ -250,7 +252,7 @@ def _refuse_unfilled(parameters: Mapping[str, Value]) -> None:
     for name, value in parameters.items():
         if isinstance(value, str) and UNFILLED in value:
             raise InputError(
-                f"--param {name}: got {value!r}, which Kubeflow hands to a schedule's runs as it stands; "
+                f"the parameter {name} is {value!r}, which Kubeflow hands to a schedule's runs as it stands; "
                 "give a value, or data whose path holds {YYYY}-{MM}-{DD}"
             )
 
@@ -285,10 +287,18 @@ def _follow(server: Server, run: Any, *, nodes: tuple[str, ...]) -> None:
         ) from None
     if isinstance(outcome, RunFailed):
         raise ServerError(outcome.message)
-    for line in read_result(server, run.run_id) or ["The run succeeded."]:
+    for line in _result(server, run):
         print_line(console, line)
+
+
+def _result(server: Server, run: Any) -> list[str]:
+    """Returns what a run that succeeded came to, or where to look."""
+    try:
+        lines = read_result(server, run.run_id)
+    except ServerError:  # It has succeeded nevertheless.
+        lines = []
     page = server.page(f"runs/details/{run.run_id}")
-    print_line(console, f"Report:  the Evaluator's output 'report' at {page}")
+    return lines or ["The run succeeded.", f"Report:  the Evaluator's output 'report' at {page}"]
 
 
 def _describe_schedule(recurring_run: Any, *, now: datetime.datetime) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from components.distiller.methods.base import Method
 from components.distiller.registry import METHODS, DistillationSettings
+from components.example_gen.dated import is_dated
 from components.example_gen.registry import DataSettings
 from components.settings.base import Settings, custom_error
 from components.settings.evaluation import EvaluationSettings, PushSettings
@@ -116,6 +117,17 @@ class Config(Settings):
         problem = None if self.data.labels else next(_needs_of_labels(self), None)
         if problem:
             raise custom_error(problem)
+        return self
+
+    @model_validator(mode="after")
+    def _newest_data_is_looked_for(self) -> Self:
+        key = self.data.location_key
+        location = str(getattr(self.data, key) or "") if key else ""
+        if is_dated(location) and self.kubeflow.of_node("ExampleGen").cache:
+            raise custom_error(
+                f"data.{key}: with cache: true for ExampleGen Kubeflow would take the first day's data for "
+                "ever; remove it, or name the day"
+            )
         return self
 
     @model_validator(mode="after")

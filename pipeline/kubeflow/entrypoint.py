@@ -123,13 +123,13 @@ def _run_node(options: argparse.Namespace, beam_args: list[str]) -> None:
             ),
             beam_args,
         )
-    _print_result(invocation["outputs"]["artifacts"])
+    _print_result(invocation["outputs"]["artifacts"], mounts=options.mounts)
     output_file = pathlib.Path(invocation["outputs"]["outputFile"])
     write_json(output_file, restore_uris(read_json(output_file), mounts=options.mounts))
 
 
-def _print_result(outputs: Mapping[str, Any]) -> None:
-    """Prints the table and the verdict if the node was the Evaluator.
+def _print_result(outputs: Mapping[str, Any], *, mounts: str) -> None:
+    """Prints the table, the verdict and where the report is if the node was the Evaluator.
 
     `distill submit --wait` shows them: Kubeflow's API gives out the log of a container, but no artifacts.
     """
@@ -137,7 +137,9 @@ def _print_result(outputs: Mapping[str, Any]) -> None:
         return
     (evaluation,) = outputs["evaluation"]["artifacts"]
     content = pathlib.Path(evaluation["uri"], EVALUATION_FILE).read_text(encoding="utf-8")
-    for line in to_text(Evaluation.model_validate_json(content)).splitlines():
+    table = to_text(Evaluation.model_validate_json(content)).splitlines()
+    (report,) = outputs["report"]["artifacts"]
+    for line in (*table, f"Report:  {store_uri(report['uri'], mounts=mounts)}"):
         print(f"{RESULT_MARK}{line}", flush=True)
 
 

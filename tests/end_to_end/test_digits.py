@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -203,7 +204,8 @@ def test_the_committed_pipeline_gives_the_same_metrics_on_kubeflow(
         assert evaluated["models"][name]["cross_entropy"] == pytest.approx(model["cross_entropy"], rel=1e-6)
     result = find_result(launcher.logs["Evaluator"])
     assert {"teacher", "distilled", "scratch"} <= {line.split()[0] for line in result if line}
-    assert result[-1] == evaluated["verdict"]
+    assert result[-2] == evaluated["verdict"]
+    assert re.fullmatch(r"Report: +minio://bucket/.*/Evaluator/.*/report", result[-1])
 
 
 class Launcher:

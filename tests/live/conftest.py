@@ -39,6 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--kubeflow-host", metavar="URL", help="The server; the tests make things on it.")
     group.addoption("--kubeflow-image", metavar="IMAGE", help="The image of the nodes.")
     group.addoption("--kubeflow-namespace", metavar="NAME", help="Yours, on a server with several users.")
+    group.addoption("--kubeflow-ca-file", metavar="FILE", help="Certificates of who signed the server's.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Check:
     host: str
     image: str | None
     namespace: str | None
+    ca_file: str | None
     workspace: pathlib.Path
 
     @property
@@ -61,6 +63,8 @@ class Check:
         options = ["--host", self.host]
         if self.namespace:
             options += ["--namespace", self.namespace]
+        if self.ca_file:
+            options += ["--ca-file", self.ca_file]
         if self.image and command in ("upload", "submit", "schedule"):
             options += ["--image", self.image]
         return self._run(command, *arguments, *options)
@@ -82,26 +86,40 @@ def check(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     if not host:
         pytest.skip("needs a live Kubeflow Pipelines: make kubeflow-check HOST=URL")
     namespace = request.config.getoption("--kubeflow-namespace")
+    ca_file = request.config.getoption("--kubeflow-ca-file")
     made = Check(
         name=f"distill-check-{secrets.token_hex(4)}",
         host=host,
         image=request.config.getoption("--kubeflow-image"),
         namespace=namespace,
+        ca_file=ca_file,
         workspace=tmp_path_factory.mktemp("local"),
     )
-    credentials = read_credentials(token_file=None, cookies_file=None, ca_file=None, environment=os.environ)
+    token_file = os.environ.get("KF_PIPELINES_SA_TOKEN_PATH")
+    credentials = read_credentials(
+        token_file=pathlib.Path(token_file) if token_file else None,
+        cookies_file=None,
+        ca_file=pathlib.Path(ca_file) if ca_file else None,
+        environment=os.environ,
+    )
     server = connect(host, credentials=credentials, namespace=namespace)
-    try:
-        yield made
-    finally:
-        clean_up(server, made.name)
+    yield made
+    left = clean_up(server, made.name)
+    assert not left, f"still on the server: {'; '.join(left)}"
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     if not config.getoption("--kubeflow-host", default=None):
         return
     terminalreporter.section(f"Kubeflow Pipelines at {config.getoption('--kubeflow-host')}")
-    for held, outcome in (("held", "passed"), ("NOT held", "failed"), ("not tried", "skipped")):
-        for report in terminalreporter.stats.get(outcome, ()):
+    reports = [report for found in terminalreporter.stats.values() for report in found]
+    rows: dict[str, list[pytest.TestReport]] = {}
+    for report in reports:
+        if isinstance(report, pytest.TestReport):
             what = report.nodeid.rpartition("::test_")[2].replace("_", " ")
-            terminalreporter.write_line(f"{held:10} {report.duration:6.0f} s  {what}")
+            rows.setdefault("cleaning up" if report.when == "teardown" else what, []).append(report)
+    for what, phases in rows.items():
+        outcomes = {phase.outcome for phase in phases}
+        held = "NOT held" if "failed" in outcomes else "not tried" if "skipped" in outcomes else "held"
+        seconds = sum(phase.duration for phase in phases)
+        terminalreporter.write_line(f"{held:10} {seconds:6.0f} s  {what}")

@@ -169,8 +169,6 @@ class Server:
     def log(self, run_id: str, pod: str) -> str:
         """Returns the log of one of a run's pods, or nothing if the server does not give it.
 
-        The request is older than the API and not in its document; KFP's own page uses it.
-
         Args:
           run_id: The run.
           pod: The pod, as the run's details name it.
@@ -178,19 +176,30 @@ class Server:
         import kfp_server_api
         import urllib3.exceptions
 
-        try:
-            response = self._api_client.call_api(
-                "/apis/v1alpha1/runs/{run_id}/nodes/{node_id}/log",
-                "GET",
-                path_params={"run_id": run_id, "node_id": pod},
-                auth_settings=["Bearer"],
-                _preload_content=False,
-                _request_timeout=(self._patience.connection, self._patience.answer),
-            )
-            is_page = "html" in response.headers.get("content-type", "")
-            return "" if is_page else self._hide_secrets(response.data.decode(errors="replace"))
-        except (kfp_server_api.ApiException, urllib3.exceptions.HTTPError):
-            return ""
+        for pause in (*self._patience.pauses, None):
+            try:
+                return self._ask_for_log(run_id, pod)
+            except kfp_server_api.ApiException as error:
+                if error.status < 500:
+                    break
+            except urllib3.exceptions.HTTPError:
+                pass
+            if pause is not None:
+                self._patience.sleep(pause)
+        return ""
+
+    def _ask_for_log(self, run_id: str, pod: str) -> str:
+        """Makes a request that is older than the API and not in its document; KFP's own page makes it."""
+        response = self._api_client.call_api(
+            "/apis/v1alpha1/runs/{run_id}/nodes/{node_id}/log",
+            "GET",
+            path_params={"run_id": run_id, "node_id": pod},
+            auth_settings=["Bearer"],
+            _preload_content=False,
+            _request_timeout=(self._patience.connection, self._patience.answer),
+        )
+        is_page = "html" in response.headers.get("content-type", "")
+        return "" if is_page else self._hide_secrets(response.data.decode(errors="replace"))
 
     def find_all(
         self, task: str, operation: Callable[..., Any], *, items: str, name: str | None = None, **where: Any

@@ -3,7 +3,8 @@
 What a server says is what KFP 2.17 was seen to say. A run has many more tasks than nodes. A node NODE is
 first `NODE-driver`, which looks for its inputs, and then `NODE`, which lasts from its first container to its
 last and to the end of the pauses after them. The containers are `executor(0)`, `executor(1)` and so on, one
-for each attempt; whose they are, only their times tell. All other tasks are Argo's own.
+for each attempt, or a single `executor` where there is no second attempt; whose they are, only their times
+tell. All other tasks are Argo's own.
 """
 
 import re
@@ -17,6 +18,7 @@ from pipeline.kubeflow.server.connection import Server, UnclearError, Unreachabl
 _DRIVER = "-driver"
 _EVALUATOR = "Evaluator"
 _ATTEMPT = re.compile(r"executor\(\d+\)")
+_CONTAINER = "executor"
 _ENDS = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
 # So many looks in a row may fail: a server that is being replaced comes back, and the run goes on without it.
 _SILENCES = 60
@@ -24,9 +26,10 @@ _SILENCES = 60
 # The launcher's own lines in a log, whose levels and dates are glog's.
 _LAUNCHER = re.compile(r"[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ [\w.]+:\d+\] (?P<text>.*)")
 _GAVE_UP = "Component failed to execute successfully"
+_EXITED = "exit status"  # Whereas who was killed had no last word.
 _FATAL = re.compile(r"F\d{4} ")
-# A record of a logger is no last word.
-_LOG_RECORD = re.compile(r"\d{4}-\d\d-\d\d ")
+# A record of a logger, Python's or TensorFlow's own, is no last word.
+_LOG_RECORD = re.compile(r"\d{4}-\d\d-\d\d |[IWEF]\d{4} |WARNING: ")
 _LONGEST_REASON = 500
 
 _State = Literal["waiting", "running", "completed", "failed"]
@@ -133,14 +136,20 @@ def _seconds(task: Any, *, tasks: _Tasks) -> float | None:
         return 0.0
     if task.display_name.endswith(_DRIVER):
         return (task.end_time - task.start_time).total_seconds()
-    ends = [
-        each.end_time
+    meanwhile = [
+        each
         for each in tasks
-        if _ATTEMPT.fullmatch(each.display_name or "")
-        and each.start_time is not None
+        if each.start_time is not None
         and each.end_time is not None
         and task.start_time <= each.start_time <= each.end_time <= task.end_time
     ]
+    attempts = [each for each in meanwhile if _ATTEMPT.fullmatch(each.display_name or "")]
+    only = [
+        each
+        for each in meanwhile
+        if each.display_name == _CONTAINER and each.state in ("SUCCEEDED", "FAILED")
+    ]
+    ends = [each.end_time for each in attempts or only]
     return (max(ends) - task.start_time).total_seconds() if ends else None
 
 
@@ -207,7 +216,7 @@ def _reason(log: str) -> str:
         if launcher is None:
             before = "" if _LOG_RECORD.match(line) else line.strip()
         elif launcher["text"].startswith(_GAVE_UP):
-            if before:
+            if before and _EXITED in launcher["text"]:
                 return before
         elif _FATAL.match(line):
             fatal = launcher["text"].strip()

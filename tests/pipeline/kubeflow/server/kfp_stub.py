@@ -161,10 +161,16 @@ class Stub:
             raise RefusedError(401, f"no session {request.headers['cookie']}")
 
     def health(self, request: Request) -> dict[str, Any]:
-        return {"multi_user": self.multi_user, "pipeline_store": "database"}
+        return {
+            "commit_sha": "unknown",
+            "tag_name": "unknown",
+            "multi_user": self.multi_user,
+            "pipeline_store": "database",
+        }
 
     def create_pipeline(self, request: Request) -> dict[str, Any]:
-        return self._add(self.pipelines, request.body, key="pipeline_id", is_unique=True)
+        pipeline = request.body | {"name": request.body["display_name"]}
+        return self._add(self.pipelines, pipeline, key="pipeline_id", is_unique=True)
 
     def create_experiment(self, request: Request) -> dict[str, Any]:
         return self._add(self.experiments, request.body, key="experiment_id", is_unique=True)
@@ -199,16 +205,20 @@ class Stub:
         self._check_references(request.body)
         if not 1 <= int(request.body["max_concurrency"]) <= 10:
             raise RefusedError(400, "Max concurrency of a recurring run must be at least 1 and at most 10")
-        # The real server answers without the mode, and knows of no status until the scheduler has seen it.
-        job = {key: value for key, value in request.body.items() if key != "mode"}
+        # As recorded: what is false or empty is left out, and some things are the server's own.
+        job = {key: value for key, value in request.body.items() if value}
         job.setdefault("service_account", "pipeline-runner")
+        job.setdefault("namespace", "kubeflow")
+        # It knows of no status until the scheduler has seen it.
         job["status"] = "STATUS_UNSPECIFIED" if request.body["mode"] == "ENABLE" else "DISABLED"
+        job["updated_at"] = _now()
         if not any(job["runtime_config"].values()):
             del job["runtime_config"]
         return self._add(self.recurring_runs, job, key="recurring_run_id")
 
     def disable_recurring_run(self, request: Request, id: str) -> dict[str, Any]:
-        self._find(self.recurring_runs, "recurring_run_id", id)["status"] = "DISABLED"
+        changes = {"status": "DISABLED", "mode": "DISABLE", "updated_at": _now()}
+        self._find(self.recurring_runs, "recurring_run_id", id).update(changes)
         return {}
 
     def delete_recurring_run(self, request: Request, id: str) -> dict[str, Any]:
@@ -262,7 +272,7 @@ class Stub:
             things = [each for each in things if each["display_name"] == predicate["string_value"]]
         start = int(request.query.get("page_token") or 0)
         page = things[start : start + PAGE]
-        answer: dict[str, Any] = {key: page} if page else {}
+        answer: dict[str, Any] = {key: page, "total_size": len(things)} if page else {}
         if start + PAGE < len(things):
             answer["next_page_token"] = str(start + PAGE)
         return answer
@@ -280,7 +290,7 @@ class Stub:
             self._refuse_duplicate(things, thing["display_name"])
         made = thing | {
             key: f"{key}-{len(things) + 1}",
-            "created_at": datetime.datetime.now(datetime.UTC).isoformat(),
+            "created_at": _now(),
         }
         things.append(made)
         return made
@@ -300,6 +310,10 @@ class Stub:
             if thing[key] == value:
                 return thing
         raise RefusedError(404, f"ResourceNotFoundError: {value} not found.")
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 Act = Callable[..., dict[str, Any]]

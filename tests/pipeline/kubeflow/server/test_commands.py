@@ -11,7 +11,7 @@ from kfp_stub import Stub
 from pipeline.cli import server_commands as commands
 from pipeline.cli.main import main
 from pipeline.config.loading import load_config
-from pipeline.kubeflow.server.connection import Patience
+from pipeline.kubeflow.server.connection import Patience, ServerError
 
 REPOSITORY = pathlib.Path(__file__).parents[4]
 DIGITS = str(REPOSITORY / "configs" / "digits.yaml")
@@ -89,6 +89,7 @@ def test_run_is_followed_node_by_node(stub, compiled, distill, pauses):
     evaluator = detail("Evaluator", "SUCCEEDED") | {"child_tasks": [{"pod_name": "pod-e"}]}
     stub.logs = {
         "pod-e": "I1124 09:00:00.1  14 a.go:1] x\n[result] model   accuracy\n[result]\n[result] Blessed.\n"
+        "[result] Report:  minio://bucket/report\n"
     }
     stub.progress = [
         {"state": "RUNNING", "run_details": {"task_details": [detail("ExampleGen-driver", "RUNNING")]}},
@@ -115,10 +116,27 @@ def test_run_is_followed_node_by_node(stub, compiled, distill, pauses):
         "model   accuracy",
         "",
         "Blessed.",
-        f"Report:  the Evaluator's output 'report' at {stub.url}/#/runs/details/run_id-1",
+        "Report:  minio://bucket/report",
     ]
     assert stub.experiments[0]["display_name"] == "nightly"
     assert pauses == [5.0, 5.0]
+
+
+@pytest.mark.parametrize("is_silent", [False, True], ids=["cached Evaluator", "silent server"])
+def test_run_that_succeeded_without_a_table_says_where_to_look(
+    stub, compiled, distill, is_silent, monkeypatch
+):
+    def refuse(*_):
+        raise ServerError("cannot look at the result")
+
+    if is_silent:  # Between the last look at the run and that at its result.
+        monkeypatch.setattr(commands, "read_result", refuse)
+    code, out, errors = distill("submit", DIGITS, "--host", stub.url, "--wait")
+    assert (code, errors) == (0, "")
+    assert out.splitlines()[-2:] == [
+        "The run succeeded.",
+        f"Report:  the Evaluator's output 'report' at {stub.url}/#/runs/details/run_id-1",
+    ]
 
 
 def test_root_of_the_artifacts_goes_with_the_run_and_the_schedule(stub, compiled, distill):
@@ -261,7 +279,14 @@ def test_schedules_of_others_are_listed_as_they_are(stub, distill):
                 *("schedule", DIGITS, "--host", "http://localhost", "--cron", "0 3 * * *"),
                 *("--param", "data_version=[[ScheduledTime.2006-01-02]]"),
             ],
-            "--param data_version: got '[[ScheduledTime.2006-01-02]]', which Kubeflow hands to a",
+            "the parameter data_version is '[[ScheduledTime.2006-01-02]]', which Kubeflow hands to a",
+        ),
+        (
+            [
+                *("schedule", DIGITS, "--host", "http://localhost", "--cron", "0 3 * * *"),
+                *("--set", "push.directory=/pushed/[[RunUUID]]"),
+            ],
+            "the parameter push_directory is '/pushed/[[RunUUID]]', which Kubeflow hands to a",
         ),
         (
             ["submit", DIGITS, "--host", "http://localhost", "--pipeline-root", "/tmp"],

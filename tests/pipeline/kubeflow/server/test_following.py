@@ -223,11 +223,19 @@ F1122 05:00:09.000002      30 main.go:130] failed to execute component: {how}
             ": epochs: got 0; give 1 or more",
         ),
         (LOG.format(last="", how="signal: killed"), ": failed to execute component: signal: killed"),
+        (
+            LOG.format(last="Epoch 3/20", how="signal: killed"),
+            ": failed to execute component: signal: killed",
+        ),
+        (
+            LOG.format(last="I0000 00:00:1764082000.123456      30 gpu.cc:1] x", how="exit status 1"),
+            ": failed to execute component: exit status 1",
+        ),
         ("", ""),
         ("\n", ""),
         ("Teacher/\n  }}\n}}\n", ""),
     ],
-    ids=["sentence", "killed", "empty", "blank", "driver"],
+    ids=["sentence", "killed", "killed in the middle", "TensorFlow's own", "empty", "blank", "driver"],
 )
 def test_reason_that_the_server_does_not_tell_is_taken_from_the_log(stub, events, log, reason):
     stub.logs = {"pod-1": log}
@@ -260,9 +268,17 @@ def test_each_of_several_failed_nodes_has_its_reason(stub, events):
 @pytest.mark.parametrize("fault", [500, "reset", "page"], ids=str)
 def test_log_that_cannot_be_had_is_done_without(stub, events, fault):
     stub.logs = {"pod-1": LOG.format(last="mine", how="exit status 2")}
-    stub.fail("GET", "/log", *[fault] * 5)
+    stub.fail("GET", "/log", *[fault] * 20)  # A broken connection is urllib3's to try again, too.
     *_, last = events(run("FAILED", task("Teacher", "FAILED", pods=["pod-1"])))
     assert last.message == f"Teacher failed; see {stub.url}/#/runs/details/run_id-1"
+
+
+@pytest.mark.parametrize("fault", [503, "reset"], ids=str)
+def test_log_is_asked_for_again(stub, events, fault):
+    stub.logs = {"pod-1": LOG.format(last="mine", how="exit status 2")}
+    stub.fail("GET", "/log", fault)
+    *_, last = events(run("FAILED", task("Teacher", "FAILED", pods=["pod-1"])))
+    assert last.message.startswith("Teacher failed: mine; see ")
 
 
 def test_node_that_started_no_container_came_from_the_cache(events):
@@ -271,6 +287,23 @@ def test_node_that_started_no_container_came_from_the_cache(events):
             "SUCCEEDED",
             *ran("Teacher", "SUCCEEDED", start=60, seconds=20),
             task("ExampleGen", "SUCCEEDED", start=50) | {"end_time": moment(50)},
+        )
+    )
+    assert [event for event in seen if isinstance(event, NodeFinished)] == [
+        NodeFinished("ExampleGen", "cached", 0.0),
+        NodeFinished("Teacher", "completed", 20.0),
+    ]
+
+
+def test_container_that_would_not_be_made_again_is_one_too(events):
+    """Where nothing is tried again, Argo has no `executor(0)`: the container is `executor` itself."""
+    seen = events(
+        run(
+            "SUCCEEDED",
+            task("Teacher", "SUCCEEDED", start=60, seconds=30),
+            task("executor", "SUCCEEDED", start=60, seconds=20),
+            task("ExampleGen", "SUCCEEDED", start=50) | {"end_time": moment(50)},
+            task("executor", "SKIPPED", start=50) | {"end_time": moment(50)},
         )
     )
     assert [event for event in seen if isinstance(event, NodeFinished)] == [

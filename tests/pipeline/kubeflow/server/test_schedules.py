@@ -1,3 +1,8 @@
+import dataclasses
+import json
+import pathlib
+import urllib.request
+
 import pytest
 
 from pipeline.kubeflow.server.connection import ServerError, UnclearError, connect
@@ -11,6 +16,7 @@ from pipeline.kubeflow.server.schedules import (
 )
 from pipeline.kubeflow.server.versions import Version, experiment_id, upload
 
+RECORDED = pathlib.Path(__file__).parent / "recorded"
 TEXT = "pipelineInfo: {name: digits}\nroot: {dag: {}}\nschemaVersion: 2.1.0\n"
 
 
@@ -191,3 +197,60 @@ def test_schedules_of_a_namespace(stub, patience):
     server = connect(stub.url, credentials=Credentials(), namespace="anna", patience=patience)
     list_schedules(server)
     assert stub.asked("GET", "/recurringruns")[0].query["namespace"] == "anna"
+
+
+def test_recorded_schedules_are_read_as_they_are(stub, server, version):
+    """As a live KFP 2.17.0 listed them after `distill schedule`, another one, and `distill unschedule`."""
+    recorded = json.loads((RECORDED / "recurring_runs.json").read_text())
+    stub.recurring_runs = recorded["recurringRuns"]
+    listed = list_schedules(server, name="digits")
+    assert [is_enabled(each) for each in listed] == [False, False]
+    assert [each.trigger.cron_schedule.cron for each in listed] == ["0 */30 * * * *", "0 */2 * * * *"]
+    assert remove_schedule(server, "digits") == (2, 0)
+
+
+def test_recorded_schedule_is_known_again_unless_its_root_differs(stub, server):
+    recorded = json.loads((RECORDED / "recurring_runs.json").read_text())
+    there = recorded["recurringRuns"][1] | {"status": "ENABLED", "mode": "ENABLE"}
+    stub.recurring_runs = [there]
+    reference = there["pipeline_version_reference"]
+    same = Schedule(
+        name="digits",
+        version=Version(
+            "digits-289bf656e087", reference["pipeline_id"], reference["pipeline_version_id"], is_new=False
+        ),
+        cron="0 */2 * * * *",
+        max_concurrency=1,
+        catches_up=False,
+        parameters=there["runtime_config"]["parameters"],
+        experiment_id=there["experiment_id"],
+        pipeline_root=None,
+        service_account=None,
+    )
+    made, older = put_schedule(server, same)
+    assert (made.recurring_run_id, older) == (there["recurring_run_id"], 0)
+    stub.pipelines.append({"pipeline_id": reference["pipeline_id"], "display_name": "digits"})
+    stub.versions.append(reference)
+    stub.experiments.append({"experiment_id": there["experiment_id"], "display_name": "digits"})
+    _, older = put_schedule(server, dataclasses.replace(same, pipeline_root="s3://bucket/runs"))
+    assert older == 1
+
+
+@pytest.mark.parametrize(
+    ("recording", "path"),
+    [
+        ("healthz.json", "healthz"),
+        ("pipelines.json", "pipelines"),
+        ("recurring_runs.json", "recurringruns"),
+    ],
+)
+def test_the_stub_answers_in_the_shape_of_a_live_server(stub, server, make, recording, path):
+    make(parameters={"data_version": "7"}, catches_up=False)
+    remove_schedule(server, "digits")
+    with urllib.request.urlopen(f"{stub.url}/apis/v2beta1/{path}") as answer:
+        found = json.load(answer)
+    recorded = json.loads((RECORDED / recording).read_text())
+    assert found.keys() == recorded.keys()
+    for key in ("pipelines", "recurringRuns"):
+        for ours, theirs in zip(found.get(key, ()), recorded.get(key, ())[1:], strict=False):
+            assert ours.keys() == theirs.keys()
