@@ -33,6 +33,14 @@ MARKDOWN_FILE = "summary.md"
 # A workspace; the report is in an `evaluation`, too.
 SUMMARY_FILE = "summary.json"
 REPORT_FILE = "report.html"
+LOG_FILE = "run.log"
+METADATA_FILE = "metadata.sqlite"
+PUSHED_DIRECTORY = "pushed"
+
+
+def is_saved_model(directory: pathlib.Path) -> bool:
+    """Tells whether a directory is that of a SavedModel."""
+    return (directory / "saved_model.pb").is_file()
 
 
 def keras_file(model_uri: str) -> str:

@@ -16,7 +16,7 @@ CALIBRATION_BINS = 15
 # The top-k accuracy is measured where there are more classes than this.
 K, MANY_CLASSES = 5, 10
 
-Unit = Literal["share", "nats", "none"]
+MetricUnit = Literal["share", "nats", "none"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -78,7 +78,7 @@ class Metric:
     name: str
     description: str
     heading: str
-    unit: Unit
+    unit: MetricUnit
     better: Literal["high", "low"]
     compute: Callable[[Counts], float]
     decimals: int = 1
@@ -185,7 +185,8 @@ METRICS = (
     CROSS_ENTROPY,
     Metric(
         name="expected_calibration_error",
-        description="Mean distance between confidence and accuracy over 15 equal bins, weighted by images.",
+        description=f"Mean distance between confidence and accuracy over {CALIBRATION_BINS} equal bins, "
+        "weighted by images.",
         heading="Calibration error",
         unit="share",
         better="low",

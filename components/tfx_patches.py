@@ -1,4 +1,4 @@
-"""What is replaced inside TFX and Beam where they have neither option nor hook, each for a while.
+"""What is replaced inside TFX and Beam where they have neither option nor hook; each context undoes it.
 
 Importing this imports neither of them.
 """
@@ -10,7 +10,7 @@ from typing import Any
 
 @contextlib.contextmanager
 def transform_processor(processor: type) -> Iterator[None]:
-    """Has Transform work with another processor.
+    """Replaces the processor with which Transform works.
 
     TFX compresses what Transform writes by a constant. Its executor makes its processor by name.
 
@@ -25,7 +25,7 @@ def transform_processor(processor: type) -> Iterator[None]:
 
 @contextlib.contextmanager
 def launcher(launcher_class: type) -> Iterator[None]:
-    """Has TFX's local runners launch nodes with another launcher.
+    """Replaces the launcher of nodes in TFX's local runners.
 
     TFX reports neither which node runs nor what became of it. LocalDagRunner and BeamDagRunner both look
     `Launcher` up in its module for each node.
@@ -41,7 +41,7 @@ def launcher(launcher_class: type) -> Iterator[None]:
 
 @contextlib.contextmanager
 def direct_runner() -> Iterator[None]:
-    """Has Beam keep to its direct runner.
+    """Keeps Beam to its direct runner.
 
     Beam would download another one, Prism, and run that in its place, unless it takes us for a notebook.
     """
@@ -86,7 +86,7 @@ def artifact_types() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _replaced(owner: Any, name: str, replacement: Any) -> Iterator[None]:
-    """Gives an attribute another value, and afterwards its own again, whatever happens in between."""
+    """Gives an attribute another value within a context."""
     original = getattr(owner, name)
     setattr(owner, name, replacement)
     try:

@@ -181,34 +181,34 @@ def test_sections_are_found_wherever_they_stand():
     ]
 
 
-def test_every_room_is_described():
-    assert sorted(_rooms()) == sorted({_room_of(module) for module in _modules()})
+def test_every_package_is_described():
+    assert sorted(_packages()) == sorted({_package_of(module) for module in _modules()})
 
 
-def test_rooms_import_only_from_those_above_them_in_the_table():
-    position = {room: number for number, room in enumerate(_rooms())}
+def test_packages_import_only_from_those_above_them_in_the_table():
+    position = {package: number for number, package in enumerate(_packages())}
     upwards = [
         f"{module} imports {imported}"
         for module, path in _modules().items()
         for imported in _imports(path)
-        if position.get(_room_of(imported), len(position)) > position[_room_of(module)]
+        if position.get(_package_of(imported), len(position)) > position[_package_of(module)]
     ]
     assert upwards == []
 
 
-def test_no_room_is_crowded():
+def test_no_folder_is_crowded():
     counts = Counter(module.rpartition(".")[0] for module in _modules())
-    assert {room: count for room, count in counts.items() if count > 12} == {}
+    assert {folder: count for folder, count in counts.items() if count > 12} == {}
 
 
-def _rooms() -> list[str]:
-    """Reads the rooms that the architecture describes, the lowest first."""
+def _packages() -> list[str]:
+    """Reads the packages that the architecture describes, the lowest first."""
     text = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
     paths = re.findall(r"^\| `((?:components|pipeline)/\w+)(?:/|\.py)` \|", text, re.MULTILINE)
     return [path.replace("/", ".") for path in paths]
 
 
-def _room_of(module: str) -> str:
+def _package_of(module: str) -> str:
     return ".".join(module.split(".")[:2])
 
 

@@ -1,5 +1,6 @@
 """Runs the Distiller node."""
 
+import inspect
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -25,7 +26,7 @@ from components.teacher_predictions.store import (
 )
 from components.training.adapter import Artifacts, Predictions, example_files, train
 from components.training.callbacks.progress import tell
-from components.training.identity import fingerprint_code
+from components.training.identity import fingerprint
 from components.training.inputs.batches import ordered_batches
 from components.training.online_teacher import OnlineTeacher
 
@@ -50,10 +51,10 @@ class Executor(base_executor.BaseExecutor):
         job = TrainingJob.model_validate_json(exec_properties["job"])
         method: Method = TypeAdapter(DistillationSettings).validate_json(exec_properties["distillation"])
         teacher_file = keras_file(inputs["teacher"].uri)
-        fingerprint = fingerprint_teacher(teacher_file)
+        teacher = fingerprint_teacher(teacher_file)
         artifacts = _artifacts(inputs, output_dict)
         asks_teacher = bool(exec_properties["asks_teacher"])
-        predictions = _open_predictions(job, inputs, artifacts=artifacts, fingerprint=fingerprint)
+        predictions = _open_predictions(job, inputs, artifacts=artifacts, teacher=teacher)
         if predictions:
             logits = read_logits(predictions["train"])
         else:
@@ -66,12 +67,22 @@ class Executor(base_executor.BaseExecutor):
             predictions=predictions,
             identity={
                 "distillation": exec_properties["distillation"],
-                "distillation code": fingerprint_code("distiller/**/*.py"),
-                "teacher": fingerprint,
+                "distillation code": fingerprint_method(method),
+                "teacher": teacher,
                 "teacher in the step": str(asks_teacher),
             },
             teacher=OnlineTeacher(keras_file=teacher_file, layers=method.layers) if asks_teacher else None,
         )
+
+
+def fingerprint_method(method: Method) -> str:
+    """Returns a hash over the code that decides what a method asks of a student; not that of other methods.
+
+    Args:
+      method: The method.
+    """
+    kinds: list[type] = [kind for kind in type(method).__mro__ if issubclass(kind, Method)]
+    return fingerprint(sorted({inspect.getfile(kind) for kind in [*kinds, Distillation]}))
 
 
 def _artifacts(inputs: Mapping[str, Artifact], output_dict: dict[str, list[Artifact]]) -> Artifacts:
@@ -96,7 +107,7 @@ def _count_examples(statistics: Artifact) -> dict[str, int]:
 
 
 def _open_predictions(
-    job: TrainingJob, inputs: Mapping[str, Artifact], *, artifacts: Artifacts, fingerprint: str
+    job: TrainingJob, inputs: Mapping[str, Artifact], *, artifacts: Artifacts, teacher: str
 ) -> Predictions:
     """Returns the files of the teacher's predictions for each split that needs them; none if not stored."""
     if "teacher_predictions" not in inputs:
@@ -107,7 +118,7 @@ def _open_predictions(
     return {
         split: open_predictions(
             predictions_directory(inputs["teacher_predictions"].uri, split),
-            teacher_fingerprint=fingerprint,
+            teacher_fingerprint=teacher,
             num_examples=artifacts.num_examples[split],
             example_files=example_files(uri),
         )

@@ -16,9 +16,7 @@ def _name(method: type[Method]) -> str:
     return name
 
 
-# The class of each method by its name; the shortest names, which are the plainest methods, come first.
+# The class of each method by its name.
 _FOUND = find_kinds(methods, base=Method)  # type: ignore[type-abstract]
-METHODS = {
-    _name(method): method for method in sorted(_FOUND, key=lambda each: (len(_name(each)), _name(each)))
-}
+METHODS = {_name(method): method for method in sorted(_FOUND, key=_name)}
 DistillationSettings = Annotated[Method, one_of(list(METHODS.values()), discriminator="method")]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import BaseChannel, Channel, component_spec, standard_artifacts
 
-from components.evaluator import kubeflow_page as kubeflow
+from components.evaluator import kubeflow_page
 from components.evaluator.executor import Executor, model_key, run_key
 from components.settings.evaluation import EvaluationSettings
 
@@ -24,7 +24,7 @@ class EvaluatorSpec(component_spec.ComponentSpec):
         "evaluation": component_spec.ChannelParameter(type=standard_artifacts.ModelEvaluation),
         "blessing": component_spec.ChannelParameter(type=standard_artifacts.ModelBlessing),
         "model": component_spec.ChannelParameter(type=standard_artifacts.Model),
-        **{key: component_spec.ChannelParameter(type=kind) for key, kind in kubeflow.OUTPUTS.items()},
+        **{key: component_spec.ChannelParameter(type=kind) for key, kind in kubeflow_page.OUTPUTS.items()},
     }
     PARAMETERS = {
         "evaluation_settings": component_spec.ExecutionParameter(type=str),
@@ -88,7 +88,7 @@ class Evaluator(base_beam_component.BaseBeamComponent):
                 evaluation=Channel(type=standard_artifacts.ModelEvaluation),
                 blessing=Channel(type=standard_artifacts.ModelBlessing),
                 model=Channel(type=standard_artifacts.Model),
-                **{key: Channel(type=kind) for key, kind in kubeflow.OUTPUTS.items()},
+                **{key: Channel(type=kind) for key, kind in kubeflow_page.OUTPUTS.items()},
                 evaluation_settings=evaluation.model_dump_json(),
                 students=json.dumps(list(students)),
                 push_directory=push_directory,

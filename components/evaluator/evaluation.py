@@ -9,7 +9,7 @@ import numpy as np
 from components.evaluator.judge.evidence import INCUMBENT, SCRATCH, TEACHER, Evidence, role
 from components.evaluator.judge.verdict import is_blessed, is_teacher_worse, put_into_words, rivals
 from components.evaluator.measure.machine import describe_machine, describe_versions
-from components.evaluator.measure.results import Quality
+from components.evaluator.measure.results import MeasuredQuality
 from components.evaluator.measure.slices import CLASS, Slice
 from components.evaluator.measure.tally import EXAMPLE_COUNT
 from components.metrics import METRICS, TOP_K_ACCURACY, K, Metric, f1_scores
@@ -105,7 +105,7 @@ def _by_key(metrics: Sequence[Metric], values: Mapping[str, float]) -> dict[str,
     return found
 
 
-def _per_class(quality: Quality, *, class_names: Sequence[str]) -> dict[str, ClassQuality]:
+def _per_class(quality: MeasuredQuality, *, class_names: Sequence[str]) -> dict[str, ClassQuality]:
     per_class = [metric for metric in METRICS if metric.per_class]
     scores = f1_scores(quality.confusion)
     with np.errstate(invalid="ignore"):

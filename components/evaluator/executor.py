@@ -12,7 +12,7 @@ from tfx.dsl.components.base import base_beam_executor
 from tfx.types import Artifact, artifact_utils
 from tfx.utils import io_utils
 
-from components.evaluator import kubeflow_page as kubeflow
+from components.evaluator import kubeflow_page
 from components.evaluator.evaluation import describe
 from components.evaluator.judge.blessing import bless, write_validation
 from components.evaluator.judge.evidence import SCRATCH, TEACHER, Evidence, gather
@@ -98,11 +98,11 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                     for key, name in (("teacher", TEACHER), ("student", students[0]))
                 }
             ),
-            histories={name: History(**history) for name, history in histories.items()},
+            histories=histories,
             warnings=opened.warnings,
         )
         page = render(evaluation, disagreements=read_disagreements(folder))
-        kubeflow.publish(outputs, evaluation=evaluation, page=page)
+        kubeflow_page.publish(outputs, evaluation=evaluation, page=page)
         write_text(folder / REPORT_FILE, page)
         # Written last: it says that all is there.
         write_json(folder / EVALUATION_FILE, evaluation.model_dump(mode="json"))
@@ -145,13 +145,13 @@ class Executor(base_beam_executor.BaseBeamExecutor):
 
 def _models_and_histories(
     inputs: Mapping[str, Artifact], *, students: list[str]
-) -> tuple[dict[str, Artifact], dict[str, dict[str, Any]]]:
+) -> tuple[dict[str, Artifact], dict[str, History]]:
     """Returns the `model` artifact and the history of each model of this run."""
     fixed = [name for name in (TEACHER, SCRATCH) if name in inputs]
     models = {name: inputs[name] for name in fixed} | {name: inputs[model_key(name)] for name in students}
     runs = {name: inputs[f"{name}_run"] for name in fixed}
     runs |= {name: inputs[run_key(name)] for name in students}
-    return models, {name: read_history(run.uri) for name, run in runs.items()}
+    return models, {name: History(**read_history(run.uri)) for name, run in runs.items()}
 
 
 def _read_schema(schema_uri: str) -> schema_pb2.Schema:

@@ -7,10 +7,9 @@ from typing import Literal
 
 from components.errors import InputError
 from components.files import sha256
-from components.layout import KERAS_FILE
+from components.layout import KERAS_FILE, is_saved_model
 
 _KERAS_CONFIG = "config.json"
-_SAVED_MODEL = "saved_model.pb"
 _WEIGHTS = "https://storage.googleapis.com/tensorflow/keras-applications"
 
 Format = Literal["keras", "saved_model"]
@@ -36,7 +35,7 @@ def find_model(path: str) -> tuple[pathlib.Path, Format]:
         )
     if (place / KERAS_FILE).is_file():
         place = place / KERAS_FILE
-    if (place / _SAVED_MODEL).is_file():
+    if is_saved_model(place):
         return place, "saved_model"
     if place.is_file() and zipfile.is_zipfile(place):
         with zipfile.ZipFile(place) as archive:

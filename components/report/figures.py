@@ -126,7 +126,7 @@ def trade_offs(models: Models) -> list[Figure]:
     sizes = {name: model.size_bytes for name, model in models.items()}
     latencies = {name: model.latency_ms.median for name, model in models.items() if model.latency_ms}
     figures = (
-        _trade_off(models, "size of the SavedModel (bytes)", costs=sizes, write=file_size),
+        _trade_off(models, "size of the served model (bytes)", costs=sizes, write=file_size),
         _trade_off(models, "median latency of one image (ms)", costs=latencies, write=milliseconds),
     )
     return [figure for figure in figures if figure is not None]

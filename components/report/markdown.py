@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from components.report.columns import cost_columns, quality_columns
 from components.report.summary import Evaluation, Gate
-from components.report.wording import measured
+from components.report.wording import in_unit
 
 
 def to_markdown(evaluation: Evaluation) -> str:
@@ -28,13 +28,13 @@ def to_markdown(evaluation: Evaluation) -> str:
 
 
 def _gate_row(gate: Gate) -> list[str]:
-    bound = "" if gate.bound is None else f" {measured(gate.bound, unit=gate.unit)}"
+    bound = "" if gate.bound is None else f" {in_unit(gate.bound, unit=gate.unit)}"
     return [
         gate.name,
         gate.baseline or "",
         gate.slice or "all",
         f"{gate.relation}{bound}",
-        "not finite" if gate.measured is None else measured(gate.measured, unit=gate.unit),
+        "not finite" if gate.measured is None else in_unit(gate.measured, unit=gate.unit),
         "yes" if gate.held else "no",
     ]
 

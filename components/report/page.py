@@ -5,14 +5,14 @@ import dataclasses
 import functools
 import io
 import pathlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jinja2
 import yaml
 from PIL import Image
 
-from components.metrics import ACCURACY
+from components.metrics import ACCURACY, METRICS, Metric
 from components.report import figures, wording
 from components.report.columns import Column, cost_columns, quality_columns
 from components.report.summary import Difference, Evaluation, GapClosed, Summary
@@ -76,6 +76,8 @@ def render(evaluation: Evaluation, *, disagreements: Sequence[Mapping[str, Any]]
             disagreements=disagreements,
             smooth=[_is_large(image["image"]) for image in disagreements],
             tables=_tables(evaluation),
+            in_nats=_names(metric for metric in METRICS if metric.unit == "nats"),
+            better_low=_names(metric for metric in METRICS if metric.better == "low"),
             facts=list(_facts(evaluation)),
             sections={id_: name for id_, name in _SECTIONS.items() if optional.get(id_, True)},
             curves=curves,
@@ -105,7 +107,7 @@ def environment() -> jinja2.Environment:
         "file_size": wording.file_size,
         "duration": wording.duration,
         "difference": wording.difference,
-        "measured": wording.measured,
+        "in_unit": wording.in_unit,
         "p_value": wording.p_value,
         "times": wording.ratio,
         "yaml": functools.partial(yaml.safe_dump, sort_keys=False),
@@ -121,6 +123,10 @@ def _tables(evaluation: Evaluation) -> dict[str, list[Column]]:
         f"Quality on the test split: {images}, the same for every model": quality_columns(evaluation.models),
         "Cost": cost_columns(evaluation.models),
     }
+
+
+def _names(metrics: Iterable[Metric]) -> str:
+    return ", ".join(metric.name.replace("_", " ") for metric in metrics)
 
 
 def _facts(evaluation: Evaluation) -> Iterator[Fact]:

@@ -130,7 +130,7 @@ class Model(Quality):
 
     role: Role = Field(description="What the model is in the comparison.")
     parameters: Count = Field(description="Number of weights, trainable or not.")
-    size_bytes: Count = Field(description="Size of the files of the SavedModel, in bytes.")
+    size_bytes: Count = Field(description="Size of the files of the served model, in bytes.")
     multiply_adds: Count | None = Field(
         description="Multiply-adds of the matrix products and convolutions for one image; null where they "
         "cannot be counted."
@@ -204,7 +204,7 @@ class Layer(Part):
 
 
 class Architectures(Part):
-    """The layers of the two networks, from the image to the logits; none where it is no Keras model."""
+    """The layers of the two networks, from the image to the logits."""
 
     teacher: tuple[Layer, ...] = Field(description="Of the teacher.")
     student: tuple[Layer, ...] = Field(description="Of the student, distilled or not.")

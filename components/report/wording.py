@@ -63,7 +63,7 @@ def difference(number: float, *, metric: str) -> str:
     return signed(number * 100, decimals=2) if BY_NAME[metric].as_percentage else signed(number)
 
 
-def measured(number: float, *, unit: str) -> str:
+def in_unit(number: float, *, unit: str) -> str:
     """Writes what a gate measures in the gate's unit."""
     match unit:
         case "share":

@@ -13,7 +13,7 @@ from components.models.building import load_model
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Layer:
+class NetworkLayer:
     """A layer of a model: its name, type, output shape (None is any size), and number of weights."""
 
     name: str
@@ -38,7 +38,7 @@ class Network:
     num_outputs: int
     parameters: int
     multiply_adds: int | None
-    layers: tuple[Layer, ...]
+    layers: tuple[NetworkLayer, ...]
 
 
 def describe_network(keras_file: str | pathlib.Path) -> Network:
@@ -53,10 +53,10 @@ def describe_network(keras_file: str | pathlib.Path) -> Network:
     )
 
 
-def describe_layers(model: keras.Model) -> list[Layer]:
+def describe_layers(model: keras.Model) -> list[NetworkLayer]:
     """Describes the layers of a model, in order."""
     return [
-        Layer(
+        NetworkLayer(
             name=layer.name,
             type=type(layer).__name__,
             output_shape=_output_shape(layer),

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from components.layout import is_saved_model
 from components.serving.network import all_operations
 from components.serving.servable import Servable
 
@@ -19,7 +20,7 @@ class SavedModel(Servable):
     @classmethod
     def lies_in(cls, directory: pathlib.Path) -> bool:
         """Returns whether a directory holds a SavedModel."""
-        return (directory / "saved_model.pb").is_file()
+        return is_saved_model(directory)
 
     def predict(self, images: Sequence[bytes]) -> np.ndarray:
         """Returns the logits of packed images, float32 `[batch, num_classes]`."""

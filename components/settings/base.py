@@ -22,7 +22,6 @@ class Settings(BaseModel):
         frozen=True,
         strict=True,
         allow_inf_nan=False,
-        hide_input_in_errors=False,
         serialize_by_alias=True,
     )
 

@@ -17,9 +17,21 @@ from components.training.inputs.training_data import TrainingData
 
 ROOT = pathlib.Path(components.__file__).parent
 
-# The code of a training, from stored pixels to weights. What other nodes leave, such as the examples, is
-# compared by its content.
-_TRAINING = ("training/**/*.py", "models/**/*.py", "transform/pixels.py")
+# The code of a training, from stored pixels to weights. An architecture counts by its own file, and what
+# other nodes leave, such as the examples, by its content.
+_TRAINING = (
+    "training/callbacks/best_epoch.py",
+    "training/callbacks/checkpoints.py",
+    "training/inputs/*.py",
+    "training/job.py",
+    "training/learner.py",
+    "training/loop.py",
+    "training/losses.py",
+    "training/online_teacher.py",
+    "training/precision.py",
+    "models/building.py",
+    "transform/pixels.py",
+)
 
 
 def identify(job: TrainingJob, data: TrainingData, *, root: pathlib.Path = ROOT) -> dict[str, str]:
@@ -34,26 +46,16 @@ def identify(job: TrainingJob, data: TrainingData, *, root: pathlib.Path = ROOT)
     return {
         "job": job.model_dump_json(exclude={"checkpoint_directory"}),
         "classes": ", ".join(data.class_names),
-        "training examples": _fingerprint(data.training_files),
-        "validation examples": _fingerprint(data.validation_files),
-        "teacher predictions": _fingerprint([*data.prediction_files, *data.validation_prediction_files]),
-        "initial weights": _fingerprint([weights] if weights else []),
-        "code": fingerprint_code(*_TRAINING, root=root),
-        "architecture": _fingerprint([registry.source_file(job.model.architecture)]),
+        "training examples": fingerprint(data.training_files),
+        "validation examples": fingerprint(data.validation_files),
+        "teacher predictions": fingerprint([*data.prediction_files, *data.validation_prediction_files]),
+        "initial weights": fingerprint([weights] if weights else []),
+        "code": fingerprint(path for pattern in _TRAINING for path in sorted(root.glob(pattern))),
+        "architecture": fingerprint([registry.source_file(job.model.architecture)]),
         "libraries": f"Keras {keras.__version__}, TensorFlow {tf.__version__}, NumPy {np.__version__}",
     }
 
 
-def fingerprint_code(*patterns: str, root: pathlib.Path = ROOT) -> str:
-    """Returns the SHA-256 of source files, in hexadecimal.
-
-    Args:
-      patterns: Which files, below the root, as in `distiller/**/*.py`.
-      root: The directory of the components.
-    """
-    return _fingerprint(path for pattern in patterns for path in sorted(root.glob(pattern)))
-
-
-def _fingerprint(files: Iterable[str | pathlib.Path]) -> str:
+def fingerprint(files: Iterable[str | pathlib.Path]) -> str:
     """Returns the SHA-256 of the content of files, in hexadecimal."""
     return hashlib.sha256("".join(map(sha256, files)).encode()).hexdigest()

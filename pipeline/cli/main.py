@@ -12,7 +12,7 @@ import typer
 from typer.exceptions import TyperException
 
 from components.errors import InputError
-from pipeline.cli import server_commands as remote
+from pipeline.cli import server_commands
 from pipeline.cli.console import stderr, stdout
 from pipeline.cli.options import ConfigFile, Image, Overrides, PipelineRoot
 from pipeline.events import Event, RunFailed, RunFinished
@@ -218,8 +218,8 @@ def compare(
     typer.echo(f"Wrote {output}.")
 
 
-app.command()(remote.upload)
-app.command()(remote.submit)
-app.command()(remote.schedule)
-app.command("schedules")(remote.list_schedules)
-app.command()(remote.unschedule)
+app.command()(server_commands.upload)
+app.command()(server_commands.submit)
+app.command()(server_commands.schedule)
+app.command("schedules")(server_commands.list_schedules)
+app.command()(server_commands.unschedule)

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from components.errors import InputError
-from components.layout import CLASSES_ASSET
+from components.layout import CLASSES_ASSET, is_saved_model
 from components.report.wording import percent
 from pipeline.silence import silenced
 
@@ -96,19 +96,15 @@ def _as_prediction(image: pathlib.Path, *, class_names: Sequence[str], probabili
 def _find_model(path: pathlib.Path) -> pathlib.Path:
     if not path.is_dir():
         raise InputError(f"{path} is no directory; expected a pushed model, such as runs/digits/pushed.")
-    if _is_model(path):
+    if is_saved_model(path):
         return path
-    versions = [child for child in path.iterdir() if child.name.isdecimal() and _is_model(child)]
+    versions = [child for child in path.iterdir() if child.name.isdecimal() and is_saved_model(child)]
     if not versions:
         raise InputError(
             f"{path} holds no SavedModel, nor a version of one; expected a pushed model, "
             "such as runs/digits/pushed."
         )
     return max(versions, key=lambda version: int(version.name))
-
-
-def _is_model(path: pathlib.Path) -> bool:
-    return (path / "saved_model.pb").is_file()
 
 
 def _read_class_names(directory: pathlib.Path) -> list[str]:

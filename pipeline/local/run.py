@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 from components import tfx_patches
+from components.layout import METADATA_FILE
 from components.report.summary import Summary
 from pipeline import beam
 from pipeline.config.experiment import Config
@@ -98,7 +99,7 @@ def run_graph(
         graph.create_pipeline,
         config,
         root=str(directory / "artifacts"),
-        metadata_path=str(directory / "metadata.sqlite"),
+        metadata_path=str(directory / METADATA_FILE),
         push_directory=str(push_directory),
         fingerprints=fingerprints,
         beam_args=(*beam.ARGS, *beam_args),

@@ -7,6 +7,7 @@ import pathlib
 from collections.abc import Iterator
 
 from components.errors import InputError
+from components.layout import LOG_FILE, PUSHED_DIRECTORY
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,12 +19,12 @@ class Workspace:
     @property
     def log(self) -> pathlib.Path:
         """The file that receives what TFX, Beam and TensorFlow print."""
-        return self.directory / "run.log"
+        return self.directory / LOG_FILE
 
     @property
     def pushed(self) -> pathlib.Path:
         """Where a blessed student goes unless the configuration says otherwise."""
-        return self.directory / "pushed"
+        return self.directory / PUSHED_DIRECTORY
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from tensorflow_metadata.proto.v0 import anomalies_pb2, statistics_pb2
 from components.errors import InputError
 from components.example_validator.anomalies import describe
 from components.files import read_json
-from components.layout import DATASET_FILE, EVALUATION_FILE, SPLITS
+from components.layout import DATASET_FILE, EVALUATION_FILE, METADATA_FILE, SPLITS
 from components.report.summary import (
     SCHEMA_VERSION,
     Evaluation,
@@ -49,7 +49,7 @@ def write_summary(
     Raises:
       InputError: The experiment never ran in this workspace.
     """
-    outputs = _latest_outputs(workspace / "metadata.sqlite", pipeline_name=config.name)
+    outputs = _latest_outputs(workspace / METADATA_FILE, pipeline_name=config.name)
     evaluation = _read_evaluation(outputs["Evaluator", "evaluation"].uri)
     summary = Summary(
         **dict(evaluation),

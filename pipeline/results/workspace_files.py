@@ -10,6 +10,7 @@ from components.errors import InputError
 from components.files import read_json, write_json, write_text
 from components.layout import DISAGREEMENTS_FILE, REPORT_FILE, SUMMARY_FILE
 from components.report.summary import SCHEMA_VERSION, Summary
+from components.settings.explaining import explain
 
 
 def write_results(summary: Summary, *, workspace: pathlib.Path) -> None:
@@ -69,10 +70,9 @@ def read_summary(workspace: pathlib.Path) -> Summary:
     try:
         return Summary.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
+        problem = explain(error, given=content)[0]
         raise InputError(
-            f"{path} cannot be read ({key}: {first['msg']}); run the experiment again to replace it."
+            f"{path} cannot be read ({problem}); run the experiment again to replace it."
         ) from None
 
 

@@ -27,7 +27,7 @@ from components.evaluator.judge.evidence import Evidence
 from components.evaluator.judge.gates import gates
 from components.evaluator.measure import tally
 from components.evaluator.measure.outcomes import Outcomes, to_table
-from components.evaluator.measure.results import Quality
+from components.evaluator.measure.results import MeasuredQuality
 from components.settings.evaluation import EvaluationSettings
 
 # The first three of four ants and the only bee are named rightly: the mean of 3/4 and 1/1.
@@ -48,7 +48,7 @@ table = to_table(
 evidence = Evidence(
     class_names=("ant", "bee"),
     quality={
-        "kd": Quality(
+        "kd": MeasuredQuality(
             metrics={None: {name: outputs[name] for name in tally.NAMES}},
             confusion=np.array([[3, 1], [0, 1]]),
             reliability=[],

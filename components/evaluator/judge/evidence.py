@@ -9,11 +9,16 @@ from typing import Final, Literal
 
 import numpy as np
 
-from components.evaluator.judge.statistics import Difference, GapClosed, compare_accuracies, compare_means
+from components.evaluator.judge.statistics import (
+    GapEstimate,
+    PairedDifference,
+    compare_accuracies,
+    compare_means,
+)
 from components.evaluator.judge.statistics import gap_closed as measure_gap_closed
 from components.evaluator.measure.cost import Cost, measure_cost
 from components.evaluator.measure.outcomes import Outcomes
-from components.evaluator.measure.results import Quality, read_quality
+from components.evaluator.measure.results import MeasuredQuality, read_quality
 from components.evaluator.measure.slices import CLASS, Slice
 from components.evaluator.measure.speed import Speed
 from components.layout import OUTCOMES_FILE
@@ -46,7 +51,7 @@ class Evidence:
     """
 
     class_names: tuple[str, ...]
-    quality: Mapping[str, Quality]
+    quality: Mapping[str, MeasuredQuality]
     costs: Mapping[str, Cost]
     speeds: Mapping[str, Speed]
     outcomes: Outcomes
@@ -73,11 +78,11 @@ class Evidence:
         baseline: str,
         metric: Literal["accuracy", "cross_entropy"],
         of: Slice | None = None,
-    ) -> Difference:
+    ) -> PairedDifference:
         """Compares two models on the same examples; NaN throughout if the slice holds none."""
         mine = self._mask(of)
         if not mine.any():
-            return Difference(estimate=math.nan, low=math.nan, high=math.nan, p_value=math.nan)
+            return PairedDifference(estimate=math.nan, low=math.nan, high=math.nan, p_value=math.nan)
         values, compare = (
             (self.outcomes.right, compare_accuracies)
             if metric == "accuracy"
@@ -85,10 +90,10 @@ class Evidence:
         )
         return compare(values(candidate)[mine], baseline=values(baseline)[mine], confidence=self.confidence)
 
-    def gap_closed(self, student: str) -> GapClosed:
+    def gap_closed(self, student: str) -> GapEstimate:
         """Measures how much of the way from scratch to the teacher a student has gone."""
         if SCRATCH not in self.models:
-            return GapClosed(
+            return GapEstimate(
                 estimate=None, low=None, high=None, reason="there is no student trained from scratch"
             )
         right = self.outcomes.right

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from components.evaluator.judge.evidence import INCUMBENT, SCRATCH, Evidence, parse_slice
-from components.evaluator.judge.statistics import Difference
+from components.evaluator.judge.statistics import PairedDifference
 from components.metrics import BY_NAME
 from components.report.summary import Gate, Unit
 from components.report.wording import signed, signed_points
@@ -167,7 +167,7 @@ def _drop(evidence: Evidence, candidate: str, most: float) -> Gate:
     )
 
 
-def _describe(difference: Difference, *, metric: str, confidence: float) -> str:
+def _describe(difference: PairedDifference, *, metric: str, confidence: float) -> str:
     """Writes a difference and its interval, as far as they are defined."""
     if math.isnan(difference.estimate):
         return "undefined"

@@ -7,7 +7,7 @@ from scipy import stats
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Difference:
+class PairedDifference:
     """A paired difference, candidate minus baseline.
 
     Attributes:
@@ -35,7 +35,7 @@ class Difference:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class GapClosed:
+class GapEstimate:
     """The share of the way from scratch to the teacher that a distilled student has gone.
 
     Attributes:
@@ -51,7 +51,7 @@ class GapClosed:
     reason: str | None
 
 
-def compare_accuracies(candidate: np.ndarray, *, baseline: np.ndarray, confidence: float) -> Difference:
+def compare_accuracies(candidate: np.ndarray, *, baseline: np.ndarray, confidence: float) -> PairedDifference:
     """Compares the accuracies of two models on the same examples.
 
     The interval is Agresti and Min's (2005, doi:10.1002/sim.1781): Wald's, after half an example was added to
@@ -59,7 +59,7 @@ def compare_accuracies(candidate: np.ndarray, *, baseline: np.ndarray, confidenc
     or few on which the models differ.
 
     Args:
-      candidate: Whether the candidate is right, bool `[..., examples]`.
+      candidate: Whether the candidate is right, bool `[examples]`.
       baseline: Whether the baseline is right, likewise.
       confidence: Level of the interval, in (0, 1).
 
@@ -69,7 +69,7 @@ def compare_accuracies(candidate: np.ndarray, *, baseline: np.ndarray, confidenc
     wins = int(np.count_nonzero(candidate & ~baseline))
     losses = int(np.count_nonzero(~candidate & baseline))
     low, high = paired_interval(wins, losses=losses, examples=len(candidate), confidence=confidence)
-    return Difference(
+    return PairedDifference(
         estimate=(wins - losses) / len(candidate),
         low=float(low),
         high=float(high),
@@ -111,7 +111,7 @@ def mcnemar(wins: int, *, losses: int) -> float:
     return float(stats.binomtest(wins, wins + losses).pvalue) if wins + losses else 1.0
 
 
-def compare_means(candidate: np.ndarray, *, baseline: np.ndarray, confidence: float) -> Difference:
+def compare_means(candidate: np.ndarray, *, baseline: np.ndarray, confidence: float) -> PairedDifference:
     """Compares the means of a loss of two models on the same examples, by the paired t-test.
 
     Args:
@@ -126,12 +126,12 @@ def compare_means(candidate: np.ndarray, *, baseline: np.ndarray, confidence: fl
     differences = candidate - baseline
     estimate = float(differences.mean())
     if len(differences) < 2 or not np.isfinite(estimate):
-        return Difference(estimate=estimate, low=np.nan, high=np.nan, p_value=np.nan)
+        return PairedDifference(estimate=estimate, low=np.nan, high=np.nan, p_value=np.nan)
     if np.ptp(differences) == 0:  # To the t-test 0 / 0.
-        return Difference(estimate=estimate, low=estimate, high=estimate, p_value=float(estimate == 0))
+        return PairedDifference(estimate=estimate, low=estimate, high=estimate, p_value=float(estimate == 0))
     test = stats.ttest_rel(candidate, baseline)
     interval = test.confidence_interval(confidence)
-    return Difference(
+    return PairedDifference(
         estimate=estimate,
         low=float(interval.low),
         high=float(interval.high),
@@ -141,7 +141,7 @@ def compare_means(candidate: np.ndarray, *, baseline: np.ndarray, confidence: fl
 
 def gap_closed(
     distilled: np.ndarray, *, scratch: np.ndarray, teacher: np.ndarray, confidence: float
-) -> GapClosed:
+) -> GapEstimate:
     """Measures the gap closed, (distilled - scratch) / (teacher - scratch), in accuracy.
 
     The interval is Fieller's (1954): all ratios r for which the mean of
@@ -162,7 +162,7 @@ def gap_closed(
     gap = teacher.astype(np.float64) - scratch
     if gap.mean() <= 0:
         worse = "is worse than" if gap.mean() < 0 else "is no better than"
-        return GapClosed(
+        return GapEstimate(
             estimate=None, low=None, high=None, reason=f"the teacher {worse} the student trained from scratch"
         )
     if len(gap) > 1:
@@ -176,11 +176,11 @@ def gap_closed(
             confidence=confidence,
         )
         if np.isfinite(low):
-            return GapClosed(
+            return GapEstimate(
                 estimate=float(gain.mean() / gap.mean()), low=float(low), high=float(high), reason=None
             )
     reason = "the teacher is not significantly better than the student trained from scratch"
-    return GapClosed(estimate=None, low=None, high=None, reason=reason)
+    return GapEstimate(estimate=None, low=None, high=None, reason=reason)
 
 
 def fieller_interval(

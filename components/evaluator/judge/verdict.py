@@ -3,12 +3,10 @@
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from components.evaluator.judge.evidence import INCUMBENT, SCRATCH, TEACHER, Evidence
-from components.report.summary import Gate
-from components.report.wording import measured as in_unit
-from components.report.wording import percent, signed_points, telling_decimals
+from components.report.summary import Epoch, Gate, History
+from components.report.wording import in_unit, percent, signed_points, telling_decimals
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,12 +56,11 @@ def is_teacher_worse(evidence: Evidence) -> bool:
     return evidence.metric(TEACHER, "accuracy") < evidence.metric(SCRATCH, "accuracy")
 
 
-def choose_candidate(histories: Mapping[str, Mapping[str, Any]]) -> str:
+def choose_candidate(histories: Mapping[str, History]) -> str:
     """Chooses among distilled students by the validation split alone.
 
     Args:
-      histories: `{"best_epoch": k, "epochs": [{"epoch", "val_accuracy", "val_loss", ...}, ...]}` of each
-        student, by name.
+      histories: The training of each student, by name.
 
     Returns:
       The name of the student with the highest validation accuracy at its best epoch; of several, the one
@@ -72,15 +69,14 @@ def choose_candidate(histories: Mapping[str, Mapping[str, Any]]) -> str:
 
     def rank(name: str) -> tuple[float, float]:
         best = best_epoch(histories[name])
-        loss = best["val_loss"]
-        return -best["val_accuracy"], math.inf if math.isnan(loss) else loss
+        return -best.val_accuracy, math.inf if best.val_loss is None else best.val_loss
 
     return min(histories, key=rank)
 
 
-def best_epoch(history: Mapping[str, Any]) -> Mapping[str, float]:
-    """Returns the entry of the epoch whose weights were kept."""
-    return next(epoch for epoch in history["epochs"] if epoch["epoch"] == history["best_epoch"])
+def best_epoch(history: History) -> Epoch:
+    """Returns the epoch whose weights were kept."""
+    return next(epoch for epoch in history.epochs if epoch.epoch == history.best_epoch)
 
 
 def is_blessed(gates: Sequence[Gate]) -> bool:

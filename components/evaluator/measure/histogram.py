@@ -1,4 +1,4 @@
-"""Counting many kinds of which few occur."""
+"""A sparse histogram."""
 
 import numpy as np
 

@@ -15,7 +15,7 @@ from components.metrics import AUC, CALIBRATION_BINS
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Quality:
+class MeasuredQuality:
     """How good a model is.
 
     Attributes:
@@ -31,7 +31,7 @@ class Quality:
     reliability: list[dict[str, float]]
 
 
-def read_quality(output: str, *, model: str, class_names: Sequence[str]) -> Quality:
+def read_quality(output: str, *, model: str, class_names: Sequence[str]) -> MeasuredQuality:
     """Reads how good a model is.
 
     Args:
@@ -61,7 +61,7 @@ def read_quality(output: str, *, model: str, class_names: Sequence[str]) -> Qual
             metrics[CLASS, class_names[value]] = numbers | {AUC.name: auc}
         else:
             metrics[feature, to_text(value)] = numbers
-    return Quality(
+    return MeasuredQuality(
         metrics=metrics,
         confusion=_confusion(overall[""][CONFUSION_MATRIX], num_classes=len(class_names)),
         reliability=_reliability(overall[""][RELIABILITY]),

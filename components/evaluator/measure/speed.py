@@ -60,7 +60,7 @@ def measuring_speed(
     request = pickle.dumps({"models": dict(models), "image_bytes": image_bytes, "seconds": seconds})
     environment = {"PYTHONPATH": os.pathsep.join(sys.path), "CUDA_VISIBLE_DEVICES": "-1"}
     with subprocess.Popen(
-        [sys.executable, "-m", __name__],
+        [sys.executable, "-P", "-m", __name__],  # -P: nothing in the working directory goes before this code.
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=os.environ | environment,

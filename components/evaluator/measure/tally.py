@@ -14,10 +14,9 @@ from tensorflow_model_analysis.metrics import multi_class_confusion_matrix_metri
 from components.evaluator.measure.histogram import Histogram
 from components.metrics import AUC, CALIBRATION_BINS, METRICS, NO_CLASS, Counts, K, calibration_bins
 
-LOGITS = "logits"
 EXAMPLE_COUNT = "example_count"
 
-# The numbers, and what is no number but of which they are made.
+# The names of the scalars, and of the two arrays.
 NAMES = (EXAMPLE_COUNT, *(metric.name for metric in METRICS))
 CONFUSION_MATRIX, RELIABILITY = "confusion_matrix", "reliability"
 

@@ -1,5 +1,6 @@
 """Runs the executor on real artifacts, after that of TeacherPredictions."""
 
+import hashlib
 import json
 import pathlib
 from collections.abc import Callable
@@ -10,8 +11,9 @@ import numpy as np
 import pytest
 from tfx.types import artifact_utils, standard_artifacts
 
+from components import distiller
 from components.artifacts import TeacherPredictions
-from components.distiller.executor import Executor, warn_if_nothing_is_learnt
+from components.distiller.executor import Executor, fingerprint_method, warn_if_nothing_is_learnt
 from components.distiller.methods.hint import Hint
 from components.distiller.methods.kd import Kd
 from components.models.building import load_model
@@ -21,6 +23,14 @@ from components.teacher_predictions import executor as teacher_predictions
 
 SIZES = {"train": 24, "validation": 8, "test": 4}
 IMAGE = ImageSettings(height=8, width=8, channels=1)
+
+
+def test_only_its_own_code_is_part_of_what_decides_a_method() -> None:
+    folder = pathlib.Path(distiller.__path__[0])
+    files = [folder / name for name in ("methods/base.py", "methods/kd.py", "objective.py")]
+    hashes = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+    method = Kd(name="student", method="kd", temperature=4.0)
+    assert fingerprint_method(method) == hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
 def test_a_user_is_told_if_nothing_is_left_to_learn_from_the_teacher(

@@ -18,8 +18,7 @@ from tfx.utils import proto_utils
 
 from components import tfx_patches
 from components.errors import InputError
-from components.evaluator import executor
-from components.evaluator import kubeflow_page as kubeflow
+from components.evaluator import executor, kubeflow_page
 from components.evaluator.measure.speed import Speed
 from components.report.reference import SCHEMA_FILE
 from components.settings.evaluation import EvaluationSettings
@@ -109,7 +108,7 @@ def evaluate(tmp_path, artifact, data, schema, write_model, write_history):
             "evaluation": standard_artifacts.ModelEvaluation,
             "blessing": standard_artifacts.ModelBlessing,
             "model": standard_artifacts.Model,
-            **kubeflow.OUTPUTS,
+            **kubeflow_page.OUTPUTS,
         }
         outputs = {key: [artifact(kind, tmp_path / "outputs" / key)] for key, kind in types.items()}
         for (output,) in outputs.values():
@@ -286,7 +285,7 @@ def test_without_scratch_the_candidate_is_compared_with_the_teacher(evaluate, tm
     assert not outputs["metrics"].has_custom_property("gap_closed")
     report = pathlib.Path(outputs["report"].uri, "report.html").read_text()
     assert "The gap that <strong>kd</strong> closed is undefined" in report
-    overview = pathlib.Path(outputs["overview"].uri, kubeflow.MARKDOWN_FILE).read_text()
+    overview = pathlib.Path(outputs["overview"].uri, kubeflow_page.MARKDOWN_FILE).read_text()
     assert "no student trained from scratch" in overview
 
 

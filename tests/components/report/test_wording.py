@@ -5,7 +5,7 @@ from components.report.wording import (
     difference,
     duration,
     file_size,
-    measured,
+    in_unit,
     percent,
     ratio,
     signed,
@@ -84,7 +84,7 @@ def test_a_difference_in_accuracy_is_in_points_and_any_other_as_it_is():
     ],
 )
 def test_measured_in_the_unit_of_the_gate(number, unit, expected):
-    assert plain(measured(number, unit=unit)) == expected
+    assert plain(in_unit(number, unit=unit)) == expected
 
 
 @pytest.mark.parametrize(

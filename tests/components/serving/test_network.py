@@ -2,8 +2,8 @@ import keras
 import pytest
 
 from components.serving.network import (
-    Layer,
     Network,
+    NetworkLayer,
     count_keras_multiply_adds,
     describe_layers,
     describe_network,
@@ -61,8 +61,8 @@ def test_multiply_adds_worked_by_hand(model, expected):
 def test_layers_are_described_in_order():
     model = sequential(layers.Conv2D(4, 3, name="see"), layers.Flatten(name="flatten"), shape=(5, 5, 1))
     assert describe_layers(model) == [
-        Layer(name="see", type="Conv2D", output_shape=(None, 3, 3, 4), parameters=40),
-        Layer(name="flatten", type="Flatten", output_shape=(None, 36), parameters=0),
+        NetworkLayer(name="see", type="Conv2D", output_shape=(None, 3, 3, 4), parameters=40),
+        NetworkLayer(name="flatten", type="Flatten", output_shape=(None, 36), parameters=0),
     ]
 
 
@@ -75,7 +75,7 @@ def test_a_model_is_described_from_its_file(tmp_path):
         parameters=20 * 2 + 2,
         multiply_adds=20 * 2,
         layers=(
-            Layer(name="flatten", type="Flatten", output_shape=(None, 20), parameters=0),
-            Layer(name="logits", type="Dense", output_shape=(None, 2), parameters=42),
+            NetworkLayer(name="flatten", type="Flatten", output_shape=(None, 20), parameters=0),
+            NetworkLayer(name="logits", type="Dense", output_shape=(None, 2), parameters=42),
         ),
     )

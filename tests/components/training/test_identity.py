@@ -27,6 +27,8 @@ def code(tmp_path: pathlib.Path) -> pathlib.Path:
         ("training/inputs/augmentation.py", True),
         ("models/building.py", True),
         ("transform/pixels.py", True),
+        ("training/callbacks/progress.py", False),
+        ("models/mobile.py", False),
         ("report/charts.py", False),
         ("evaluator/executor.py", False),
         ("distiller/methods/kd.py", False),

@@ -237,7 +237,11 @@ def test_override_that_leads_nowhere_is_refused(override, message, refusal):
             "distillations.0.student_loss_weight: got -0.1",
             "greater than or equal to 0",
         ),
-        ("distillations.0.method=magic", "distillations.0.method: got 'magic'", "allowed: kd, dkd"),
+        (
+            "distillations.0.method=magic",
+            "distillations.0.method: got 'magic'",
+            "allowed: dist, dkd, hint, kd",
+        ),
         ("distillations.0.name=Teacher", "distillations.0.name: got 'Teacher'", "choose another"),
         ("distillations.0.name=1st", "distillations.0.name: got '1st'", "start with a letter"),
         ("distillations.0.name=HOT", "distillations: 'HOT', 'hot'", "must differ"),
@@ -416,7 +420,7 @@ def test_distillation_without_labels_needs_a_teacher_and_no_label(overrides, pat
         (
             "distillations=[{name: distilled, method: dkd, student_loss_weight: 0}]",
             "distillations.0.method: got 'dkd', which needs labels",
-            "choose kd, dist, hint, logits_mse",
+            "choose dist, hint, kd, logits_mse",
         ),
         ("student.label_smoothing=0.1", "student.label_smoothing: got 0.1", "leave it out"),
         ("class_weights=balanced", "class_weights: needs labels", "leave it out"),

@@ -89,7 +89,7 @@ def test_what_is_no_finished_run_is_refused(tmp_path, content, message):
             r"cannot be read \(.*models lacks 'kd'\); run the experiment again to replace it",
         ),
         ({"seed": "x"}, r"cannot be read \(seed: .*\); run"),
-        ({"verdicts": []}, r"cannot be read \(verdicts: Extra"),
+        ({"verdicts": []}, r"cannot be read \(verdicts: got \[\]; Extra"),
     ],
 )
 def test_a_summary_that_does_not_hold_what_it_should_is_refused(make_workspace, change, message):

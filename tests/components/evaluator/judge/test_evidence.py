@@ -6,7 +6,7 @@ from components.evaluator.judge.evidence import Evidence, parse_slice
 from components.evaluator.judge.gates import gates
 from components.evaluator.measure.cost import Cost
 from components.evaluator.measure.outcomes import Outcomes, to_table
-from components.evaluator.measure.results import Quality
+from components.evaluator.measure.results import MeasuredQuality
 from components.evaluator.measure.speed import Speed
 from components.metrics import ACCURACY, CROSS_ENTROPY
 from components.report.summary import Architectures, TopK
@@ -35,7 +35,7 @@ def evidence():
     names += ("agreement_with_teacher", "kl_from_teacher")
     names += ("agreement_where_teacher_right", "agreement_where_teacher_wrong")
     quality = {
-        name: Quality(
+        name: MeasuredQuality(
             metrics={
                 key: dict.fromkeys(names, 0.5) | {"example_count": size, "accuracy": 1 - count / 100}
                 for key, size in ((None, 100), (("image_size", "16-31"), 50), (("image_size", "8-15"), 50))

@@ -10,20 +10,21 @@ from components.evaluator.judge.verdict import (
     is_blessed,
     put_into_words,
 )
+from components.report.summary import Epoch, History
 
 
 def history(*epochs, best):
-    return {
-        "best_epoch": best,
-        "epochs": [
-            {"epoch": number, "val_accuracy": accuracy, "val_loss": loss}
+    return History(
+        best_epoch=best,
+        epochs=tuple(
+            Epoch(epoch=number, seconds=1.0, loss=1.0, accuracy=0.5, val_accuracy=accuracy, val_loss=loss)
             for number, (accuracy, loss) in enumerate(epochs, start=1)
-        ],
-    }
+        ),
+    )
 
 
 def test_best_epoch_is_the_one_whose_weights_were_kept():
-    assert best_epoch(history((0.5, 1.0), (0.9, 0.2), (0.8, 0.1), best=2))["val_accuracy"] == 0.9
+    assert best_epoch(history((0.5, 1.0), (0.9, 0.2), (0.8, 0.1), best=2)).val_accuracy == 0.9
 
 
 @pytest.mark.parametrize(
@@ -44,7 +45,9 @@ def test_best_epoch_is_the_one_whose_weights_were_kept():
             {"z": history((0.9, 0.3), best=1), "a": history((0.9, 0.3), best=1)}, "z", id="tie: first named"
         ),
         pytest.param(
-            {"a": history((0.9, math.nan), best=1), "b": history((0.9, 7.0), best=1)}, "b", id="tie: NaN loss"
+            {"a": history((0.9, None), best=1), "b": history((0.9, 7.0), best=1)},
+            "b",
+            id="tie: no loss",
         ),
     ],
 )

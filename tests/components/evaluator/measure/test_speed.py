@@ -37,6 +37,16 @@ def test_a_model_whose_speed_cannot_be_measured_is_an_error(tmp_path):
         measure_speed()
 
 
+def test_a_package_of_the_same_name_where_the_user_works_is_not_run(tmp_path, write_model, monkeypatch):
+    model = open_model(write_model(tmp_path / "one", kernel=np.zeros((4, 3)), bias=np.zeros(3)))
+    foreign = tmp_path / "elsewhere" / "components"
+    foreign.mkdir(parents=True)
+    (foreign / "__init__.py").write_text("raise ImportError('not this one')")
+    monkeypatch.chdir(foreign.parent)
+    with measuring_speed({"one": model}, image_bytes=4, seconds=0.01) as measure_speed:
+        assert list(measure_speed()) == ["one"]
+
+
 def test_no_process_outlives_what_failed_before_the_speed_was_measured():
     before = _children()
     with pytest.raises(ValueError, match="analysis"), measuring_speed({}, image_bytes=4):
