@@ -205,7 +205,7 @@ def test_the_committed_pipeline_gives_the_same_metrics_on_kubeflow(
     result = find_result(launcher.logs["Evaluator"])
     assert {"teacher", "distilled", "scratch"} <= {line.split()[0] for line in result if line}
     assert result[-2] == evaluated["verdict"]
-    assert re.fullmatch(r"Report: +minio://bucket/.*/Evaluator/.*/report", result[-1])
+    assert re.fullmatch(r"Report: +minio://bucket/.*/Evaluator/report", result[-1])
 
 
 class Launcher:
