@@ -125,11 +125,11 @@ def _agreement(counts: Counts) -> float:
 
 
 def _agreement_where_right(counts: Counts) -> float:
-    return _ratio(counts.agreed_where_right, counts.teacher_right)
+    return ratio(counts.agreed_where_right, counts.teacher_right)
 
 
 def _agreement_where_wrong(counts: Counts) -> float:
-    return _ratio(counts.agreed - counts.agreed_where_right, counts.examples - counts.teacher_right)
+    return ratio(counts.agreed - counts.agreed_where_right, counts.examples - counts.teacher_right)
 
 
 def _kl(counts: Counts) -> float:
@@ -258,5 +258,6 @@ def f1_scores(confusion: np.ndarray) -> np.ndarray:
         return 2 * np.diag(confusion) / both
 
 
-def _ratio(part: float, whole: float) -> float:
+def ratio(part: float, whole: float) -> float:
+    """Returns a part over a whole; NaN where the whole is 0."""
     return part / whole if whole else np.nan

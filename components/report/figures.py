@@ -91,9 +91,8 @@ def _accuracy_lines(name: str, history: History, *, series: int) -> Iterator[Lin
 
 def _best_epoch(name: str, history: History) -> str:
     decimals = telling_decimals(each.val_accuracy for each in history.epochs)
-    best = next(each for each in history.epochs if each.epoch == history.best_epoch)
-    share = percent(best.val_accuracy, decimals=decimals)
-    return f"{name}: best {share} in validation, in epoch {best.epoch} of {len(history.epochs)}."
+    share = percent(history.best.val_accuracy, decimals=decimals)
+    return f"{name}: best {share} in validation, in epoch {history.best_epoch} of {len(history.epochs)}."
 
 
 def _loss_curves(histories: Mapping[str, History], *, series: Mapping[str, int]) -> Figure:

@@ -239,6 +239,11 @@ class History(Part):
     )
     epochs: tuple[Epoch, ...] = Field(description="In order; none for a pretrained model.")
 
+    @property
+    def best(self) -> Epoch:
+        """The epoch whose weights were kept; a pretrained model has none."""
+        return next(epoch for epoch in self.epochs if epoch.epoch == self.best_epoch)
+
 
 class Machine(Part):
     """The machine on which the latencies and throughputs were measured."""

@@ -11,7 +11,6 @@ def clean_up(server: Server, name: str) -> list[str]:
     Returns:
       What could not be found or deleted, and why; the rest is gone.
     """
-    where = {"namespace": server.namespace} if server.namespace else {}
     client = server.client
     left: list[str] = []
 
@@ -32,17 +31,19 @@ def clean_up(server: Server, name: str) -> list[str]:
         client.recurring_runs.recurring_run_service_list_recurring_runs,
         "recurring_runs",
         name=name,
-        **where,
+        **server.scope,
     ):
         delete(client.recurring_runs.recurring_run_service_delete_recurring_run, schedule.recurring_run_id)
     for experiment in find(
-        client.experiments.experiment_service_list_experiments, "experiments", name=name, **where
+        client.experiments.experiment_service_list_experiments, "experiments", name=name, **server.scope
     ):
         of_experiment = {"experiment_id": experiment.experiment_id}
         for run in find(client.runs.run_service_list_runs, "runs", **of_experiment):
             delete(client.runs.run_service_delete_run, run.run_id)
         delete(client.experiments.experiment_service_delete_experiment, experiment.experiment_id)
-    for pipeline in find(client.pipelines.pipeline_service_list_pipelines, "pipelines", name=name, **where):
+    for pipeline in find(
+        client.pipelines.pipeline_service_list_pipelines, "pipelines", name=name, **server.scope
+    ):
         for version in find(
             client.pipelines.pipeline_service_list_pipeline_versions,
             "pipeline_versions",

@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from components.evaluator.judge.evidence import INCUMBENT, SCRATCH, TEACHER, Evidence
-from components.report.summary import Epoch, Gate, History
+from components.report.summary import Gate, History
 from components.report.wording import in_unit, percent, signed_points, telling_decimals
 
 
@@ -68,15 +68,10 @@ def choose_candidate(histories: Mapping[str, History]) -> str:
     """
 
     def rank(name: str) -> tuple[float, float]:
-        best = best_epoch(histories[name])
+        best = histories[name].best
         return -best.val_accuracy, math.inf if best.val_loss is None else best.val_loss
 
     return min(histories, key=rank)
-
-
-def best_epoch(history: History) -> Epoch:
-    """Returns the epoch whose weights were kept."""
-    return next(epoch for epoch in history.epochs if epoch.epoch == history.best_epoch)
 
 
 def is_blessed(gates: Sequence[Gate]) -> bool:

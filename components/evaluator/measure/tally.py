@@ -12,7 +12,7 @@ from tensorflow_model_analysis.metrics import metric_types
 from tensorflow_model_analysis.metrics import multi_class_confusion_matrix_metrics as confusion
 
 from components.evaluator.measure.histogram import Histogram
-from components.metrics import AUC, CALIBRATION_BINS, METRICS, NO_CLASS, Counts, K, calibration_bins
+from components.metrics import AUC, CALIBRATION_BINS, METRICS, NO_CLASS, Counts, K, calibration_bins, ratio
 
 EXAMPLE_COUNT = "example_count"
 
@@ -297,9 +297,7 @@ def area_under_curve(negatives: np.ndarray, positives: np.ndarray) -> float:
       The share of pairs in which the example has the higher score, a tie counting half; NaN without pairs.
     """
     below = np.cumsum(negatives) - negatives
-    return _ratio(
-        float(np.sum(positives * (below + negatives / 2))), float(negatives.sum() * positives.sum())
-    )
+    return ratio(float(np.sum(positives * (below + negatives / 2))), float(negatives.sum() * positives.sum()))
 
 
 def _area_of_codes(codes: np.ndarray, counts: np.ndarray) -> float:
@@ -315,7 +313,3 @@ def _score_bins(log_probabilities: np.ndarray) -> np.ndarray:
         log_odds = log_probabilities - np.log(-np.expm1(np.minimum(log_probabilities, 0)))
     scaled = (np.clip(log_odds, -_SCORE_LIMIT, _SCORE_LIMIT) / _SCORE_LIMIT + 1) / 2 * _SCORE_BINS
     return np.minimum(scaled.astype(np.int64), _SCORE_BINS - 1)
-
-
-def _ratio(part: float, whole: float) -> float:
-    return part / whole if whole else np.nan

@@ -139,6 +139,11 @@ class Server:
         self._patience = patience
         self._api_client = client.healthzs.healthz_service_get_healthz.__self__.api_client
 
+    @property
+    def scope(self) -> dict[str, str]:
+        """The arguments that say whose things are meant; none on a server without users."""
+        return {"namespace": self.namespace} if self.namespace else {}
+
     def page(self, path: str) -> str:
         """Returns the address of a page of the server's user interface."""
         return f"{self.host}/#/{path}"
@@ -224,6 +229,11 @@ class Server:
             token = answer.next_page_token
             if not token:
                 return [thing for thing in found if name is None or thing.display_name == name]
+
+    def find_named(self, operation: Callable[..., Any], *, items: str, name: str, **where: Any) -> Any:
+        """Returns the first thing of a name, of which a server keeps one, or None; see `find_all`."""
+        task = f"look for the {items.rpartition('_')[2].removesuffix('s')}"
+        return next(iter(self.find_all(task, operation, items=items, name=name, **where)), None)
 
     def find_or_create(
         self,

@@ -73,13 +73,12 @@ def put_schedule(server: Server, schedule: Schedule) -> tuple[Any, int]:
 
 def list_schedules(server: Server, *, name: str | None = None) -> list[Any]:
     """Returns the recurring runs on a server, enabled or not; with a name, those of that name."""
-    where = {"namespace": server.namespace} if server.namespace else {}
     return server.find_all(
         "list the schedules",
         server.client.recurring_runs.recurring_run_service_list_recurring_runs,
         items="recurring_runs",
         name=name,
-        **where,
+        **server.scope,
     )
 
 

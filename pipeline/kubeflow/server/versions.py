@@ -52,14 +52,11 @@ def upload(server: Server, *, pipeline: str, text: str) -> Version:
         version, is_new = server.find_or_create(
             f"upload the version {name}",
             server.client.pipeline_uploads.upload_pipeline_version,
-            find=lambda: _only(
-                server.find_all(
-                    "look for the version",
-                    server.client.pipelines.pipeline_service_list_pipeline_versions,
-                    items="pipeline_versions",
-                    name=name,
-                    pipeline_id=pipeline_id,
-                )
+            find=lambda: server.find_named(
+                server.client.pipelines.pipeline_service_list_pipeline_versions,
+                items="pipeline_versions",
+                name=name,
+                pipeline_id=pipeline_id,
             ),
             key="pipeline_version_id",
             uploadfile=str(file),
@@ -72,21 +69,17 @@ def upload(server: Server, *, pipeline: str, text: str) -> Version:
 def _pipeline_id(server: Server, name: str) -> str:
     import kfp_server_api
 
-    where = {"namespace": server.namespace} if server.namespace else {}
     pipeline, _ = server.find_or_create(
         f"create the pipeline {name}",
         server.client.pipelines.pipeline_service_create_pipeline,
-        find=lambda: _only(
-            server.find_all(
-                "look for the pipeline",
-                server.client.pipelines.pipeline_service_list_pipelines,
-                items="pipelines",
-                name=name,
-                **where,
-            )
+        find=lambda: server.find_named(
+            server.client.pipelines.pipeline_service_list_pipelines,
+            items="pipelines",
+            name=name,
+            **server.scope,
         ),
         key="pipeline_id",
-        pipeline=kfp_server_api.V2beta1Pipeline(display_name=name, **where),
+        pipeline=kfp_server_api.V2beta1Pipeline(display_name=name, **server.scope),
     )
     return pipeline.pipeline_id
 
@@ -103,21 +96,17 @@ def experiment_id(server: Server, name: str) -> str:
     """
     import kfp_server_api
 
-    where = {"namespace": server.namespace} if server.namespace else {}
     experiment, _ = server.find_or_create(
         f"create the experiment {name}",
         server.client.experiments.experiment_service_create_experiment,
-        find=lambda: _only(
-            server.find_all(
-                "look for the experiment",
-                server.client.experiments.experiment_service_list_experiments,
-                items="experiments",
-                name=name,
-                **where,
-            )
+        find=lambda: server.find_named(
+            server.client.experiments.experiment_service_list_experiments,
+            items="experiments",
+            name=name,
+            **server.scope,
         ),
         key="experiment_id",
-        experiment=kfp_server_api.V2beta1Experiment(display_name=name, **where),
+        experiment=kfp_server_api.V2beta1Experiment(display_name=name, **server.scope),
     )
     return experiment.experiment_id
 
@@ -154,14 +143,8 @@ def start_run(
     run, _ = server.find_or_create(
         "start the run",
         server.client.runs.run_service_create_run,
-        find=lambda: _only(
-            server.find_all(
-                "look for the run",
-                server.client.runs.run_service_list_runs,
-                items="runs",
-                name=name,
-                experiment_id=experiment_id,
-            )
+        find=lambda: server.find_named(
+            server.client.runs.run_service_list_runs, items="runs", name=name, experiment_id=experiment_id
         ),
         key="run_id",
         run=kfp_server_api.V2beta1Run(
@@ -177,8 +160,3 @@ def start_run(
         ),
     )
     return run
-
-
-def _only(things: list[Any]) -> Any:
-    """Returns the first of the things of one name, of which a server keeps one."""
-    return things[0] if things else None

@@ -5,7 +5,6 @@ import pytest
 from components.evaluator.judge.gates import at_least, at_most, finite
 from components.evaluator.judge.verdict import (
     Rival,
-    best_epoch,
     choose_candidate,
     is_blessed,
     put_into_words,
@@ -24,7 +23,7 @@ def history(*epochs, best):
 
 
 def test_best_epoch_is_the_one_whose_weights_were_kept():
-    assert best_epoch(history((0.5, 1.0), (0.9, 0.2), (0.8, 0.1), best=2)).val_accuracy == 0.9
+    assert history((0.5, 1.0), (0.9, 0.2), (0.8, 0.1), best=2).best.val_accuracy == 0.9
 
 
 @pytest.mark.parametrize(
