@@ -221,6 +221,9 @@ class Epoch(Part):
         description="Cross-entropy on the validation split, in nats, the same for all models."
     )
     val_accuracy: float = Field(description="On the validation split, a share of 1.")
+    learning_rate: float | None = Field(
+        default=None, description="Of its last step; null in runs of earlier versions."
+    )
 
 
 class History(Part):

@@ -2,10 +2,11 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationInfo, field_validator
 
 from components.models import applications, registry
 from components.settings.base import NonNegativeInt, PositiveFloat, PositiveInt, Settings, custom_error, keys
+from components.settings.optimization import Adam, Constant, OptimizerSettings, ScheduleSettings
 
 
 class ImageSettings(Settings):
@@ -28,8 +29,14 @@ class ModelSettings(Settings):
       architecture: A registered name, or an import path `package.module:function`.
       epochs: Passes over the training data.
       batch_size: Examples in a batch, over all devices.
-      learning_rate: Adam's.
+      learning_rate: The optimizer's, at its highest.
       label_smoothing: Share of the target that is spread evenly over all classes in the loss on the labels.
+      optimizer: Moves the weights.
+      schedule: The learning rate over the training.
+      clip_norm: The largest norm of all gradients together, to which larger ones are scaled down; None
+        scales none.
+      ema_decay: Decay of an exponential moving average of the weights, from step to step, which is what is
+        validated and kept; None averages none.
     """
 
     architecture: str
@@ -37,6 +44,18 @@ class ModelSettings(Settings):
     batch_size: PositiveInt
     learning_rate: PositiveFloat
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    optimizer: OptimizerSettings = Adam(name="adam")
+    schedule: ScheduleSettings = Constant(name="constant")
+    clip_norm: PositiveFloat | None = None
+    ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
+
+    @field_validator("schedule")
+    @classmethod
+    def _possible_schedule(cls, schedule: ScheduleSettings, info: ValidationInfo) -> ScheduleSettings:
+        problem = schedule.find_problem(info.data["epochs"]) if "epochs" in info.data else None
+        if problem:
+            raise custom_error(problem)
+        return schedule
 
     @field_validator("architecture")
     @classmethod
@@ -55,7 +74,7 @@ class FineTunedTeacher(ModelSettings):
     Attributes:
       weights: A file with the weights of all layers but the last; None starts from random ones.
       head_epochs: Passes over the training data in which the new layer is trained alone.
-      head_learning_rate: Adam's in these epochs.
+      head_learning_rate: In these epochs, in which it is constant.
     """
 
     weights: str | None

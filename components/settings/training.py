@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from components.settings.base import Fraction, NonNegativeFloat, Settings, custom_error
+from components.settings.base import Fraction, NonNegativeFloat, NonNegativeInt, Settings, custom_error
 from components.settings.models import ImageSettings, TrainedModel
 
 
@@ -52,6 +52,8 @@ class AugmentSettings(Settings):
         one; 0 is not at all. What comes in is the repeated edge.
       crop: Share of an image's area that is left at least when a part of it, of the same proportions, is
         cut out and enlarged to the whole; None leaves it whole.
+      padded_crop: Black pixels that are put on each side of an image before a part of its former size is cut
+        out of it. He et al., "Deep Residual Learning", 2015, section 4.2, https://arxiv.org/abs/1512.03385.
       colour: By how much brightness, contrast and, of colour images, saturation are scaled at most, up
         or down: 0.2 is between 0.8 and 1.2.
       mixup: Alpha of the distribution Beta(alpha, alpha) of the shares in which two images are mixed; 0
@@ -62,6 +64,7 @@ class AugmentSettings(Settings):
     horizontal_flip: bool = False
     shift: Annotated[float, Field(ge=0, le=0.5)] = 0.0
     crop: Annotated[float, Field(gt=0, lt=1)] | None = None
+    padded_crop: NonNegativeInt = 0
     colour: Fraction = 0.0
     mixup: NonNegativeFloat = 0.0
 

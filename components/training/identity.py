@@ -28,6 +28,7 @@ _TRAINING = (
     "training/loop.py",
     "training/losses.py",
     "training/online_teacher.py",
+    "training/optimization.py",
     "training/precision.py",
     "models/building.py",
     "transform/pixels.py",

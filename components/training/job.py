@@ -16,6 +16,7 @@ from components.models import applications, registry
 from components.models.building import build_model, load_model
 from components.serving.export import export_model
 from components.settings.models import FineTunedTeacher
+from components.settings.optimization import Constant
 from components.settings.training import TrainingJob
 from components.training.callbacks.checkpoints import Checkpoints
 from components.training.callbacks.progress import tell
@@ -183,9 +184,17 @@ def _open_batches(job: TrainingJob, data: TrainingData) -> Batches:
 
 
 def _training_of_head(job: TrainingJob) -> TrainingJob | None:
-    """Returns how the layer of logits is trained alone, first; None if it is not."""
+    """Returns how the layer of logits is trained alone, first; None if it is not.
+
+    The rate is constant, and the weights are not averaged: all of that is for the whole training.
+    """
     model = job.model
     if not isinstance(model, FineTunedTeacher) or not model.head_epochs:
         return None
-    changes = {"epochs": model.head_epochs, "learning_rate": model.head_learning_rate}
+    changes = {
+        "epochs": model.head_epochs,
+        "learning_rate": model.head_learning_rate,
+        "schedule": Constant(name="constant"),
+        "ema_decay": None,
+    }
     return job.model_copy(update={"model": model.model_copy(update=changes)})

@@ -16,6 +16,7 @@ from components.training.callbacks.checkpoints import Checkpointer, Checkpoints
 from components.training.callbacks.history import HistoryRecorder
 from components.training.callbacks.progress import ProgressLogger
 from components.training.learner import Learner
+from components.training.optimization import make_optimizer, make_schedule
 
 # Steps that run without returning to Python: as many as process some two million pixel values, so
 # that small models are not bound by Python and large ones still report often.
@@ -63,10 +64,12 @@ def fit(
     Raises:
       InputError: The loss became NaN or infinite.
     """
-    _compile(learner, job)
+    schedule = make_schedule(job.model, steps_per_epoch=len(batches.training))
+    _compile(learner, job, schedule=schedule)
     best = BestEpoch()
     recorder = HistoryRecorder(
         run_dir / HISTORY_FILE,
+        schedule=schedule,
         about={"reference": "labels" if job.labels else "teacher", "precision": job.hardware.precision},
     )
     checkpointer = Checkpointer(checkpoints, phase=phase, name=job.name, best=best, recorder=recorder)
@@ -78,6 +81,7 @@ def fit(
         shuffle=False,  # The data comes shuffled.
         verbose=0,
         callbacks=[
+            *_averaging(job),  # First: it gives the others the averaged weights to see, and takes them back.
             keras.callbacks.LambdaCallback(on_epoch_begin=lambda number, _: batches.epoch.assign(number)),
             keras.callbacks.LambdaCallback(on_epoch_begin=lambda number, _: learner.begin_epoch(number)),
             checkpointer,  # Before the recorder, so that saving is not part of an epoch's seconds.
@@ -91,19 +95,31 @@ def fit(
     learner.set_weights(best.weights)
 
 
-def _compile(learner: Learner, job: TrainingJob) -> None:
-    """Compiles a learner: the one place where the settings become an optimizer."""
+def _compile(
+    learner: Learner, job: TrainingJob, *, schedule: keras.optimizers.schedules.LearningRateSchedule
+) -> None:
     learner.compile(
-        optimizer=keras.optimizers.Adam(job.model.learning_rate),
+        optimizer=make_optimizer(job.model, schedule=schedule, weights=learner.trainable_variables),
         steps_per_execution=choose_steps_per_execution(
-            image_shape=job.image.shape, batch_size=job.model.batch_size
+            image_shape=job.image.shape,
+            batch_size=job.model.batch_size,
+            devices=tf.distribute.get_strategy().num_replicas_in_sync,
         ),
         jit_compile=False,  # On processors, XLA made every model of configs/ slower.
     )
 
 
-def choose_steps_per_execution(*, image_shape: tuple[int, int, int], batch_size: int) -> int:
+def _averaging(job: TrainingJob) -> list[keras.callbacks.Callback]:
+    """Shows the averaged weights, if there are any, from the validation to the end of an epoch."""
+    return [] if job.model.ema_decay is None else [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)]
+
+
+def choose_steps_per_execution(
+    *, image_shape: tuple[int, int, int], batch_size: int, devices: int = 1
+) -> int:
     """Returns how many steps to run without returning to Python."""
+    if devices > 1:
+        return 1  # TensorFlow 2.21 fails on a loop of steps that are spread over several devices.
     values_per_step = math.prod(image_shape) * batch_size
     return max(1, min(_MAX_STEPS_PER_EXECUTION, _VALUES_PER_EXECUTION // values_per_step))
 

@@ -113,6 +113,16 @@ class Config(Settings):
         return self
 
     @model_validator(mode="after")
+    def _something_is_left_in_sight(self) -> Self:
+        height, width, _ = self.image.shape
+        if self.augment and self.augment.padded_crop >= min(height, width):
+            raise custom_error(
+                f"augment.padded_crop: {self.augment.padded_crop} pixels may leave nothing of images of "
+                f"{height}x{width}; take fewer"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _possible_without_labels(self) -> Self:
         problem = None if self.data.labels else next(_needs_of_labels(self), None)
         if problem:

@@ -17,14 +17,22 @@ class HistoryRecorder(keras.callbacks.Callback):
 
     Args:
       path: The file.
+      schedule: The learning rate of each step.
       about: Further facts about the training for the file, by name.
 
     Attributes:
       epochs: The entries so far.
     """
 
-    def __init__(self, path: pathlib.Path, *, about: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        path: pathlib.Path,
+        *,
+        schedule: keras.optimizers.schedules.LearningRateSchedule,
+        about: Mapping[str, str],
+    ) -> None:
         super().__init__()
+        self._schedule = schedule
         self._about = about
         self.epochs: list[Mapping[str, float]] = []
         self._path = path
@@ -44,6 +52,8 @@ class HistoryRecorder(keras.callbacks.Callback):
         entry: dict[str, float] = {"epoch": epoch + 1, "seconds": time.monotonic() - self._start}
         for key in ("loss", "accuracy", "val_loss", "val_accuracy"):
             entry[key] = float((logs or {})[key])
+        last_step = max(0, int(keras.ops.convert_to_numpy(self.model.optimizer.iterations)) - 1)
+        entry["learning_rate"] = float(self._schedule(last_step))
         self.epochs.append(entry)
         self._write()
 

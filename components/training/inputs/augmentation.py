@@ -28,9 +28,11 @@ def augment(
       label of the image that was mixed in, and `mixing`, float32 `[batch]`, the share of the first image,
       at least 1/2: `label` stays that of the larger share.
     """
-    of_flip, of_shift, of_crop, of_colour, of_mixup = tf.unstack(tf.random.split(seed, 5))
+    of_flip, of_shift, of_crop, of_colour, of_mixup, of_padded_crop = tf.unstack(tf.random.split(seed, 6))
     if settings.horizontal_flip:
         images = tf.image.stateless_random_flip_left_right(images, of_flip)
+    if settings.padded_crop:
+        images = _crop_padded(images, pixels=settings.padded_crop, seed=of_padded_crop)
     if settings.shift:
         images = _shift(images, share=settings.shift, seed=of_shift)
     if settings.crop is not None:
@@ -40,6 +42,16 @@ def augment(
     if settings.mixup:
         images, targets = _mix(images, targets, alpha=settings.mixup, seed=of_mixup)
     return images, targets
+
+
+def _crop_padded(images: tf.Tensor, *, pixels: int, seed: tf.Tensor) -> tf.Tensor:
+    padded = tf.pad(images, [[0, 0], [pixels, pixels], [pixels, pixels], [0, 0]])
+    for axis in (1, 2):
+        offsets = tf.random.stateless_uniform(
+            [tf.shape(images)[0], 1], tf.random.fold_in(seed, axis), 0, 2 * pixels + 1, tf.int32
+        )
+        padded = tf.gather(padded, tf.range(images.shape[axis]) + offsets, axis=axis, batch_dims=1)
+    return padded
 
 
 def _shift(images: tf.Tensor, *, share: float, seed: tf.Tensor) -> tf.Tensor:

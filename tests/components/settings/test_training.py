@@ -14,6 +14,8 @@ FINE_TUNED = MODEL | {"architecture": "keras.applications.VGG16", "weights": Non
     [
         {},
         {"model": FINE_TUNED},
+        {"model": MODEL | {"optimizer": "sgd", "schedule": "cosine", "clip_norm": 1.0, "ema_decay": 0.99}},
+        {"model": MODEL | {"schedule": {"name": "steps", "milestones": [1, 2]}}},
         {"class_weights": "balanced"},
         {"class_weights": {"cat": 2.0}},
         {"augment": {"crop": 0.5, "mixup": 0.2}, "labels": False},

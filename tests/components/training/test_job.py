@@ -215,6 +215,69 @@ def test_a_training_that_ended_before_its_model_was_written_is_not_repeated(
         np.testing.assert_array_equal(one, other)
 
 
+class Interruption(logging.Handler):
+    """Ends a training as Ctrl-C does, when it begins an epoch."""
+
+    def __init__(self, epoch: str) -> None:
+        super().__init__()
+        self._text = f"Teacher: epoch {epoch}"
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.getMessage().startswith(self._text):
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
+def test_an_interrupted_training_goes_on_along_its_recipe(
+    precision: str,
+    data: dict[str, Any],
+    make_job: Callable[..., TrainingJob],
+    tmp_path: pathlib.Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """To the same weights, averages, rates and best epoch; momentum, step and average are restored."""
+    job = make_job(
+        epochs=4,
+        learning_rate=1.0,
+        optimizer={"name": "sgd", "weight_decay": 0.001},
+        schedule={"name": "cosine", "warmup_epochs": 0.5},
+        clip_norm=1.0,
+        ema_decay=0.8,
+        precision=precision,
+    )
+
+    def train(run_dir: str, checkpoints: str) -> list[np.ndarray]:
+        model = train_model(
+            job,
+            TrainingData(**data),
+            objective=Supervised(),
+            run_dir=str(tmp_path / run_dir),
+            checkpoints=Checkpoints(directory=tmp_path / checkpoints, identity={"job": "a"}),
+        )
+        return model.get_weights()
+
+    caplog.set_level("INFO", logger="components.training")
+    progress = logging.getLogger("components.training.callbacks.progress")
+    interruption = Interruption("3/4")
+    progress.addHandler(interruption)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            train("interrupted", "checkpoints")
+    finally:
+        progress.removeHandler(interruption)
+
+    resumed = train("resumed", "checkpoints")
+
+    assert "Teacher: goes on from epoch 3, by its last checkpoint" in caplog.messages
+    whole = train("whole", "others")
+    for one, other in zip(whole, resumed, strict=True):
+        np.testing.assert_array_equal(one, other)
+    histories = [json.loads((tmp_path / name / "history.json").read_text()) for name in ("whole", "resumed")]
+    for entry in (*histories[0]["epochs"], *histories[1]["epochs"]):
+        del entry["seconds"]
+    assert histories[0] == histories[1]
+
+
 @pytest.mark.parametrize("damage", ["cut short", "changed"])
 def test_a_checkpoint_that_cannot_be_read_is_none(
     damage: str, tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
@@ -368,7 +431,10 @@ def test_the_history_has_every_epoch_and_the_best_weights_are_kept(
     assert history["best_epoch"] == 1 + accuracies.index(max(accuracies))
     assert validation_accuracy(directory) == pytest.approx(max(accuracies), abs=1e-6)
     assert history["reference"] == "labels"
-    assert set(history["epochs"][0]) == {"epoch", "seconds", "loss", "accuracy", "val_loss", "val_accuracy"}
+    assert set(history["epochs"][0]) == {
+        *("epoch", "seconds", "learning_rate"),
+        *("loss", "accuracy", "val_loss", "val_accuracy"),
+    }
     assert list((directory / "run" / "logs").rglob("events.out.tfevents.*"))
 
 
@@ -618,6 +684,24 @@ def test_a_training_says_which_precision_suits_the_machine(
     precision = json.loads((directory / "run" / "history.json").read_text())["precision"]
     assert precision == resolve_precision("auto")
     assert [record.told for record in caplog.records if hasattr(record, "told")] == [f"trains in {precision}"]
+
+
+def test_every_student_follows_the_same_recipe(
+    train: Callable[..., pathlib.Path], prediction_files: list[str]
+) -> None:
+    """A distillation that weighs only the labels is training from scratch; and the recipe counts."""
+    recipe = {"optimizer": "sgd", "schedule": "one_cycle", "clip_norm": 1.0, "ema_decay": 0.9, "epochs": 2}
+    objective = kd(weight=1.0)
+
+    scratch = train(**recipe)
+    distilled = train(objective=objective, prediction_files=prediction_files, **recipe)
+
+    for first, second in zip(weights_of(scratch), weights_of(distilled), strict=True):
+        np.testing.assert_array_equal(first, second)
+    rates = curve_of(distilled, "learning_rate")
+    assert rates == curve_of(scratch, "learning_rate")
+    # 19 steps an epoch; the 11th has the full rate, the last one 1/27 of it.
+    assert rates == pytest.approx([0.01 * 20 / 27, 0.01 / 27])
 
 
 @pytest.mark.parametrize(

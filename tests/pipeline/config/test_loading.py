@@ -9,6 +9,7 @@ from components.errors import InputError
 from components.example_gen.splitting import SplitFractions
 from components.models import registry
 from components.settings.models import FineTunedTeacher, ModelSettings, PretrainedTeacher
+from components.settings.optimization import OneCycle, Sgd
 from pipeline.config.experiment import Config
 from pipeline.config.loading import ConfigError, load_config
 
@@ -224,6 +225,49 @@ def test_override_that_leads_nowhere_is_refused(override, message, refusal):
         ),
         ("student=mnist_student", "student: got 'mnist_student'", "must be a mapping"),
         ("studnet.epochs=1", "unknown key 'studnet'", "did you mean 'student'?"),
+        ("student.optimizer=sdg", "student.optimizer.name: got 'sdg'", "allowed: adam, adamw, sgd"),
+        ("student.optimizer={momentum: 0.5}", "student.optimizer.name: is missing", "add it"),
+        ("student.optimizer={name: sgd, momentum: 1}", "student.optimizer.momentum: got 1", "less than 1"),
+        (
+            "teacher.optimizer={name: adam, momentum: 0.5}",
+            "teacher.optimizer: momentum belongs to sgd, not to adam",
+            "",
+        ),
+        (
+            "teacher.optimizer={name: adam, weight_decay: 0.5}",
+            "teacher.optimizer: weight_decay belongs to adamw and sgd, not to adam",
+            "",
+        ),
+        ("teacher.optimizer={name: adam, beta: 1}", "teacher.optimizer: unknown key 'beta'", "allowed: name"),
+        ("student.schedule=linear", "student.schedule.name: got 'linear'", "constant, cosine, one_cycle"),
+        ("student.schedule=steps", "student.schedule.milestones: is missing", "add it"),
+        (
+            "student.schedule={name: steps, milestones: [3, 5]}",
+            "student.schedule: after the milestone 5 nothing is left of the 5 epochs",
+            "leave it out",
+        ),
+        (
+            "student.schedule={name: steps, milestones: [3, 2]}",
+            "student.schedule: the milestones 3, 2 must rise",
+            "from each to the next",
+        ),
+        (
+            "student.schedule={name: steps, milestones: [2, 4], warmup_epochs: 2.5}",
+            "student.schedule: the milestone 2 lies within the 2.5 warmup_epochs",
+            "take fewer",
+        ),
+        (
+            "student.schedule={name: cosine, warmup_epochs: 5}",
+            "student.schedule: 5 warmup_epochs leave nothing of the 5 epochs",
+            "take fewer",
+        ),
+        (
+            "student.schedule={name: cosine, milestones: [2]}",
+            "student.schedule: milestones belongs to steps, not to cosine",
+            "",
+        ),
+        ("student.clip_norm=0", "student.clip_norm: got 0", "greater than 0"),
+        ("student.ema_decay=1", "student.ema_decay: got 1", "less than 1"),
         ("distillations=[]", "distillations: got []", "at least one distillation"),
         ("distillations.0.temperature=0", "distillations.0.temperature: got 0", "greater than 0"),
         ("distillations.0.temperature=.nan", "distillations.0.temperature: got nan", ""),
@@ -277,6 +321,20 @@ def test_mixed_images_are_refused_for_the_method_that_needs_one_label(refusal):
         "augment.mixup: a mixed image has two labels, but method dkd of 'hot' needs one;"
     )
     assert "\n" not in message
+
+
+def test_a_padded_crop_that_may_leave_nothing_of_an_image_is_refused(refusal):
+    assert refusal("teacher_predictions=online", "augment.padded_crop=20") == (
+        "augment.padded_crop: 20 pixels may leave nothing of images of 28x20; take fewer"
+    )
+
+
+def test_a_name_stands_for_the_usual_optimizer_or_schedule(path):
+    config = load_config(path, overrides=["student.optimizer=sgd", "student.schedule=one_cycle"])
+
+    assert config.student.optimizer == Sgd(name="sgd", momentum=0.9, nesterov=True, weight_decay=0.0)
+    assert config.student.schedule == OneCycle(name="one_cycle", warmup_epochs=None)
+    assert Config.model_validate_json(config.model_dump_json()) == config
 
 
 def test_each_fault_has_a_line_of_its_own(path):

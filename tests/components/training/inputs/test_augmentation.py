@@ -73,6 +73,20 @@ def test_crops_enlarge_a_part_of_at_least_the_given_area() -> None:
     assert np.ptp(result[:, 0, 0, 0]) > 0.2
 
 
+def test_padded_crops_move_each_image_over_black_ground() -> None:
+    images = RANDOM.random((300, 5, 6, 3), dtype=np.float32)
+
+    result = augmented(images, padded_crop=2)
+
+    padded = np.pad(images, [(0, 0), (2, 2), (2, 2), (0, 0)])
+    ways = list(itertools.product(range(5), repeat=2))
+    found = [
+        next(way for way in ways if np.array_equal(before[way[0] :, way[1] :][:5, :6], after))
+        for before, after in zip(padded, result, strict=True)
+    ]
+    assert set(found) == set(ways)
+
+
 def test_colour_scales_brightness_by_at_most_its_strength() -> None:
     grey = np.full((300, 2, 2, 1), 0.5, np.float32)  # Without contrast, so that only brightness changes.
 
