@@ -10,23 +10,26 @@ from components.example_gen.source import NO_LABEL
 _NAMED = 5
 
 
-def describe(outcomes: Sequence[Outcome], *, class_names: Sequence[str]) -> dict[str, Any]:
+def describe(
+    outcomes: Sequence[Outcome], *, class_names: Sequence[str], notes: Sequence[str] = ()
+) -> dict[str, Any]:
     """Describes a data set as it was written.
 
     Args:
       outcomes: What became of each shard, in any order.
       class_names: The name of each class, in the order of the labels.
+      notes: In what way the splits are others than the user may expect.
 
     Returns:
-      The class names; and of each split the number of examples, and the id and the reason of all
-      that was left out.
+      The class names; the notes; and of each split the number of examples, and the id and the reason of
+      all that was left out.
     """
     splits: dict[str, Any] = {}
     for outcome in _ordered(outcomes):
         split = splits.setdefault(outcome.split, {"examples": 0, "skipped": []})
         split["examples"] += outcome.examples
         split["skipped"].extend({"id": name, "reason": reason} for name, reason in outcome.skipped)
-    return {"class_names": list(class_names), "splits": splits}
+    return {"class_names": list(class_names), "notes": list(notes), "splits": splits}
 
 
 def check(

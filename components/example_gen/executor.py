@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import logging
 from typing import Any
 
 import apache_beam as beam
@@ -20,6 +21,8 @@ from components.layout import DATASET_FILE, SPLITS
 
 DATA_KEY = "data"
 FINGERPRINT_KEY = "fingerprint"
+
+logger = logging.getLogger(__name__)
 
 
 class Executor(base_example_gen_executor.BaseExampleGenExecutor):
@@ -57,6 +60,8 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
 
         source = open_source(data)
         source.prepare()
+        for note in source.notes():
+            logger.info("ExampleGen: %s", note, extra={"told": note})
         outcomes = self._write(source, examples)
         dataset.check(
             outcomes,
@@ -64,7 +69,7 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
             max_corrupt_fraction=data.max_corrupt_fraction,
             labels=data.labels,
         )
-        description = dataset.describe(outcomes, class_names=source.class_names)
+        description = dataset.describe(outcomes, class_names=source.class_names, notes=source.notes())
         with fileio.open(f"{examples.uri}/{DATASET_FILE}", "w") as file:
             file.write(json.dumps(description, indent=1))
 

@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
@@ -43,6 +44,19 @@ class Skipped:
     corrupt: bool = False
 
 
+@dataclasses.dataclass(frozen=True)
+class Listing:
+    """What lies in a split, before any image is decoded.
+
+    Attributes:
+      labels: The number of images by label.
+      skipped: What is left out.
+    """
+
+    labels: Counter[int]
+    skipped: tuple[Skipped, ...] = ()
+
+
 class Source(abc.ABC):
     """A data set of labelled images in three splits: train, validation and test.
 
@@ -73,6 +87,18 @@ class Source(abc.ABC):
           InputError: The data set is not available, or cannot be used.
         """
         self.check()
+
+    def notes(self) -> Sequence[str]:
+        """Says in what way the splits are others than the user may expect, each without a full stop."""
+        return ()
+
+    def listing(self, split: str) -> Listing:
+        """Lists what lies in a split; reads all of it, unless a source knows a quicker way."""
+        items = [item for shard in self.shards(split) for item in self.read(shard)]
+        return Listing(
+            labels=Counter(item.label for item in items if isinstance(item, Record)),
+            skipped=tuple(item for item in items if isinstance(item, Skipped)),
+        )
 
     @abc.abstractmethod
     def shards(self, split: str) -> Sequence[Any]:

@@ -4,9 +4,9 @@ import bisect
 import hashlib
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Self, TypeVar
+from typing import Annotated, Self, TypeVar
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from components.errors import InputError
 from components.settings.base import Fraction, Settings, custom_error
@@ -20,7 +20,7 @@ T = TypeVar("T")
 class SplitFractions(Settings):
     """The share of the images that goes to each split; the three add up to 1."""
 
-    train: Fraction = 0.8
+    train: Annotated[float, Field(gt=0, le=1)] = 0.8
     validation: Fraction = 0.1
     test: Fraction = 0.1
 
@@ -45,7 +45,7 @@ def assign(keys: Iterable[str], *, fractions: Mapping[str, float]) -> dict[str, 
 
     Args:
       keys: What to divide.
-      fractions: The share of each split; they add up to 1.
+      fractions: The share of each split, in relation to the others.
 
     Returns:
       The keys of each split, ordered by position, which does not depend on the classes.

@@ -1,7 +1,7 @@
 """A source whose images are labelled in the test split alone."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from components.example_gen.source import NO_LABEL, Record, Skipped, Source
@@ -35,6 +35,10 @@ class UnlabelledSource(Source):
     def prepare(self) -> None:
         """Makes the other source ready to be read."""
         self.source.prepare()
+
+    def notes(self) -> Sequence[str]:
+        """Says of the splits what the other source says."""
+        return self.source.notes()
 
     def shards(self, split: str) -> list[tuple[str, Any]]:
         """Returns the shards of a split, each with the name of the split."""

@@ -16,7 +16,7 @@ from components.errors import InputError
 from pipeline.events import NodeFailed, NodeFinished, NodeNote, NodeProgress, NodeStarted, Report
 from pipeline.local.background import NodeError
 
-_PROGRESS_LOGGER = "components.training.callbacks.progress"
+_LOGGER = "components"  # The modules of the nodes log below it.
 
 _running_node: contextvars.ContextVar[str] = contextvars.ContextVar("running_node")
 
@@ -119,14 +119,14 @@ def observed(report: Report) -> Iterator[Observer]:
             return observer.launch(node, launch=super().launch, connection=self._mlmd_connection)
 
     handler = _ProgressHandler(report)
-    progress_logger = logging.getLogger(_PROGRESS_LOGGER)
-    progress_logger.setLevel(logging.INFO)
-    progress_logger.addHandler(handler)
+    logger = logging.getLogger(_LOGGER)
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
     try:
         with tfx_patches.launcher(ObservedLauncher):
             yield observer
     finally:
-        progress_logger.removeHandler(handler)
+        logger.removeHandler(handler)
 
 
 def _outcome(

@@ -5,15 +5,17 @@ import functools
 import hashlib
 import os
 import pathlib
+import stat
+from collections import Counter
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from components.errors import InputError
-from components.example_gen import splitting
+from components.example_gen import split_folders, splitting
 from components.example_gen.dated import is_dated, newest
-from components.example_gen.source import NO_LABEL, Record, Skipped, Source, SourceSettings
+from components.example_gen.source import NO_LABEL, Listing, Record, Skipped, Source, SourceSettings
 from components.example_gen.splitting import SplitFractions
 from components.layout import SPLITS
 
@@ -21,12 +23,16 @@ SUFFIXES = (".jpg", ".jpeg", ".png")
 
 _OTHER_KIND = "not a .jpg, .jpeg or .png file"
 _NO_CLASS = "not in a class folder"
-_FOLDER = "a folder where only images are read"
 _NO_SPLIT = "beside the split folders"
+_NO_LABELS = "a split folder without class folders"
+_LOOP = "a link to a folder that it lies in"
+# Opening one of these waits for whoever writes to it, for ever if nobody does.
+_IRREGULAR = {stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket"}
+_DEVICE = "a device"
 
 
 class ImageFolderData(SourceSettings):
-    """`path/{train,validation,test}/CLASS/*` or `path/CLASS/*`, the latter split by fractions.
+    """`path/{train,validation,test}/CLASS/*` or `path/CLASS/*`; what has no folder is held out of train.
 
     Without `labels`, the images of train and validation need no class folders. A path that holds `{YYYY}`,
     `{MM}` and `{DD}` is the folder of the latest date.
@@ -60,10 +66,11 @@ class FoundFile:
 
 @dataclasses.dataclass(frozen=True)
 class ImageFolderSource(Source):
-    """`path/{train,validation,test}/CLASS/*`, or `path/CLASS/*` split by a hash of the file name.
+    """`path/{train,validation,test}/CLASS/*`, or `path/CLASS/*`, at any depth below the class folder.
 
-    Without labels, the images of `path/train` and `path/validation` lie there, or in folders whose names
-    are ignored.
+    A split without a folder is held out of train, by a hash of each path; where one folder lies beside
+    train, it is the test split, whatever its name. Without labels, there is a test folder, and the images of
+    train and validation lie anywhere in theirs.
 
     Hidden files are ignored; every other file that is no image is reported as skipped.
     """
@@ -78,19 +85,19 @@ class ImageFolderSource(Source):
     def check(self) -> None:
         """Refuses a folder that is missing, empty, or not laid out as it should be."""
         self._check_folder()
-        if self._has_split_folders():
-            self._check_split_folders()
-        self._check_classes()
-        counts = {
-            split: sum(file.problem is None for file in files) for split, files in self._files().items()
-        }
-        if not self._has_split_folders():
-            splitting.check_none_empty(counts, fractions=self._fractions)
-        for split, count in counts.items():
-            if not count:
+        self._check_split_folders()
+        self._check_number_of_classes()
+        files = self._files()
+        self._check_classes(files)
+        counts = {split: sum(file.problem is None for file in files[split]) for split in SPLITS}
+        splitting.check_none_empty(
+            {split: counts[split] for split in ("train", *self._held_out)}, fractions=self._fractions
+        )
+        for split, folder in self._folders.items():
+            if not counts[split]:
                 where = "in class folders" if self._has_class_folders(split) else "in it"
                 raise InputError(
-                    f"data.path: {str(self._root / split)!r} holds no image; expected {_kinds()} files "
+                    f"data.path: {str(self._root / folder)!r} holds no image; expected {_kinds()} files "
                     f"{where}."
                 )
 
@@ -102,9 +109,33 @@ class ImageFolderSource(Source):
             digest.update(f"{self._root}\n".encode())
         for path in sorted(found):
             file = self._root / path
-            stat = file.stat() if file.exists() else file.lstat()
-            digest.update(f"{path!r} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+            status = file.stat() if file.exists() else file.lstat()
+            digest.update(f"{path!r} {status.st_size} {status.st_mtime_ns}\n".encode())
         return digest.hexdigest()[:16]
+
+    def notes(self) -> list[str]:
+        """Says which split is none of the user's folders of that name, and which folder is no split."""
+        if not self._folders:
+            return []
+        notes = []
+        if self._held_out:
+            fractions = {split: self._fractions[split] for split in ("train", *self._held_out)}
+            shares = " and ".join(
+                f"{split} ({fractions[split] / sum(fractions.values()):.0%} of it)"
+                for split in self._held_out
+            )
+            notes.append(f"held out of {self._folders['train']}/ by a hash of each path: {shares}")
+        if split_folders.split_of(self._folders.get("test", "")) == "validation":
+            notes.append(f"{self._folders['test']}/ is the test split: it is only measured on")
+        return notes + [f"{name}/ is left out: {_NO_LABELS}" for name in self._unlabelled_folders()]
+
+    def listing(self, split: str) -> Listing:
+        """Lists the files of a split without reading them."""
+        files = self._files()[split]
+        return Listing(
+            labels=Counter(file.label for file in files if file.problem is None),
+            skipped=tuple(Skipped(_printable(file.path), file.problem) for file in files if file.problem),
+        )
 
     def shards(self, split: str) -> list[tuple[FoundFile, ...]]:
         """Returns the shards of a split, as lists of files."""
@@ -133,12 +164,40 @@ class ImageFolderSource(Source):
     @property
     def _class_parent(self) -> pathlib.Path:
         """The folder whose folders are the classes."""
-        if not self._has_split_folders():
-            return self._root
-        return self._root / ("train" if self.settings.labels else "test")
+        return self._root / self._folders.get("train" if self.settings.labels else "test", "")
 
-    def _has_split_folders(self) -> bool:
-        return any((self._root / split).is_dir() for split in SPLITS)
+    @functools.cached_property
+    def _folders(self) -> dict[str, str]:
+        """The folder of each split that has one; empty where the class folders lie side by side.
+
+        A class may be called as a split is, as long as its folder holds no others.
+        """
+        names = _folder_names(self._root)
+        named = [name for name in names if split_folders.split_of(name)]
+        if len(named) < len(names) and not any(_folder_names(self._root / name) for name in named):
+            return {}
+        unlabelled = self._unlabelled_folders()
+        found = split_folders.by_split((name for name in named if name not in unlabelled), parent=self._name)
+        if self.settings.labels and "test" not in found and "validation" in found:
+            found["test"] = found.pop("validation")
+        return found
+
+    @property
+    def _held_out(self) -> list[str]:
+        """The splits that are held out of train, for want of a folder."""
+        return [split for split in SPLITS if split != "train" and split not in self._folders]
+
+    def _unlabelled_folders(self) -> list[str]:
+        """The folders that might be the validation or the test split, but for their missing class folders."""
+        if not self.settings.labels:
+            return []
+        return [
+            name
+            for name in _folder_names(self._root)
+            if split_folders.split_of(name) in SPLITS[1:]
+            and not _folder_names(self._root / name)
+            and any(map(_is_image, _names(self._root / name)))
+        ]
 
     def _has_class_folders(self, split: str) -> bool:
         return self.settings.labels or split == "test"
@@ -156,85 +215,94 @@ class ImageFolderSource(Source):
             )
 
     def _check_split_folders(self) -> None:
-        found = _folder_names(self._root)
+        needed = {"train"} if self.settings.labels else {"train", "test"}
         for split in SPLITS:
-            if split not in found:
+            if self._folders and split in needed - self._folders.keys():
                 raise InputError(
                     f"data.path: {self._name!r} lacks the folder {split!r} (found: "
-                    f"{', '.join(found)}); expected train, validation and test, or class folders alone."
+                    f"{', '.join(_folder_names(self._root))}); expected train, validation and test, or class "
+                    "folders alone."
                 )
         if not self.settings.labels or not self.class_names:
             return
-        for split in SPLITS[1:]:
-            unknown = sorted(set(_folder_names(self._root / split)) - set(self.class_names))
+        for folder in self._folders.values():
+            unknown = sorted(set(_folder_names(self._root / folder)) - set(self.class_names))
             if unknown:
                 raise InputError(
-                    f"data.path: {str(self._root / split)!r} holds the class folder {unknown[0]!r}, which "
-                    f"train lacks (it has: {', '.join(self.class_names)}); every class needs "
-                    "images to train on."
+                    f"data.path: {str(self._root / folder)!r} holds the class folder {unknown[0]!r}, which "
+                    f"{self._folders['train']} lacks (it has: {', '.join(self.class_names)}); every class "
+                    "needs images to train on."
                 )
 
-    def _check_classes(self) -> None:
+    def _check_number_of_classes(self) -> None:
         parent, names = self._class_parent, self.class_names
-        if len(names) < 2:
-            only = f"only the class folder {names[0]!r}" if names else "no class folders"
-            way_out = (
-                ""
-                if names or not self.settings.labels
-                else "; to distil without labels, set data.labels: false"
-            )
-            raise InputError(
-                f"data.path: {str(parent)!r} holds {only}; a classifier needs at least two{way_out}."
-            )
-        for name in names:
-            if not any(map(_is_image, _names(parent / name))):
+        if len(names) >= 2:
+            return
+        only, way_out = "no class folders", ""
+        if names:
+            only = f"only the class folder {names[0]!r}"
+            if len(_folder_names(parent / names[0])) > 1:
+                way_out = f"; if the classes are the folders in it, give {str(parent / names[0])!r}"
+        elif self.settings.labels:
+            way_out = "; to distil without labels, set data.labels: false"
+        raise InputError(
+            f"data.path: {str(parent)!r} holds {only}; a classifier needs at least two{way_out}."
+        )
+
+    def _check_classes(self, files: dict[str, list[FoundFile]]) -> None:
+        in_train = self.settings.labels or not self._folders
+        splits = ("train", *self._held_out) if in_train else ("test",)
+        found = {file.label for split in splits for file in files[split]}
+        for label, name in enumerate(self.class_names):
+            if label not in found:
                 raise InputError(
-                    f"data.path: {str(parent / name)!r} holds no {_kinds()} file; add images of the class, "
-                    "or remove the folder."
+                    f"data.path: {str(self._class_parent / name)!r} holds no {_kinds()} file; add images of "
+                    "the class, or remove the folder."
                 )
 
     def _files(self) -> dict[str, list[FoundFile]]:
         """Lists what lies in each split, ordered by hash so that classes come mixed."""
-        if self._has_split_folders():
-            members = {
-                split: list(
-                    self._list_classes(split) if self._has_class_folders(split) else self._list_any(split)
-                )
-                for split in SPLITS
-            }
+        members = {split: list(self._list_split(split)) for split in SPLITS if split in self._folders}
+        if self._folders:
             members["train"].extend(
-                FoundFile(name, problem=_NO_SPLIT) for name in _names(self._root) if name not in SPLITS
+                FoundFile(name, problem=_NO_LABELS if split_folders.split_of(name) else _NO_SPLIT)
+                for name in _names(self._root)
+                if name not in self._folders.values()
             )
-            return {split: sorted(files, key=_position) for split, files in members.items()}
-        files = {file.path: file for file in self._list_classes("")}
-        assigned = splitting.assign(files, fractions=self._fractions)
-        return {split: [files[path] for path in paths] for split, paths in assigned.items()}
+        else:
+            members["train"] = list(self._list_classes(""))
+        files = {file.path: file for file in members["train"]}
+        fractions = {split: self._fractions[split] for split in ("train", *self._held_out)}
+        for split, paths in splitting.assign(files, fractions=fractions).items():
+            members[split] = [files[path] for path in paths]
+        return {split: sorted(members[split], key=_position) for split in SPLITS}
+
+    def _list_split(self, split: str) -> Iterator[FoundFile]:
+        folder = self._folders[split]
+        return self._list_classes(folder) if self._has_class_folders(split) else self._walk(folder, NO_LABEL)
 
     def _list_classes(self, parent: str) -> Iterator[FoundFile]:
         labels = {name: label for label, name in enumerate(self.class_names)}
         for name in _names(self._root / parent):
             path = f"{parent}/{name}" if parent else name
             if (self._root / path).is_dir():
-                yield from self._list_images(path, labels.get(name, NO_LABEL))
+                yield from self._walk(path, labels.get(name, NO_LABEL))
             else:
                 yield FoundFile(path, problem=_NO_CLASS)
 
-    def _list_any(self, split: str) -> Iterator[FoundFile]:
-        """Lists what lies in the folder of a split without labels, and in the folders there."""
-        for file in self._list_images(split, NO_LABEL):
-            if file.problem == _FOLDER:
-                yield from self._list_images(file.path, NO_LABEL)
-            else:
-                yield file
-
-    def _list_images(self, folder: str, label: int) -> Iterator[FoundFile]:
-        for name in _names(self._root / folder):
+    def _walk(self, folder: str, label: int, *, above: tuple[pathlib.Path, ...] = ()) -> Iterator[FoundFile]:
+        """Lists what lies in a folder and in those below it; `above` are the folders that it lies in."""
+        place = (self._root / folder).resolve()
+        if place in above:
+            yield FoundFile(folder, problem=_LOOP)
+            return
+        for name in _names(place):
             path = f"{folder}/{name}"
-            if _is_image(name):
-                yield FoundFile(path, label)
+            if (place / name).is_dir():
+                yield from self._walk(path, label, above=(*above, place))
             else:
-                is_folder = (self._root / path).is_dir()
-                yield FoundFile(path, problem=_FOLDER if is_folder else _OTHER_KIND)
+                problem = _find_problem(place / name)
+                yield FoundFile(path, NO_LABEL if problem else label, problem)
 
     def _read(self, file: FoundFile) -> Record | Skipped:
         name = _printable(file.path)
@@ -256,6 +324,17 @@ def _names(folder: pathlib.Path) -> list[str]:
 
 def _folder_names(folder: pathlib.Path) -> tuple[str, ...]:
     return tuple(sorted(name for name in _names(folder) if (folder / name).is_dir()))
+
+
+def _find_problem(file: pathlib.Path) -> str | None:
+    """Says why a file is left out, by its kind and name alone; a link counts as what it leads to."""
+    try:
+        kind = stat.S_IFMT(file.stat().st_mode)
+    except OSError:  # A link that leads nowhere: reading it will say so.
+        kind = stat.S_IFREG
+    if kind != stat.S_IFREG:
+        return _IRREGULAR.get(kind, _DEVICE)
+    return None if _is_image(file.name) else _OTHER_KIND
 
 
 def _is_image(name: str) -> bool:

@@ -29,6 +29,7 @@ def test_writes_examples_and_a_description(pets: pathlib.Path, ingest) -> None:
     ingested = ingest(folder(pets))
     assert ingested.description == {
         "class_names": ["cat", "dog"],
+        "notes": [],
         "splits": {
             "train": {"examples": 7, "skipped": []},
             "validation": {"examples": 2, "skipped": []},
@@ -69,6 +70,21 @@ def test_skips_and_lists_what_cannot_be_used(pets: pathlib.Path, make_image, ing
         "train/dog/notes.txt": "not a .jpg, .jpeg or .png file",
     }
     assert splits["test"]["skipped"] == [{"id": "test/dog/text.jpg", "reason": "not a JPEG or PNG image"}]
+
+
+def test_says_what_it_held_out(pets: pathlib.Path, make_image, ingest, caplog) -> None:
+    for index in range(30):
+        (pets / f"train/cat/more{index}.png").write_bytes(make_image())
+    for name in ("cat", "dog"):
+        (pets / "validation" / name / "0.png").unlink()
+        (pets / "validation" / name).rmdir()
+    (pets / "validation").rmdir()
+    caplog.set_level("INFO")
+    ingested = ingest(folder(pets))
+    note = "held out of train/ by a hash of each path: validation (11% of it)"
+    assert ingested.description["notes"] == [note]
+    assert [record.told for record in caplog.records if hasattr(record, "told")] == [note]
+    assert ingested.description["splits"]["validation"]["examples"] > 0
 
 
 def test_stops_when_too_much_is_corrupt(pets: pathlib.Path, ingest, tmp_path: pathlib.Path) -> None:

@@ -2,10 +2,12 @@ import os
 import pathlib
 import pickle
 import shutil
+import socket
 
 import pytest
 
 from components.errors import InputError
+from components.example_gen import splitting
 from components.example_gen.source import Record, Skipped
 from components.example_gen.sources.image_folder import ImageFolderData, ImageFolderSource
 from components.example_gen.splitting import SplitFractions
@@ -57,7 +59,6 @@ def test_classes_come_mixed(make_folder) -> None:
 def test_reports_what_it_leaves_out(pets: pathlib.Path) -> None:
     (pets / "train/cat/notes.txt").write_text("about cats", encoding="utf-8")
     (pets / "train/cat/.DS_Store").write_bytes(b"hidden")
-    (pets / "train/cat/more").mkdir()
     (pets / "train/stray.png").write_bytes(b"-")
     (pets / "README.md").write_text("pets", encoding="utf-8")
     (pets / "train/dog/gone.png").symlink_to(pets / "nowhere.png")
@@ -66,7 +67,6 @@ def test_reports_what_it_leaves_out(pets: pathlib.Path) -> None:
     items = read(source, "train")
     assert {(item.id, item.reason, item.corrupt) for item in items if isinstance(item, Skipped)} == {
         ("train/cat/notes.txt", "not a .jpg, .jpeg or .png file", False),
-        ("train/cat/more", "a folder where only images are read", False),
         ("train/stray.png", "not in a class folder", False),
         ("README.md", "beside the split folders", False),
         ("train/dog/gone.png", "cannot be read: No such file or directory", True),
@@ -116,10 +116,136 @@ def test_refuses_an_unknown_class(pets: pathlib.Path) -> None:
         open_folder(pets).check()
 
 
-def test_refuses_a_missing_split_folder(pets: pathlib.Path) -> None:
-    (pets / "validation").rename(pets / "val")
-    with pytest.raises(InputError, match=r"lacks the folder 'validation' \(found: test, train, val\)"):
+def members(source: ImageFolderSource) -> dict[str, set[str]]:
+    return {split: {item.id for item in read(source, split) if isinstance(item, Record)} for split in SPLITS}
+
+
+@pytest.mark.parametrize("train", ["train", "Training"])
+@pytest.mark.parametrize("validation", ["validation", "val", "VALID", "dev", "eval"])
+@pytest.mark.parametrize("test", ["test", "Testing"])
+def test_split_folders_have_the_usual_names(make_folder, train: str, validation: str, test: str) -> None:
+    names = {"train": train, "validation": validation, "test": test}
+    expected = {split: {f"{names[split]}/{name}/1.JPEG" for name in "ab"} for split in SPLITS}
+    source = open_folder(make_folder(dict.fromkeys(set().union(*expected.values()), b"-")))
+    source.check()
+    assert (source.class_names, members(source), source.notes()) == (("a", "b"), expected, [])
+
+
+def fill(*folders: str, images: int = 40) -> dict[str, bytes]:
+    """Images of two classes below each of some folders."""
+    return {
+        f"{folder}/{name}/{index}.jpg": b"-" for folder in folders for name in "ab" for index in range(images)
+    }
+
+
+def test_a_missing_validation_folder_is_held_out_of_train_for_good(make_folder) -> None:
+    root = make_folder(fill("train", "test"))
+    source = open_folder(root)
+    source.check()
+    # Of train and validation, whose fractions are 0.5 and 0.25, a third.
+    expected = {path for path in fill("train") if splitting.position(path) >= 2 / 3}
+    before = members(source)
+    assert before["validation"] == expected
+    assert before["train"] == fill("train").keys() - expected
+    assert before["test"] == fill("test").keys()
+    assert source.notes() == ["held out of train/ by a hash of each path: validation (33% of it)"]
+    make_folder({f"train/a/more{index}.jpg": b"-" for index in range(40)})
+    assert before["validation"] <= members(open_folder(root))["validation"]
+
+
+@pytest.mark.parametrize("name", ["val", "Valid"])
+def test_the_only_folder_beside_train_is_the_test_split(make_folder, name: str) -> None:
+    source = open_folder(make_folder(fill("train", name)))
+    source.check()
+    found = members(source)
+    assert found["test"] == fill(name).keys()
+    assert found["validation"]
+    assert found["train"] | found["validation"] == fill("train").keys()
+    assert source.notes() == [
+        "held out of train/ by a hash of each path: validation (33% of it)",
+        f"{name}/ is the test split: it is only measured on",
+    ]
+
+
+def test_a_test_folder_without_labels_is_left_out(make_folder) -> None:
+    loose = {f"test/{index}.jpg": b"-" for index in range(10)}
+    source = open_folder(make_folder(fill("train") | loose))
+    source.check()
+    found = members(source)
+    assert found["train"] | found["validation"] | found["test"] == fill("train").keys()
+    assert all(found.values())
+    assert source.notes() == [
+        "held out of train/ by a hash of each path: validation (25% of it) and test (25% of it)",
+        "test/ is left out: a split folder without class folders",
+    ]
+    skipped = {item for split in SPLITS for item in source.listing(split).skipped}
+    assert skipped == {Skipped("test", "a split folder without class folders")}
+
+
+def test_two_folders_for_one_split_are_refused_by_name(make_folder) -> None:
+    root = make_folder(fill("train", "val", "valid", "test", images=1))
+    with pytest.raises(InputError, match="holds 'val' and 'valid', and either may be the validation split"):
+        open_folder(root).check()
+
+
+def test_split_folders_without_one_to_train_on_are_refused(pets: pathlib.Path) -> None:
+    (pets / "train").rename(pets / "pictures")
+    with pytest.raises(InputError, match=r"lacks the folder 'train' \(found: pictures, test, validation\)"):
         open_folder(pets).check()
+
+
+def test_a_class_may_be_called_as_a_split_is(make_folder) -> None:
+    files = {f"{name}/{index}.jpg": b"-" for name in ("bus", "train") for index in range(40)}
+    source = open_folder(make_folder(files))
+    source.check()
+    assert (source.class_names, source.notes()) == (("bus", "train"), [])
+
+
+def test_splits_of_loose_images_are_not_taken_for_classes(make_folder) -> None:
+    files = {f"{name}/{index}.jpg": b"-" for name in ("train", "test") for index in range(9)}
+    with pytest.raises(InputError, match="train' holds no class folders"):
+        open_folder(make_folder(files)).check()
+
+
+def test_images_lie_at_any_depth_below_their_class(make_folder) -> None:
+    files = {f"{name}/images/{index}/x.JPEG": b"-" for name in "ab" for index in range(40)}
+    root = make_folder(files)
+    (root / "a/images/up").symlink_to(root / "a")
+    source = open_folder(root)
+    source.check()
+    assert set().union(*members(source).values()) == files.keys()
+    skipped = [item for split in SPLITS for item in source.listing(split).skipped]
+    assert skipped == [Skipped("a/images/up", "a link to a folder that it lies in")]
+
+
+def test_a_folder_around_the_class_folders_is_named(make_folder) -> None:
+    root = make_folder(fill("PetImages"))
+    with pytest.raises(InputError, match=r"classes are the folders in it, give '.*images/PetImages'\.$"):
+        open_folder(root).check()
+
+
+@pytest.mark.timeout(60)
+def test_only_regular_files_are_read(pets: pathlib.Path) -> None:
+    os.mkfifo(pets / "train/cat/pipe.png")
+    os.mkfifo(pets / "train/loose.png")
+    (pets / "train/dog/null.png").symlink_to("/dev/null")
+    (pets / "train/dog/link.png").symlink_to(pets / "train/dog/0.png")
+    with socket.socket(socket.AF_UNIX) as server:
+        directory = os.open(pets / "train/dog", os.O_RDONLY)
+        server.bind(f"/proc/self/fd/{directory}/talk.png")  # A socket's path must be short.
+        os.close(directory)
+        source = open_folder(pets)
+        source.check()
+        items = read(source, "train")
+        source.fingerprint()
+    assert {(item.id, item.reason) for item in items if isinstance(item, Skipped)} == {
+        ("train/cat/pipe.png", "a named pipe"),
+        ("train/loose.png", "not in a class folder"),
+        ("train/dog/null.png", "a device"),
+        ("train/dog/talk.png", "a socket"),
+    }
+    images = {item.id: item.image for item in items if isinstance(item, Record)}
+    assert images["train/dog/link.png"] == images["train/dog/0.png"]
 
 
 def test_refuses_a_class_without_images(pets: pathlib.Path) -> None:
@@ -170,7 +296,6 @@ def unlabelled_pets(pets: pathlib.Path) -> pathlib.Path:
 
 
 def test_without_labels_only_the_test_split_has_class_folders(unlabelled_pets: pathlib.Path) -> None:
-    (unlabelled_pets / "validation/from a cat owner/more").mkdir()
     source = open_folder(unlabelled_pets, labels=False)
     source.check()
 
@@ -181,7 +306,6 @@ def test_without_labels_only_the_test_split_has_class_folders(unlabelled_pets: p
     validation = {item.id: getattr(item, "label", None) for item in read(source, "validation")}
     assert validation == {
         "validation/from a cat owner/0.png": -1,
-        "validation/from a cat owner/more": None,
         "validation/from a dog owner/0.png": -1,
     }
     assert {item.id: item.label for item in read(source, "test")} == {
