@@ -76,7 +76,9 @@ def write_examples(examples: Examples, directory: pathlib.Path) -> list[str]:
 
 
 def _transform(records: Sequence[Record], config: Config) -> Examples:
-    pack = tf.function(lambda encoded: pack_images(encoded, image_shape=config.image.shape))
+    pack = tf.function(
+        lambda encoded: pack_images(encoded, image_shape=config.image.shape, resize=config.image.resize)
+    )
     encoded = [record.image for record in records]
     packed = [
         image

@@ -1,6 +1,9 @@
 """Looks at encoded images."""
 
+import io
+
 _JPEG_START, _JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
+_EXIF, _ORIENTATION, _ON_ITS_SIDE = b"Exif\0\0", 0x0112, (5, 6, 7, 8)
 _PNG_START, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
 
 
@@ -17,7 +20,7 @@ def probe_image(data: bytes) -> tuple[int, int]:
       data: An encoded image: JPEG, PNG, or another kind that `tf.io.decode_image` knows.
 
     Returns:
-      Its height and width in pixels.
+      Its height and width in pixels, as it is to be looked at.
 
     Raises:
       ImageError: It cannot be decoded.
@@ -28,7 +31,16 @@ def probe_image(data: bytes) -> tuple[int, int]:
         height, width, _ = tf.io.decode_image(data, expand_animations=False).shape
     except tf.errors.InvalidArgumentError:
         raise ImageError(_explain(data)) from None
-    return height, width
+    return (width, height) if lies_on_its_side(data) else (height, width)
+
+
+def lies_on_its_side(data: bytes) -> bool:
+    """Tells whether the EXIF orientation of an image exchanges its height and width."""
+    if not data.startswith(_JPEG_START) or _EXIF not in data:
+        return False
+    from PIL import Image
+
+    return Image.open(io.BytesIO(data)).getexif().get(_ORIENTATION) in _ON_ITS_SIDE
 
 
 def _explain(data: bytes) -> str:

@@ -10,11 +10,17 @@ from components.settings.optimization import Adam, Constant, OptimizerSettings, 
 
 
 class ImageSettings(Settings):
-    """The size, in pixels, and the channels of the images that the models see."""
+    """The size, in pixels, and the channels of the images that the models see.
+
+    Attributes:
+      resize: What becomes of the aspect ratio of an image that has another: `stretch` changes it, `crop` cuts
+        the largest part of the right one out of the middle, `pad` keeps everything between black bars.
+    """
 
     height: PositiveInt
     width: PositiveInt
     channels: Literal[1, 3]
+    resize: Literal["stretch", "crop", "pad"] = "stretch"
 
     @property
     def shape(self) -> tuple[int, int, int]:

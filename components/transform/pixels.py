@@ -4,29 +4,36 @@ An image is stored as its raw 8-bit pixels, row by row: `height * width * channe
 quarter of the same pixels as floats, lossless to 8 bits, and unpacking a batch is one copy.
 """
 
+from typing import Literal
+
 import tensorflow as tf
+
+from components.transform import orientation
 
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in JPEG.
 
 ImageShape = tuple[int, int, int]
+Resize = Literal["stretch", "crop", "pad"]
 
 
-def pack_images(encoded: tf.Tensor, *, image_shape: ImageShape) -> tf.Tensor:
-    """Decodes, resizes and packs a batch of images.
+def pack_images(encoded: tf.Tensor, *, image_shape: ImageShape, resize: Resize = "stretch") -> tf.Tensor:
+    """Decodes, turns upright, resizes and packs a batch of images.
 
-    Greyscale, RGB, RGBA and palette images of any size are accepted; transparency is dropped.
-    Resizing is bilinear, with antialiasing where it shrinks, and does not keep the aspect ratio.
+    Greyscale, RGB, RGBA and palette images of any size are accepted; transparency is dropped. JPEGs are
+    turned as their EXIF orientation says. Resizing is bilinear, with antialiasing where it shrinks.
 
     Args:
       encoded: JPEG or PNG files, a string tensor `[batch]`.
       image_shape: `(height, width, channels)` of the result.
+      resize: What becomes of the aspect ratio: `stretch` changes it, `crop` cuts the largest part of the
+        result's out of the middle, `pad` keeps everything between black bars.
 
     Returns:
       Packed pixels, a string tensor `[batch]` of `height * width * channels` bytes each.
     """
 
     def pack(image: tf.Tensor) -> tf.Tensor:
-        return _pack_pixels(_decode(image, image_shape), image_shape)
+        return _pack_pixels(_decode(image, image_shape, resize), image_shape)
 
     return tf.map_fn(pack, encoded, fn_output_signature=tf.TensorSpec([], tf.string))
 
@@ -45,11 +52,43 @@ def unpack_images(packed: tf.Tensor, *, image_shape: ImageShape) -> tf.Tensor:
     return tf.cast(tf.reshape(pixels, [-1, *image_shape]), tf.float32) / 255.0
 
 
-def _decode(encoded: tf.Tensor, image_shape: ImageShape) -> tf.Tensor:
+def _decode(encoded: tf.Tensor, image_shape: ImageShape, resize: Resize) -> tf.Tensor:
     height, width, channels = image_shape
     image = _decode_grey(encoded) if channels == 1 else _decode_colour(encoded, channels=channels)
-    resized = tf.image.resize(image, [height, width], antialias=True)
+    image = orientation.turn_upright(image, orientation.read(encoded))
+    if resize == "crop":
+        image = _crop(image, height=height, width=width)
+    size = _inner_size(image, height=height, width=width) if resize == "pad" else [height, width]
+    resized = tf.image.resize(image, size, antialias=True)
+    if resize == "pad":
+        resized = _pad(resized, height=height, width=width)
     return tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8)
+
+
+def _crop(image: tf.Tensor, *, height: int, width: int) -> tf.Tensor:
+    """Cuts the largest part with the aspect ratio of `height` to `width` out of the middle."""
+    size = tf.shape(image)[:2]
+    fitting = tf.stack([_scaled(size[1], height, width), _scaled(size[0], width, height)])
+    kept = tf.minimum(size, fitting)
+    top, left = tf.unstack((size - kept) // 2)
+    return image[top : top + kept[0], left : left + kept[1]]
+
+
+def _inner_size(image: tf.Tensor, *, height: int, width: int) -> tf.Tensor:
+    """Returns the largest `(height, width)` of an image's own aspect ratio that fits."""
+    size = tf.shape(image)[:2]
+    fitting = tf.stack([_scaled(size[0], width, size[1]), _scaled(size[1], height, size[0])])
+    return tf.minimum([height, width], fitting)
+
+
+def _pad(image: tf.Tensor, *, height: int, width: int) -> tf.Tensor:
+    top, left = tf.unstack(([height, width] - tf.shape(image)[:2]) // 2)
+    return tf.image.pad_to_bounding_box(image, top, left, height, width)
+
+
+def _scaled(length: tf.Tensor, numerator: tf.Tensor | int, denominator: tf.Tensor | int) -> tf.Tensor:
+    """Returns `length * numerator / denominator`, rounded, at least a pixel."""
+    return tf.maximum(1, (length * numerator + denominator // 2) // denominator)
 
 
 def _decode_colour(encoded: tf.Tensor, *, channels: int) -> tf.Tensor:

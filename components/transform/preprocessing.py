@@ -19,4 +19,4 @@ def preprocessing_fn(inputs: dict[str, tf.Tensor], custom_config: dict[str, Any]
       The features with `image` as packed pixels. The evaluation may slice by any of the others.
     """
     image = ImageSettings.model_validate(custom_config["image"])
-    return inputs | {"image": pack_images(inputs["image"], image_shape=image.shape)}
+    return inputs | {"image": pack_images(inputs["image"], image_shape=image.shape, resize=image.resize)}

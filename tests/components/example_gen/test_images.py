@@ -1,5 +1,8 @@
+import io
+
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from components.example_gen.images import ImageError, probe_image
 
@@ -20,6 +23,15 @@ from components.example_gen.images import ImageError, probe_image
 )
 def test_knows_the_size_of_images_of_any_mode(make_image, kind: str, mode: str) -> None:
     assert probe_image(make_image(kind, mode=mode, height=9, width=7)) == (9, 7)
+
+
+@pytest.mark.parametrize(("orientation", "size"), [(1, (9, 7)), (3, (9, 7)), (6, (7, 9)), (8, (7, 9))])
+def test_the_size_is_that_of_the_upright_image(orientation: int, size: tuple[int, int]) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    buffer = io.BytesIO()
+    Image.new("RGB", (7, 9)).save(buffer, "JPEG", exif=exif)
+    assert probe_image(buffer.getvalue()) == size
 
 
 def test_refuses_bytes_that_are_no_image(make_image) -> None:

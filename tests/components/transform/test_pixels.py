@@ -3,7 +3,7 @@ import io
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
+from PIL import Image, ImageOps
 
 from components.transform.pixels import pack_images, unpack_images
 
@@ -16,8 +16,8 @@ def encode(image: Image.Image, file_format: str = "PNG") -> bytes:
     return buffer.getvalue()
 
 
-def pack(*files: bytes, image_shape: tuple[int, int, int]) -> list[bytes]:
-    return list(pack_images(tf.constant(files), image_shape=image_shape).numpy())
+def pack(*files: bytes, image_shape: tuple[int, int, int], resize: str = "stretch") -> list[bytes]:
+    return list(pack_images(tf.constant(files), image_shape=image_shape, resize=resize).numpy())
 
 
 @pytest.mark.parametrize("shape", [(28, 28, 1), (224, 224, 3), (5, 7, 3)])
@@ -92,3 +92,60 @@ def test_unpacking_gives_numbers_between_0_and_1() -> None:
     images = unpack_images(packed, image_shape=(2, 2, 1))
 
     np.testing.assert_allclose(images, [[[[0.0], [0.2]], [[1.0], [0.4]]]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_cropping_keeps_the_middle(channels: int) -> None:
+    pixels = RANDOM.integers(0, 256, (6, 11, channels), dtype=np.uint8)
+    for image, expected in (
+        (pixels, pixels[:, 2:8]),  # Of the five columns too many, two go at the left and three at the right.
+        (pixels.swapaxes(0, 1), pixels.swapaxes(0, 1)[2:8]),
+    ):
+        encoded = encode(Image.fromarray(image.squeeze()))
+        (packed,) = pack(encoded, image_shape=(6, 6, channels), resize="crop")
+        assert packed == expected.tobytes()
+
+
+def test_padding_adds_black_bars() -> None:
+    pixels = RANDOM.integers(1, 256, (4, 9, 3), dtype=np.uint8)
+    for image, shape, where in (
+        (pixels, (9, 9, 3), np.s_[2:6, :]),
+        (pixels, (4, 12, 3), np.s_[:, 1:10]),
+        (pixels.swapaxes(0, 1), (9, 9, 3), np.s_[:, 2:6]),
+    ):
+        expected = np.zeros(shape, np.uint8)
+        expected[where] = image
+        (packed,) = pack(encode(Image.fromarray(image)), image_shape=shape, resize="pad")
+        assert packed == expected.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("size", "middle"),
+    [
+        ((120, 60), (40, 0, 80, 60)),
+        ((60, 120), (0, 15, 60, 105)),
+        ((30, 15), (10, 0, 20, 15)),
+        ((90, 90), (15, 0, 75, 90)),
+    ],
+)
+def test_resizing_keeps_the_aspect_ratio_as_pillow_does(size: tuple[int, int], middle) -> None:
+    coarse = Image.fromarray(RANDOM.integers(0, 256, (5, 5, 3), dtype=np.uint8))
+    smooth = coarse.resize(size, Image.Resampling.BICUBIC)
+    bilinear = Image.Resampling.BILINEAR
+    expected = {
+        "crop": smooth.crop(middle).resize((20, 30), bilinear),
+        "pad": ImageOps.pad(smooth, (20, 30), method=bilinear),
+    }
+    for resize, image in expected.items():
+        (packed,) = pack(encode(smooth), image_shape=(30, 20, 3), resize=resize)
+        found = np.frombuffer(packed, np.uint8).reshape(30, 20, 3)
+        np.testing.assert_allclose(found, np.asarray(image, float), atol=2)
+
+
+@pytest.mark.parametrize("resize", ["crop", "pad"])
+def test_an_extreme_aspect_ratio_leaves_a_pixel(resize: str) -> None:
+    line = Image.new("RGB", (500, 1), (50, 50, 50))
+
+    (packed,) = pack(encode(line), image_shape=(8, 8, 3), resize=resize)
+
+    assert set(packed) == ({50} if resize == "crop" else {0, 50})
