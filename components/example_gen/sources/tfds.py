@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -16,7 +17,7 @@ from pydantic import Field
 
 from components.errors import InputError
 from components.example_gen import tfds_splits
-from components.example_gen.source import Record, Source, SourceSettings
+from components.example_gen.source import Listing, Record, Source, SourceSettings
 from components.settings.base import Settings
 
 _INFO_FILE = "dataset_info.json"
@@ -82,7 +83,7 @@ class TfdsSource(Source):
                 tfds_splits.parse(expression)
         folder = self._prepared_folder()
         if folder:
-            self._resolve(_stored_shard_lengths(folder))
+            self._resolve(stored_shard_lengths(folder))
 
     def fingerprint(self) -> str:
         """Returns a hash of the prepared data's description and file sizes, or of the name."""
@@ -108,6 +109,19 @@ class TfdsSource(Source):
     def shards(self, split: str) -> list[str]:
         """Returns the shards of a split, as split expressions."""
         return tfds_splits.cut(self._resolve(_shard_lengths(self._builder()))[split])
+
+    def listing(self, split: str) -> Listing:
+        """Counts the labels of a split without reading its images."""
+        import tensorflow_datasets as tfds
+
+        builder = self._builder()
+        _, label = _feature_keys(builder)
+        labels: Counter[int] = Counter()
+        for shard in self.shards(split):
+            examples = builder.as_dataset(split=shard, decoders=tfds.decode.PartialDecoding({label: True}))
+            for batch in tfds.as_numpy(examples.batch(_READ_BATCH)):
+                labels.update(batch[label].tolist())
+        return Listing(labels)
 
     def read(self, shard: str) -> Iterator[Record]:
         """Reads one shard; the id of a record is its TFDS id."""
@@ -149,21 +163,13 @@ class TfdsSource(Source):
 
     @property
     def _data_dir(self) -> pathlib.Path:
-        # With no folder given, this is where TFDS itself looks.
-        default = os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
-        return pathlib.Path(self.settings.data_dir or default).expanduser()
+        return data_directory(self.settings.data_dir)
 
     def _builder(self) -> Any:
         return _load_builder(self.settings.dataset, str(self._data_dir))
 
     def _prepared_folder(self) -> pathlib.Path | None:
-        """Finds the prepared data without asking TFDS; the latest version unless one is named."""
-        name, _, version = self.settings.dataset.partition(":")
-        folder = self._data_dir / name
-        if version:
-            return folder / version if (folder / version / _INFO_FILE).is_file() else None
-        found = [info.parent for info in folder.glob(f"*/{_INFO_FILE}") if _version(info.parent)]
-        return max(found, key=_version, default=None)
+        return prepared_folder(self.settings.dataset, data_dir=self._data_dir)
 
     def _resolve(self, shard_lengths: ShardLengths) -> dict[str, tuple[tfds_splits.Slice, ...]]:
         resolved = {}
@@ -178,6 +184,27 @@ class TfdsSource(Source):
                     f"data.splits.{left} ({self._splits[left]!r}) already; the splits must not overlap."
                 )
         return resolved
+
+
+def data_directory(data_dir: str | None) -> pathlib.Path:
+    """Returns where prepared data lies: where TFDS itself looks if no folder is given."""
+    default = os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
+    return pathlib.Path(data_dir or default).expanduser()
+
+
+def prepared_folder(dataset: str, *, data_dir: pathlib.Path) -> pathlib.Path | None:
+    """Finds prepared data without asking TFDS; the latest version unless one is named.
+
+    Args:
+      dataset: As `TfdsData` has it.
+      data_dir: Where prepared data lies.
+    """
+    name, _, version = dataset.partition(":")
+    folder = data_dir / name
+    if version:
+        return folder / version if (folder / version / _INFO_FILE).is_file() else None
+    found = [info.parent for info in folder.glob(f"*/{_INFO_FILE}") if _version(info.parent)]
+    return max(found, key=_version, default=None)
 
 
 @contextlib.contextmanager
@@ -254,7 +281,12 @@ def _shard_lengths(builder: Any) -> dict[str, list[int]]:
     return {name: list(split.shard_lengths) for name, split in builder.info.splits.items()}
 
 
-def _stored_shard_lengths(folder: pathlib.Path) -> dict[str, list[int]]:
+def stored_shard_lengths(folder: pathlib.Path) -> dict[str, list[int]]:
+    """Reads how many examples each file of each split of prepared data holds.
+
+    Raises:
+      InputError: The description of the data is damaged.
+    """
     try:
         splits = json.loads((folder / _INFO_FILE).read_text(encoding="utf-8"))["splits"]
         return {split["name"]: [int(length) for length in split["shardLengths"]] for split in splits}

@@ -32,6 +32,7 @@ def distill(*arguments: str, directory: pathlib.Path = REPOSITORY) -> subprocess
     "command",
     [
         [],
+        ["init"],
         ["run"],
         ["compile"],
         ["predict"],
@@ -74,6 +75,7 @@ def test_module_is_the_same_command():
     [
         ["--help"],
         ["--version"],
+        ["init", "--help"],
         ["run", "--help"],
         ["compile", "--help"],
         ["predict", "--help"],
@@ -106,6 +108,10 @@ def test_nothing_heavy_is_imported_to_answer(arguments):
     ("arguments", "message"),
     [
         (["frobnicate"], "No such command 'frobnicate'; see distill --help"),
+        (["init"], "Missing argument 'PATH'; see distill init --help"),
+        (["init", "README.mdd"], "README.mdd does not exist; did you mean 'README.md'?"),
+        (["init", "configs", "--output", "README.md"], "README.md is there already"),
+        (["init", "configs", "--output", "missing/mine.yaml"], "--output missing/mine.yaml"),
         (["run"], "Missing argument 'CONFIG'; see distill run --help"),
         (["run", DIGITS, "--nope"], "No such option: --nope; see distill run --help"),
         (["run", DIGITS, "--runner", "kubeflow"], "is not one of 'local', 'beam'"),

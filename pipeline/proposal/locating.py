@@ -1,0 +1,93 @@
+"""Finds out what a user means by a path: a folder of images, or a data set of TensorFlow Datasets."""
+
+import pathlib
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from components.errors import InputError, suggest
+from components.example_gen import split_folders
+from components.example_gen.dated import is_dated
+from components.example_gen.sources import tfds
+from pipeline.silence import silenced
+
+_DATASET = re.compile(r"[a-z]\w*(/[\w.-]+)?(:\d+\.\d+\.\d+)?")
+
+
+def locate(path: str) -> dict[str, Any]:
+    """Returns the section `data` of a configuration for the images at a path.
+
+    Args:
+      path: A folder of images, one of prepared TFDS data, or the name of a data set of TFDS.
+
+    Raises:
+      InputError: There is no such folder, and no such data set is prepared.
+    """
+    place = pathlib.Path(path).expanduser()
+    prepared = tfds.prepared_folder(place.name, data_dir=place.parent)
+    if prepared:
+        return _from_tfds(place.name, prepared=prepared, data_dir=str(place.parent))
+    if place.is_dir() or is_dated(path):
+        return {"source": "image_folder", "path": path}
+    if place.exists():
+        raise InputError(f"{path} is no folder; give a folder of images, or the name of a data set of TFDS.")
+    prepared = tfds.prepared_folder(path, data_dir=tfds.data_directory(None))
+    if prepared:
+        return _from_tfds(path, prepared=prepared)
+    raise InputError(_explain_missing(path, place=place))
+
+
+def _from_tfds(dataset: str, *, prepared: pathlib.Path, data_dir: str | None = None) -> dict[str, Any]:
+    splits = _choose_splits(tfds.stored_shard_lengths(prepared), dataset=dataset)
+    return {
+        "source": "tfds",
+        "dataset": dataset,
+        **({"data_dir": data_dir} if data_dir else {}),
+        "splits": splits,
+    }
+
+
+def _choose_splits(shard_lengths: Mapping[str, Sequence[int]], *, dataset: str) -> dict[str, str]:
+    """Chooses the splits as a folder's are chosen: what is missing is held out of train."""
+    found = split_folders.by_split(shard_lengths, parent=dataset)
+    if "train" not in found:
+        raise InputError(f"{dataset} has no split to train on; it has {', '.join(shard_lengths)}.")
+    if "test" not in found and "validation" in found:
+        found["test"] = found.pop("validation")
+    train = found["train"]
+    match "validation" in found, "test" in found:
+        case True, _:
+            return {split: found[split] for split in split_folders.NAMES}
+        case False, True:
+            return {"train": f"{train}[:90%]", "validation": f"{train}[90%:]", "test": found["test"]}
+        case _:
+            return {
+                "train": f"{train}[:80%]",
+                "validation": f"{train}[80%:90%]",
+                "test": f"{train}[90%:]",
+            }
+
+
+def _explain_missing(path: str, *, place: pathlib.Path) -> str:
+    """Says what might have been meant by a path where nothing is."""
+    neighbours = [each.name for each in place.parent.iterdir()] if place.parent.is_dir() else []
+    hint = suggest(place.name, neighbours)
+    if hint or not _DATASET.fullmatch(path):
+        return f"{path} does not exist{hint or '; give a folder of images'}"
+    known = _known_datasets()
+    name = re.split("[/:]", path)[0]
+    if name in known:
+        return (
+            f"{path} is not prepared in {tfds.data_directory(None)}; give the folder where it is, or fetch "
+            f"it with: tfds build {path}"
+        )
+    hint = suggest(name, known) or "; give a folder of images"
+    return f"{path} is neither a folder here nor a data set of TensorFlow Datasets{hint}"
+
+
+def _known_datasets() -> list[str]:
+    with silenced():
+        import tensorflow_datasets
+
+        names: list[str] = tensorflow_datasets.list_builders()
+    return names

@@ -1,0 +1,67 @@
+import pathlib
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from components.errors import InputError
+from pipeline.cli.main import app
+from pipeline.config.loading import load_config
+
+
+def init(*arguments: str) -> str:
+    return CliRunner().invoke(app, ["init", *arguments], catch_exceptions=False).output
+
+
+@pytest.fixture
+def photos(tmp_path: pathlib.Path, monkeypatch) -> None:
+    """The working directory, with a folder of 60 photographs of cats and 10 of dogs, and another file."""
+    monkeypatch.chdir(tmp_path)
+    for name, count in (("cat", 60), ("dog", 10)):
+        pathlib.Path("my photos", name).mkdir(parents=True)
+        for index in range(count):
+            Image.new("RGB", (40, 30), "red").save(f"my photos/{name}/{index}.jpg")
+    pathlib.Path("my photos/cat/notes.txt").touch()
+
+
+def test_says_what_it_found_and_what_to_type_next(photos) -> None:
+    output = init("my photos")
+    assert output.startswith("my photos: 70 images of 2 classes\n")
+    assert "Sizes:     all 30x40, in colour" in output
+    assert "Left out:  1 (not a .jpg, .jpeg or .png file): cat/notes.txt\n" in output
+    assert "class_weights: balanced" in output
+    assert output.endswith("Next:\n\n  distill run my_photos.yaml\n")
+    config = load_config(pathlib.Path("my_photos.yaml"))
+    assert config.class_weights == "balanced"
+    assert config.image.shape == (30, 40, 3)
+    source = config.data.make_source()
+    source.check()
+    counts = {split: source.listing(split).labels.total() for split in ("train", "validation", "test")}
+    assert sum(counts.values()) == 70
+    for split, count in counts.items():
+        assert f"\n{split:<10}   {count:>6}" in output
+
+
+def test_replaces_no_file_unless_forced(photos) -> None:
+    kept = pathlib.Path("mine.yaml")
+    kept.write_text("mine")
+    with pytest.raises(InputError, match=r"^mine.yaml is there already; .*--force"):
+        init("my photos", "--output", "mine.yaml")
+    assert kept.read_text() == "mine"
+    assert "distill run mine.yaml" in init("my photos", "--output", "mine.yaml", "--force")
+    assert load_config(kept).name == "my_photos"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("empty", "'empty', which holds no class folders"),
+        ("single", "'single' holds only the class folder 'cat'; a classifier needs at least two"),
+    ],
+)
+def test_what_cannot_be_distilled_is_refused_and_nothing_written(photos, name: str, message: str) -> None:
+    pathlib.Path("empty").mkdir()
+    pathlib.Path("single/cat").mkdir(parents=True)
+    with pytest.raises(InputError, match=message):
+        init(name)
+    assert not list(pathlib.Path().glob("*.yaml"))

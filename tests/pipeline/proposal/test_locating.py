@@ -1,0 +1,62 @@
+import json
+import pathlib
+
+import pytest
+
+from components.errors import InputError
+from pipeline.proposal.locating import locate
+
+
+def prepare(data_dir: pathlib.Path, name: str, **counts: int) -> pathlib.Path:
+    """Writes the description of a data set as TFDS does."""
+    folder = data_dir / name / "1.0.0"
+    folder.mkdir(parents=True)
+    splits = [{"name": split, "shardLengths": [str(count)]} for split, count in counts.items()]
+    (folder / "dataset_info.json").write_text(json.dumps({"splits": splits}))
+    return data_dir / name
+
+
+def test_a_folder_is_one_of_images(tmp_path: pathlib.Path) -> None:
+    assert locate(str(tmp_path)) == {"source": "image_folder", "path": str(tmp_path)}
+    assert locate("photos/{YYYY}-{MM}-{DD}")["source"] == "image_folder"
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [
+        ({"train": 9}, ("train[:80%]", "train[80%:90%]", "train[90%:]")),
+        ({"train": 9, "test": 9}, ("train[:90%]", "train[90%:]", "test")),
+        ({"train": 9, "validation": 9}, ("train[:90%]", "train[90%:]", "validation")),
+        ({"train": 9, "val": 9, "test": 9, "extra": 9}, ("train", "val", "test")),
+    ],
+)
+def test_prepared_data_is_split_by_the_names_of_its_splits(tmp_path, monkeypatch, counts, expected) -> None:
+    folder = prepare(tmp_path, "flowers", **counts)
+    splits = dict(zip(("train", "validation", "test"), expected, strict=True))
+    data = {"source": "tfds", "dataset": "flowers", "data_dir": str(tmp_path), "splits": splits}
+    assert locate(str(folder)) == data
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    monkeypatch.chdir(tmp_path.parent)
+    del data["data_dir"]
+    assert locate("flowers") == data
+
+
+def test_data_without_a_training_split_is_refused(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(InputError, match="flowers has no split to train on; it has corrupted"):
+        locate(str(prepare(tmp_path, "flowers", corrupted=9)))
+
+
+def test_what_is_not_there_is_refused_with_the_nearest_name(tmp_path: pathlib.Path, monkeypatch) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "notes.txt").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    for path, message in (
+        ("phottos", r"^phottos does not exist; did you mean 'photos'\?$"),
+        ("/no/such/place", "^/no/such/place does not exist; give a folder of images$"),
+        ("notes.txt", "^notes.txt is no folder"),
+        ("mnist", r"^mnist is not prepared in .*fetch it with: tfds build mnist$"),
+        ("minst", r"nor a data set of TensorFlow Datasets; did you mean 'mnist'\?$"),
+    ):
+        with pytest.raises(InputError, match=message):
+            locate(path)
