@@ -35,7 +35,7 @@ _NAMES_SHOWN = 3
 
 def init(
     path: Annotated[
-        str, typer.Argument(metavar="PATH", help="A folder of images, or a data set of TensorFlow Datasets.")
+        str, typer.Argument(metavar="PATH", help="A folder or a list of images, or a data set of TFDS.")
     ],
     output: Annotated[
         pathlib.Path | None,

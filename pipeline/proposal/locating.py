@@ -1,4 +1,4 @@
-"""Finds out what a user means by a path: a folder of images, or a data set of TensorFlow Datasets."""
+"""Finds out what a user means by a path: a folder or list of images, or a data set of TFDS."""
 
 import pathlib
 import re
@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from components.errors import InputError, suggest
-from components.example_gen import split_folders
+from components.example_gen import split_names
 from components.example_gen.dated import is_dated
-from components.example_gen.sources import tfds
+from components.example_gen.sources import image_folder, image_list, tfds
 from pipeline.silence import silenced
 
 _DATASET = re.compile(r"[a-z]\w*(/[\w.-]+)?(:\d+\.\d+\.\d+)?")
@@ -18,23 +18,39 @@ def locate(path: str) -> dict[str, Any]:
     """Returns the section `data` of a configuration for the images at a path.
 
     Args:
-      path: A folder of images, one of prepared TFDS data, or the name of a data set of TFDS.
+      path: A folder of images, a list of them or its URL, a folder of prepared TFDS data, or the name of a
+        data set of TFDS.
 
     Raises:
-      InputError: There is no such folder, and no such data set is prepared.
+      InputError: There is no such thing, or the data set is not prepared.
     """
     place = pathlib.Path(path).expanduser()
     prepared = tfds.prepared_folder(place.name, data_dir=place.parent)
     if prepared:
         return _from_tfds(place.name, prepared=prepared, data_dir=str(place.parent))
+    if place.is_dir() and image_list.find_lists(place) and not _has_class_folders(path):
+        return {"source": "image_list", "path": path}
     if place.is_dir() or is_dated(path):
         return {"source": "image_folder", "path": path}
+    if path.partition("?")[0].lower().endswith(image_list.SUFFIXES) and (place.exists() or "://" in path):
+        return {"source": "image_list", "path": path}
     if place.exists():
-        raise InputError(f"{path} is no folder; give a folder of images, or the name of a data set of TFDS.")
+        raise InputError(
+            f"{path} is neither a folder nor a list; give a folder of images, a "
+            f"{', '.join(image_list.SUFFIXES)} file, or the name of a data set of TFDS"
+        )
     prepared = tfds.prepared_folder(path, data_dir=tfds.data_directory(None))
     if prepared:
         return _from_tfds(path, prepared=prepared)
     raise InputError(_explain_missing(path, place=place))
+
+
+def _has_class_folders(path: str) -> bool:
+    try:
+        image_folder.ImageFolderData(source="image_folder", path=path).make_source().check()
+    except InputError:
+        return False
+    return True
 
 
 def _from_tfds(dataset: str, *, prepared: pathlib.Path, data_dir: str | None = None) -> dict[str, Any]:
@@ -49,7 +65,7 @@ def _from_tfds(dataset: str, *, prepared: pathlib.Path, data_dir: str | None = N
 
 def _choose_splits(shard_lengths: Mapping[str, Sequence[int]], *, dataset: str) -> dict[str, str]:
     """Chooses the splits as a folder's are chosen: what is missing is held out of train."""
-    found = split_folders.by_split(shard_lengths, parent=dataset)
+    found = split_names.by_split(shard_lengths, parent=dataset)
     if "train" not in found:
         raise InputError(f"{dataset} has no split to train on; it has {', '.join(shard_lengths)}.")
     if "test" not in found and "validation" in found:
@@ -57,7 +73,7 @@ def _choose_splits(shard_lengths: Mapping[str, Sequence[int]], *, dataset: str) 
     train = found["train"]
     match "validation" in found, "test" in found:
         case True, _:
-            return {split: found[split] for split in split_folders.NAMES}
+            return {split: found[split] for split in split_names.NAMES}
         case False, True:
             return {"train": f"{train}[:90%]", "validation": f"{train}[90%:]", "test": found["test"]}
         case _:

@@ -21,7 +21,7 @@ _SAME_ASPECT = 1.1
 _UNNOTICED = 1.05  # A change of the aspect ratio that nobody sees.
 _MOST = 0.9
 _IMBALANCE = 3
-_SEEN_IMAGES = {True: 200_000, False: 100_000}  # In a training, of small images and of larger ones.
+_SEEN_IMAGES = 100_000  # In a training, as far as the bounds on the epochs allow.
 _EPOCHS = (5, 60)
 _FEW_IMAGES = 1000
 _COLUMNS = 100
@@ -57,7 +57,7 @@ def propose(survey: Survey, *, name: str, data: Mapping[str, Any]) -> list[Secti
     side = min(image["height"], image["width"])
     classes = len(survey.classes["train"])
     teacher, student = _choose_architectures(side, channels=image["channels"], classes=classes)
-    recipe = _choose_recipe(survey.count("train"), side=side)
+    recipe = _choose_recipe(survey.count("train"))
     sections = [
         Section("name", name, ""),
         Section("data", dict(data), _describe_data(survey)),
@@ -119,7 +119,8 @@ def to_yaml(sections: Iterable[Section], *, title: Sequence[str]) -> str:
 
 def choose_name(path: str) -> str:
     """Makes the name of an experiment of where its images lie, or of what they are called."""
-    named = [part for part in path.partition(":")[0].split("/") if part and not is_dated(part)]
+    path = re.sub(r"(:\d[\d.]*|\.\w+)$", "", path)  # A version, or a suffix.
+    named = [part for part in path.split("/") if part and not is_dated(part)]
     name = re.sub(r"[^A-Za-z0-9_-]+", "_", named[-1] if named else "").strip("_-")
     return name or "images"
 
@@ -173,10 +174,10 @@ def _choose_architectures(side: int, *, channels: int, classes: int) -> tuple[st
     return "cats_vs_dogs_teacher", "cats_vs_dogs_student" if classes <= 4 else "mnist_student"
 
 
-def _choose_recipe(images: int, *, side: int) -> dict[str, Any]:
+def _choose_recipe(images: int) -> dict[str, Any]:
     """Chooses how models are trained: the one place where that is decided."""
     least, most = _EPOCHS
-    epochs = round(_SEEN_IMAGES[side <= 48] / images)
+    epochs = round(_SEEN_IMAGES / images)
     batch_size = 16 if images < _FEW_IMAGES else 32 if images < 10 * _FEW_IMAGES else 64
     return {"epochs": min(max(epochs, least), most), "batch_size": batch_size, "learning_rate": 0.001}
 

@@ -13,7 +13,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from components.errors import InputError
-from components.example_gen import split_folders, splitting
+from components.example_gen import split_names, splitting
 from components.example_gen.dated import is_dated, newest
 from components.example_gen.source import NO_LABEL, Listing, Record, Skipped, Source, SourceSettings
 from components.example_gen.splitting import SplitFractions
@@ -25,9 +25,10 @@ _OTHER_KIND = "not a .jpg, .jpeg or .png file"
 _NO_CLASS = "not in a class folder"
 _NO_SPLIT = "beside the split folders"
 _NO_LABELS = "a split folder without class folders"
+_LIST = "metadata.csv"
 _LOOP = "a link to a folder that it lies in"
 # Opening one of these waits for whoever writes to it, for ever if nobody does.
-_IRREGULAR = {stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket"}
+_IRREGULAR = {stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket", stat.S_IFDIR: "a folder"}
 _DEVICE = "a device"
 
 
@@ -119,13 +120,12 @@ class ImageFolderSource(Source):
             return []
         notes = []
         if self._held_out:
-            fractions = {split: self._fractions[split] for split in ("train", *self._held_out)}
-            shares = " and ".join(
-                f"{split} ({fractions[split] / sum(fractions.values()):.0%} of it)"
-                for split in self._held_out
+            notes.append(
+                split_names.describe_held_out(
+                    self._held_out, fractions=self._fractions, train=f"{self._folders['train']}/"
+                )
             )
-            notes.append(f"held out of {self._folders['train']}/ by a hash of each path: {shares}")
-        if split_folders.split_of(self._folders.get("test", "")) == "validation":
+        if split_names.split_of(self._folders.get("test", "")) == "validation":
             notes.append(f"{self._folders['test']}/ is the test split: it is only measured on")
         return notes + [f"{name}/ is left out: {_NO_LABELS}" for name in self._unlabelled_folders()]
 
@@ -173,11 +173,11 @@ class ImageFolderSource(Source):
         A class may be called as a split is, as long as its folder holds no others.
         """
         names = _folder_names(self._root)
-        named = [name for name in names if split_folders.split_of(name)]
+        named = [name for name in names if split_names.split_of(name)]
         if len(named) < len(names) and not any(_folder_names(self._root / name) for name in named):
             return {}
         unlabelled = self._unlabelled_folders()
-        found = split_folders.by_split((name for name in named if name not in unlabelled), parent=self._name)
+        found = split_names.by_split((name for name in named if name not in unlabelled), parent=self._name)
         if self.settings.labels and "test" not in found and "validation" in found:
             found["test"] = found.pop("validation")
         return found
@@ -185,7 +185,7 @@ class ImageFolderSource(Source):
     @property
     def _held_out(self) -> list[str]:
         """The splits that are held out of train, for want of a folder."""
-        return [split for split in SPLITS if split != "train" and split not in self._folders]
+        return split_names.missing(self._folders)
 
     def _unlabelled_folders(self) -> list[str]:
         """The folders that might be the validation or the test split, but for their missing class folders."""
@@ -194,7 +194,7 @@ class ImageFolderSource(Source):
         return [
             name
             for name in _folder_names(self._root)
-            if split_folders.split_of(name) in SPLITS[1:]
+            if split_names.split_of(name) in SPLITS[1:]
             and not _folder_names(self._root / name)
             and any(map(_is_image, _names(self._root / name)))
         ]
@@ -243,6 +243,8 @@ class ImageFolderSource(Source):
             only = f"only the class folder {names[0]!r}"
             if len(_folder_names(parent / names[0])) > 1:
                 way_out = f"; if the classes are the folders in it, give {str(parent / names[0])!r}"
+        elif (parent / _LIST).is_file():
+            way_out = f"; to read the labels from its {_LIST}, set data.source: image_list"
         elif self.settings.labels:
             way_out = "; to distil without labels, set data.labels: false"
         raise InputError(
@@ -265,7 +267,7 @@ class ImageFolderSource(Source):
         members = {split: list(self._list_split(split)) for split in SPLITS if split in self._folders}
         if self._folders:
             members["train"].extend(
-                FoundFile(name, problem=_NO_LABELS if split_folders.split_of(name) else _NO_SPLIT)
+                FoundFile(name, problem=_NO_LABELS if split_names.split_of(name) else _NO_SPLIT)
                 for name in _names(self._root)
                 if name not in self._folders.values()
             )
@@ -328,13 +330,16 @@ def _folder_names(folder: pathlib.Path) -> tuple[str, ...]:
 
 def _find_problem(file: pathlib.Path) -> str | None:
     """Says why a file is left out, by its kind and name alone; a link counts as what it leads to."""
+    return find_irregularity(file) or (None if _is_image(file.name) else _OTHER_KIND)
+
+
+def find_irregularity(file: pathlib.Path) -> str | None:
+    """Names the kind of a file that is no regular one; None for what cannot be found, as reading will say."""
     try:
         kind = stat.S_IFMT(file.stat().st_mode)
-    except OSError:  # A link that leads nowhere: reading it will say so.
-        kind = stat.S_IFREG
-    if kind != stat.S_IFREG:
-        return _IRREGULAR.get(kind, _DEVICE)
-    return None if _is_image(file.name) else _OTHER_KIND
+    except OSError:
+        return None
+    return None if kind == stat.S_IFREG else _IRREGULAR.get(kind, _DEVICE)
 
 
 def _is_image(name: str) -> bool:

@@ -8,6 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 from components.example_gen.registry import DataSettings, open_source
 from components.example_gen.sources.digits import DigitsData, DigitsSource
 from components.example_gen.sources.image_folder import ImageFolderData, ImageFolderSource
+from components.example_gen.sources.image_list import ImageListData, ImageListSource
 from components.example_gen.sources.tfds import TfdsData, TfdsSource
 from components.example_gen.unlabelled import UnlabelledSource
 
@@ -19,6 +20,7 @@ SPLITS = dict.fromkeys(("train", "validation", "test"), "train")
     [
         ({"source": "digits"}, DigitsData, DigitsSource),
         ({"source": "image_folder", "path": "pets"}, ImageFolderData, ImageFolderSource),
+        ({"source": "image_list", "path": "pets.csv"}, ImageListData, ImageListSource),
         ({"source": "tfds", "dataset": "mnist", "splits": SPLITS}, TfdsData, TfdsSource),
     ],
 )
@@ -36,7 +38,7 @@ def test_every_module_is_a_source_and_no_other_is_known() -> None:
     with pytest.raises(ValidationError) as caught:
         TypeAdapter(DataSettings).validate_python({"source": "s3"})
     (error,) = caught.value.errors()
-    assert error["ctx"]["expected_tags"] == "'digits', 'image_folder', 'tfds'"
+    assert error["ctx"]["expected_tags"] == "'digits', 'image_folder', 'image_list', 'tfds'"
 
 
 @pytest.mark.parametrize(

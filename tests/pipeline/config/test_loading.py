@@ -182,7 +182,7 @@ def test_override_that_leads_nowhere_is_refused(override, message, refusal):
         ("seed=-1", "seed: got -1", "greater than or equal to 0"),
         ("seed=1.5", "seed: got 1.5", "valid integer"),
         ("seed=true", "seed: got True", "valid integer"),
-        ("data.source=s3", "data.source: got 's3'", "digits, image_folder, tfds"),
+        ("data.source=s3", "data.source: got 's3'", "digits, image_folder, image_list, tfds"),
         ("data=digits", "data: got 'digits'", "must be a mapping"),
         ("data.dataset=''", "data.dataset: got ''", "at least 1 character"),
         ("data.path=x", "data: unknown key 'path'", "source, dataset"),

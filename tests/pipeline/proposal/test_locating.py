@@ -21,6 +21,22 @@ def test_a_folder_is_one_of_images(tmp_path: pathlib.Path) -> None:
     assert locate("photos/{YYYY}-{MM}-{DD}")["source"] == "image_folder"
 
 
+def test_a_list_is_one_of_images(tmp_path: pathlib.Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    pathlib.Path("pets.CSV").touch()
+    for path in ("pets.CSV", "http://localhost/pets.parquet?key=1"):
+        assert locate(path) == {"source": "image_list", "path": path}
+    pathlib.Path("photos/val").mkdir(parents=True)
+    pathlib.Path("photos/val/metadata.csv").touch()
+    assert locate("photos") == {"source": "image_list", "path": "photos"}
+    for split in ("train", "val"):
+        for name in ("cat", "dog"):
+            pathlib.Path("photos", split, name).mkdir(parents=True)
+            for index in range(40):
+                pathlib.Path("photos", split, name, f"{index}.jpg").touch()
+    assert locate("photos") == {"source": "image_folder", "path": "photos"}
+
+
 @pytest.mark.parametrize(
     ("counts", "expected"),
     [
@@ -54,7 +70,7 @@ def test_what_is_not_there_is_refused_with_the_nearest_name(tmp_path: pathlib.Pa
     for path, message in (
         ("phottos", r"^phottos does not exist; did you mean 'photos'\?$"),
         ("/no/such/place", "^/no/such/place does not exist; give a folder of images$"),
-        ("notes.txt", "^notes.txt is no folder"),
+        ("notes.txt", "^notes.txt is neither a folder nor a list"),
         ("mnist", r"^mnist is not prepared in .*fetch it with: tfds build mnist$"),
         ("minst", r"nor a data set of TensorFlow Datasets; did you mean 'mnist'\?$"),
     ):

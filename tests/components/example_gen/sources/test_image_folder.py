@@ -207,6 +207,12 @@ def test_splits_of_loose_images_are_not_taken_for_classes(make_folder) -> None:
         open_folder(make_folder(files)).check()
 
 
+def test_images_beside_a_list_are_refused_with_the_way_to_read_it(make_folder) -> None:
+    root = make_folder({"train/1.jpg": b"-", "train/metadata.csv": b"file_name,label\n1.jpg,a\n"})
+    with pytest.raises(InputError, match=r"train' holds no class folders; .*set data.source: image_list\.$"):
+        open_folder(root).check()
+
+
 def test_images_lie_at_any_depth_below_their_class(make_folder) -> None:
     files = {f"{name}/images/{index}/x.JPEG": b"-" for name in "ab" for index in range(40)}
     root = make_folder(files)

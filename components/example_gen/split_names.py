@@ -1,8 +1,9 @@
-"""Folders that are splits, by the names that people give them."""
+"""Splits as people have them: what they call them, and what is held out of train where one is missing."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from components.errors import InputError
+from components.layout import SPLITS
 
 NAMES = {
     "train": ("train", "training"),
@@ -40,3 +41,21 @@ def by_split(folders: Iterable[str], *, parent: str) -> dict[str, str]:
             )
         found[split] = folder
     return found
+
+
+def missing(found: Collection[str]) -> list[str]:
+    """Returns the splits that have to be held out of train, besides those that were found."""
+    return [split for split in SPLITS if split != "train" and split not in found]
+
+
+def describe_held_out(held_out: Iterable[str], *, fractions: Mapping[str, float], train: str) -> str:
+    """Says what is held out of train.
+
+    Args:
+      held_out: The splits.
+      fractions: The shares of all splits.
+      train: How the user calls what they are held out of.
+    """
+    whole = fractions["train"] + sum(fractions[split] for split in held_out)
+    shares = " and ".join(f"{split} ({fractions[split] / whole:.0%} of it)" for split in held_out)
+    return f"held out of {train} by a hash of each path: {shares}"

@@ -1,0 +1,218 @@
+import functools
+import http.server
+import os
+import pathlib
+import pickle
+import threading
+from collections.abc import Iterator
+
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+
+from components.errors import InputError
+from components.example_gen import splitting
+from components.example_gen.source import Record, Skipped
+from components.example_gen.sources.image_list import ImageListData, ImageListSource
+
+SPLITS = ("train", "validation", "test")
+CSV = "path,label,split\n" + "".join(
+    f"{split}{index}.png,{name},{split}\n"
+    for split in ("train", "val", "test")
+    for index, name in enumerate(("cat", "dog"))
+)
+
+
+def open_list(path: object, **settings) -> ImageListSource:
+    return ImageListData(source="image_list", path=str(path), **settings).make_source()
+
+
+def read(source: ImageListSource, split: str) -> list[Record | Skipped]:
+    return [item for shard in source.shards(split) for item in pickle.loads(pickle.dumps(source)).read(shard)]
+
+
+def members(source: ImageListSource) -> dict[str, set[str]]:
+    return {split: {item.id for item in read(source, split)} for split in SPLITS}
+
+
+@pytest.fixture
+def pets(make_folder, make_image) -> pathlib.Path:
+    """A list beside its six images, two of them in each split."""
+    names = [f"{split}{index}.png" for split in ("train", "val", "test") for index in range(2)]
+    images = {name: make_image(seed=seed) for seed, name in enumerate(names)}
+    return make_folder(images | {"pets.csv": CSV.encode()}) / "pets.csv"
+
+
+def check_pets(source: ImageListSource, folder: pathlib.Path) -> None:
+    source.check()
+    assert (source.class_names, source.notes()) == (("cat", "dog"), [])
+    found = {item.id: item for split in SPLITS for item in read(source, split)}
+    assert sorted(found) == sorted(path.name for path in folder.glob("*.png"))
+    assert {item.id: item.label for item in read(source, "validation")} == {"val0.png": 0, "val1.png": 1}
+    assert all(item.image == (folder / name).read_bytes() for name, item in found.items())
+
+
+def test_reads_a_csv_file(pets: pathlib.Path) -> None:
+    check_pets(open_list(pets), pets.parent)
+    check_pets(open_list(f"file://{pets}"), pets.parent)
+
+
+def test_reads_a_tsv_file_with_a_byte_order_mark_and_columns_of_any_name(pets: pathlib.Path) -> None:
+    table = pets.with_suffix(".tsv")
+    text = CSV.replace(",", "\t").replace("path\tlabel\tsplit", "photo\tanimal\tpart")
+    table.write_text(f"\N{ZERO WIDTH NO-BREAK SPACE}{text}", encoding="utf-8")
+    names = {"path_column": "photo", "label_column": "animal", "split_column": "part"}
+    check_pets(open_list(table, **names), pets.parent)
+
+
+def test_reads_a_parquet_file_somewhere_else(pets: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    header, *rows = (line.split(",") for line in CSV.split())
+    table = pa.table({name.upper(): [row[index] for row in rows] for index, name in enumerate(header)})
+    pyarrow.parquet.write_table(table, tmp_path / "pets.parquet")
+    check_pets(open_list(tmp_path / "pets.parquet", root=str(pets.parent)), pets.parent)
+
+
+@pytest.fixture
+def server(pets: pathlib.Path) -> Iterator[str]:
+    """Serves the folder of the pets over HTTP."""
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(pets.parent))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        thread = threading.Thread(target=running.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{running.server_port}"
+        running.shutdown()
+        thread.join()
+
+
+def test_reads_a_list_and_its_images_at_a_url(server: str, pets: pathlib.Path) -> None:
+    source = open_list(f"{server}/pets.csv")
+    check_pets(source, pets.parent)
+    before = source.fingerprint()
+    pets.write_text(CSV + "train9.png,cat,train\n", encoding="utf-8")
+    source = open_list(f"{server}/pets.csv")
+    assert source.fingerprint() != before
+    (skipped,) = (item for item in read(source, "train") if isinstance(item, Skipped))
+    assert (skipped.id, skipped.corrupt) == ("train9.png", True)
+    assert skipped.reason.startswith("cannot be read: ")
+    with pytest.raises(InputError, match=r"none.csv cannot be read \("):
+        open_list(f"{server}/none.csv").check()
+
+
+def test_splits_that_the_list_does_not_name_are_held_out_for_good(make_folder) -> None:
+    names = [f"{index}.png" for index in range(200)]
+    rows = "".join(f"{name},{index % 3}\n" for index, name in enumerate(names))
+    path = make_folder({"all.csv": f"file_name,target\n{rows}".encode()}) / "all.csv"
+    source = open_list(path)
+    source.check()
+    before = members(source)
+    assert before["train"] == {name for name in names if splitting.position(name) < 0.8}
+    assert before["test"] == {name for name in names if splitting.position(name) >= 0.9}
+    assert (source.class_names, source.notes()) == (("0", "1", "2"), [])
+    path.write_text(f"file_name,target\n{rows}" + "".join(f"more/{name},1\n" for name in names))
+    after = members(open_list(path))
+    assert all(before[split] < after[split] for split in SPLITS)
+
+
+def test_a_list_that_names_validation_alone_is_tested_on_it(make_folder) -> None:
+    rows = "".join(f"{index}.png,{index % 2},{'dev' if index < 9 else 'train'}\n" for index in range(99))
+    source = open_list(make_folder({"all.csv": f"path,label,split\n{rows}".encode()}) / "all.csv")
+    source.check()
+    assert members(source)["test"] == {f"{index}.png" for index in range(9)}
+    assert source.notes() == [
+        "held out of train by a hash of each path: validation (11% of it)",
+        "what the list calls validation is the test split: it is only measured on",
+    ]
+
+
+def test_split_folders_may_each_have_a_list(make_folder, make_image) -> None:
+    files = {f"{split}/{index}.png": make_image() for split in ("train", "Valid", "test") for index in (0, 1)}
+    lists = {
+        f"{split}/metadata.csv": b"file_name,label\n0.png,ant\n1.png,bee\n" for split in ("train", "Valid")
+    }
+    root = make_folder(files | lists | {"test/metadata.csv": b"file_name,label\n0.png,ant\n1.png,bee\n"})
+    source = open_list(root)
+    source.check()
+    assert members(source) == {
+        "train": {"train/0.png", "train/1.png"},
+        "validation": {"Valid/0.png", "Valid/1.png"},
+        "test": {"test/0.png", "test/1.png"},
+    }
+    assert all(isinstance(item, Record) for split in SPLITS for item in read(source, split))
+
+
+def test_numbers_are_sorted_by_value(make_folder) -> None:
+    rows = "".join(f"{index}.png,{index % 12}\n" for index in range(300))
+    source = open_list(make_folder({"all.csv": f"path,label\n{rows}".encode()}) / "all.csv")
+    assert source.class_names == tuple(map(str, range(12)))
+
+
+@pytest.mark.timeout(60)
+def test_what_is_no_file_is_left_out_by_name(pets: pathlib.Path) -> None:
+    for name in ("train0.png", "train1.png"):
+        (pets.parent / name).unlink()
+    os.mkfifo(pets.parent / "train0.png")
+    assert set(read(open_list(pets), "train")) == {
+        Skipped("train0.png", "a named pipe"),
+        Skipped("train1.png", "cannot be read: No such file or directory", corrupt=True),
+    }
+
+
+def test_weights_are_read(pets: pathlib.Path) -> None:
+    header, *rows = CSV.split()
+    pets.write_text("\n".join([f"{header},w", *(f"{row},{i / 2}" for i, row in enumerate(rows))]))
+    weights = {item.id: item.weight for item in read(open_list(pets, sample_weight="w"), "validation")}
+    assert weights == {"val0.png": 1.0, "val1.png": 1.5}
+    pets.write_text("\n".join([f"{header},w", *(f"{row},-1" for row in rows)]))
+    with pytest.raises(InputError, match=r"data.sample_weight: 'train0.png' has the weight '-1'"):
+        open_list(pets, sample_weight="w").check()
+
+
+def test_without_labels_only_those_of_the_test_split_are_needed(pets: pathlib.Path) -> None:
+    pets.write_text(CSV.replace("cat,train", ",train").replace("dog,val", ",val"))
+    source = open_list(pets, labels=False)
+    source.check()
+    assert {item.label for item in read(source, "test")} == {0, 1}
+    with pytest.raises(InputError, match=r"1 images of the train split have no label, 'train0.png' among"):
+        open_list(pets).check()
+
+
+@pytest.mark.parametrize(
+    ("text", "settings", "message"),
+    [
+        ("", {}, r"data.path_column: no column of .* is called path, file_name"),
+        ("id,breed\n1,pug\n", {}, r"data.path_column: no column .*; name one of id, breed\.$"),
+        ("path,kind\n1.png,pug\n", {"label_column": "kinds"}, r"data.label_column: .*did you mean 'kind'\?"),
+        ("path,kind\n1.png,pug\n", {}, r"data.label_column: no column .*; name one of path, kind\.$"),
+        (CSV + "val1.png,cat,train\n", {}, "names 'val1.png' 2 times; keep one row"),
+        (CSV.replace("dog", "cat"), {}, "names only the class 'cat'"),
+        (CSV.replace("cat,val", "cat,other"), {}, "data.split_column: 'val0.png' is in the split 'other'"),
+        (CSV.replace("train\n", "val\n"), {}, "has no image of the train split"),
+        ("path,label\n1.png,a\n2.png,b\n", {}, r"data.split_fractions.\w+: got .* none of the 2 images"),
+    ],
+)
+def test_a_list_that_cannot_be_used_is_refused(pets: pathlib.Path, text: str, settings, message: str) -> None:
+    pets.write_text(text)
+    with pytest.raises(InputError, match=message):
+        open_list(pets, **settings).check()
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("nowhere.csv", r"got 'nowhere.csv'; nowhere.csv cannot be read \(No such file or directory\)\.$"),
+        ("pets.xlsx", r"got 'pets.xlsx'; expected a list of images: a .csv, .tsv, .parquet file\.$"),
+        ("nope://bucket/pets.csv", r"nope://bucket/pets.csv cannot be read \(Protocol not known: nope\)\.$"),
+        (".", r"got '\.', which holds no metadata.csv, nor do split folders in it\.$"),
+    ],
+)
+def test_what_is_no_list_is_refused(tmp_path: pathlib.Path, monkeypatch, path: str, message: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=message):
+        open_list(path).check()
+
+
+def test_fingerprint_follows_the_images(pets: pathlib.Path) -> None:
+    before = open_list(pets).fingerprint()
+    assert open_list(pets).fingerprint() == before
+    os.utime(pets.parent / "val0.png", ns=(0, 1))
+    assert open_list(pets).fingerprint() != before
