@@ -33,7 +33,8 @@ def locate(path: str) -> dict[str, Any]:
     if place.is_dir() or is_dated(path):
         return {"source": "image_folder", "path": path}
     if path.partition("?")[0].lower().endswith(image_list.SUFFIXES) and (place.exists() or "://" in path):
-        return {"source": "image_list", "path": path}
+        root = image_list.ImageListData(source="image_list", path=path).make_source().find_root()
+        return {"source": "image_list", "path": path, **({"root": root} if root else {})}
     if place.exists():
         raise InputError(
             f"{path} is neither a folder nor a list; give a folder of images, a "

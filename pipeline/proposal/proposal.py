@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from components.example_gen.dated import is_dated
+from components.example_gen.split_names import split_of
 from components.example_gen.splitting import SplitFractions
 from pipeline.proposal.survey import Look, Survey
 
@@ -25,6 +26,7 @@ _SEEN_IMAGES = 100_000  # In a training, as far as the bounds on the epochs allo
 _EPOCHS = (5, 60)
 _FEW_IMAGES = 1000
 _COLUMNS = 100
+_SAY_NOTHING = ("", "labels", "metadata")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,7 +122,8 @@ def to_yaml(sections: Iterable[Section], *, title: Sequence[str]) -> str:
 def choose_name(path: str) -> str:
     """Makes the name of an experiment of where its images lie, or of what they are called."""
     path = re.sub(r"(:\d[\d.]*|\.\w+)$", "", path)  # A version, or a suffix.
-    named = [part for part in path.split("/") if part and not is_dated(part)]
+    parts = [part for part in path.split("/") if part not in _SAY_NOTHING and not split_of(part)]
+    named = [part for part in parts if not is_dated(part)]
     name = re.sub(r"[^A-Za-z0-9_-]+", "_", named[-1] if named else "").strip("_-")
     return name or "images"
 

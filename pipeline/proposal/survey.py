@@ -52,16 +52,19 @@ def look_at(source: Source) -> Survey:
     """Counts the images of a source, and looks at some of those to train on.
 
     Raises:
-      InputError: The source cannot be used, or none of the images that were looked at can be decoded.
+      InputError: The source cannot be used, or none of the images that were looked at can be used.
     """
     source.prepare()
     names = source.class_names
     listings = {split: source.listing(split) for split in SPLITS}
-    looks = [_look(record) for record in _sample(source)]
+    looks = [item if isinstance(item, Skipped) else _look(item) for item in _sample(source)]
     sample = tuple(look for look in looks if isinstance(look, Look))
     broken = tuple(look for look in looks if isinstance(look, Skipped))
     if not sample:
-        raise InputError(f"None of the {len(looks)} images that were looked at can be decoded.")
+        raise InputError(
+            f"None of the {len(looks)} images that were looked at can be used: the first, {broken[0].id!r}, "
+            f"{broken[0].reason}."
+        )
     return Survey(
         classes={
             split: {name: listing.labels[label] for label, name in enumerate(names)}
@@ -73,13 +76,13 @@ def look_at(source: Source) -> Survey:
     )
 
 
-def _sample(source: Source) -> Iterator[Record]:
+def _sample(source: Source) -> Iterator[Record | Skipped]:
     """Yields the first images of each shard; within a shard the classes come mixed."""
     shards = source.shards("train")
     share = -(-_SAMPLE_SIZE // len(shards))
     for shard in shards:
-        records = (item for item in source.read(shard) if isinstance(item, Record))
-        yield from itertools.islice(records, share)
+        images = (item for item in source.read(shard) if isinstance(item, Record) or item.corrupt)
+        yield from itertools.islice(images, share)
 
 
 def _look(record: Record) -> Look | Skipped:

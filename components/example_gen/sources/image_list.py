@@ -174,6 +174,19 @@ class ImageListSource(Source):
         for row, label in shard:
             yield _read_image(row, label)
 
+    def find_root(self) -> str | None:
+        """Finds the folder beside a list in which its images are, as with `train.csv` and `train/` of Kaggle.
+
+        Returns:
+          None where the first image is at its place, or in none of the folders.
+        """
+        row = self._contents.rows["train"][0]
+        file, place = _as_file(row.location), _as_file(self.settings.path)
+        if file is None or place is None or file.exists():
+            return None
+        folders = sorted(place.parent.iterdir())
+        return next((str(folder) for folder in folders if (folder / row.id).is_file()), None)
+
     @property
     def _fractions(self) -> dict[str, float]:
         return self.settings.split_fractions.model_dump()

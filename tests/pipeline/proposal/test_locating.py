@@ -23,9 +23,13 @@ def test_a_folder_is_one_of_images(tmp_path: pathlib.Path) -> None:
 
 def test_a_list_is_one_of_images(tmp_path: pathlib.Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    pathlib.Path("pets.CSV").touch()
-    for path in ("pets.CSV", "http://localhost/pets.parquet?key=1"):
-        assert locate(path) == {"source": "image_list", "path": path}
+    pathlib.Path("pets.CSV").write_text("path,label\n1.jpg,cat\n")
+    assert locate("pets.CSV") == {"source": "image_list", "path": "pets.CSV"}
+    pathlib.Path("images").mkdir()
+    pathlib.Path("images/1.jpg").touch()
+    assert locate("pets.CSV") == {"source": "image_list", "path": "pets.CSV", "root": "images"}
+    pathlib.Path("1.jpg").touch()
+    assert locate("pets.CSV") == {"source": "image_list", "path": "pets.CSV"}
     pathlib.Path("photos/val").mkdir(parents=True)
     pathlib.Path("photos/val/metadata.csv").touch()
     assert locate("photos") == {"source": "image_list", "path": "photos"}

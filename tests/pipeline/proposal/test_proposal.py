@@ -126,6 +126,7 @@ def test_of_few_images_more_are_held_out() -> None:
         ("photos/{YYYY}-{MM}-{DD}", "photos"),
         ("cars196/b:1.0.0", "b"),
         ("lists/all pets.csv", "all_pets"),
+        ("kaggle/train.csv", "kaggle"),
         ("http://localhost:80/pets.parquet", "pets"),
         ("..", "images"),
         ("/データ", "images"),
