@@ -61,7 +61,7 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         source = open_source(data)
         source.prepare()
         for note in source.notes():
-            logger.info("ExampleGen: %s", note, extra={"told": note})
+            logger.info("ExampleGen: %s", note, extra={"told": f"notes: {note}"})
         outcomes = self._write(source, examples)
         dataset.check(
             outcomes,

@@ -126,7 +126,7 @@ class ImageFolderSource(Source):
                 )
             )
         if split_names.split_of(self._folders.get("test", "")) == "validation":
-            notes.append(f"{self._folders['test']}/ is the test split: it is only measured on")
+            notes.append(f"{self._folders['test']}/ is the test split, which is only measured on")
         return notes + [f"{name}/ is left out: {_NO_LABELS}" for name in self._unlabelled_folders()]
 
     def listing(self, split: str) -> Listing:

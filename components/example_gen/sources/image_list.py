@@ -158,7 +158,7 @@ class ImageListSource(Source):
                 split_names.describe_held_out(contents.held_out, fractions=self._fractions, train="train")
             )
         if contents.is_renamed:
-            notes.append("what the list calls validation is the test split: it is only measured on")
+            notes.append("what the list calls validation is the test split, which is only measured on")
         return notes
 
     def listing(self, split: str) -> Listing:

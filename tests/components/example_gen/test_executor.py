@@ -83,7 +83,7 @@ def test_says_what_it_held_out(pets: pathlib.Path, make_image, ingest, caplog) -
     ingested = ingest(folder(pets))
     note = "held out of train/ by a hash of each path: validation (11% of it)"
     assert ingested.description["notes"] == [note]
-    assert [record.told for record in caplog.records if hasattr(record, "told")] == [note]
+    assert [record.told for record in caplog.records if hasattr(record, "told")] == [f"notes: {note}"]
     assert ingested.description["splits"]["validation"]["examples"] > 0
 
 

@@ -163,7 +163,7 @@ def test_the_only_folder_beside_train_is_the_test_split(make_folder, name: str) 
     assert found["train"] | found["validation"] == fill("train").keys()
     assert source.notes() == [
         "held out of train/ by a hash of each path: validation (33% of it)",
-        f"{name}/ is the test split: it is only measured on",
+        f"{name}/ is the test split, which is only measured on",
     ]
 
 

@@ -120,7 +120,7 @@ def test_a_list_that_names_validation_alone_is_tested_on_it(make_folder) -> None
     assert members(source)["test"] == {f"{index}.png" for index in range(9)}
     assert source.notes() == [
         "held out of train by a hash of each path: validation (11% of it)",
-        "what the list calls validation is the test split: it is only measured on",
+        "what the list calls validation is the test split, which is only measured on",
     ]
 
 
