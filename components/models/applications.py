@@ -89,7 +89,7 @@ def _load_weights(body: keras.Model, *, name: str, path: str) -> None:
     except (ValueError, OSError, KeyError) as error:
         reason = first_line(error)
         raise InputError(
-            f"teacher.weights {path} does not fit {PREFIX}{name} without its last layer ({reason}); give "
+            f"The weights {path} do not fit {PREFIX}{name} without its last layer ({reason}); give "
             "a file named *_notop.h5 of this architecture, or one that its save_weights wrote."
         ) from error
 

@@ -30,7 +30,8 @@ def load(name: str) -> Callable[..., Any]:
     """Imports the function that builds an architecture.
 
     Args:
-      name: A registered name, or an import path `package.module:function`.
+      name: A registered name, an import path `package.module:function`, or one of `keras.applications`,
+        whose weights are then random.
 
     Returns:
       A function of `(image_shape, num_classes)` that returns a `keras.Model`.
@@ -38,6 +39,8 @@ def load(name: str) -> Callable[..., Any]:
     Raises:
       InputError: There is no such architecture.
     """
+    if applications.is_application(name):
+        return applications.architecture(name, weights_file=None)
     problem = find_problem(name)
     if problem:
         raise InputError(f"Architecture {name!r} {problem}.")

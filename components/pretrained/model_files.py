@@ -1,4 +1,4 @@
-"""The files that a teacher is made of. Nothing here imports Keras: they are checked before it is needed."""
+"""The files of pretrained models. Nothing here imports Keras: they are checked before it is needed."""
 
 import hashlib
 import pathlib
@@ -47,11 +47,11 @@ def find_model(path: str) -> tuple[pathlib.Path, Format]:
     )
 
 
-def check_weights(path: str) -> None:
-    """Raises InputError unless there is a file of weights."""
+def check_weights(path: str, *, key: str) -> None:
+    """Raises InputError, which names the key that a path was given for, unless it is a file."""
     if not pathlib.Path(path).is_file():
         raise InputError(
-            f"teacher.weights {path!r} is no file, and nothing is downloaded; get the architecture's "
+            f"{key} {path!r} is no file, and nothing is downloaded; get the architecture's "
             f"*_notop.h5 from {_WEIGHTS} and give its path, or null for random weights."
         )
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationInfo, field_validator
 
 from components.models import applications, registry
-from components.settings.base import NonNegativeInt, PositiveFloat, PositiveInt, Settings, custom_error, keys
+from components.settings.base import NonNegativeInt, PositiveFloat, PositiveInt, Settings, custom_error
 from components.settings.optimization import Adam, Constant, OptimizerSettings, ScheduleSettings
 
 
@@ -72,7 +72,7 @@ class ModelSettings(Settings):
         return name
 
 
-class FineTunedTeacher(ModelSettings):
+class FineTunedModel(ModelSettings):
     """An architecture of `keras.applications` on top of which a layer of logits is trained.
 
     The new layer is trained alone for `head_epochs`, then everything for `epochs`.
@@ -110,15 +110,16 @@ class PretrainedTeacher(Settings):
     pixels: Literal["zero_to_one", "minus_one_to_one", "zero_to_255"] = "zero_to_one"
 
 
+def _kind_of_training(value: Any) -> str:
+    """Returns the kind of training that a value describes, by the architecture."""
+    name = value.get("architecture") if isinstance(value, dict) else getattr(value, "architecture", None)
+    return "fine_tuned" if applications.is_application(name) else "trained"
+
+
 def _kind_of_teacher(value: Any) -> str:
     """Returns the kind of teacher that a value describes, by its keys."""
-    if isinstance(value, Settings):
-        value = dict.fromkeys(keys(type(value))) | dict(value)
-    if isinstance(value, dict) and "from" in value:
-        return "pretrained"
-    if isinstance(value, dict) and applications.is_application(value.get("architecture")):
-        return "fine_tuned"
-    return "trained"
+    is_pretrained = "from" in value if isinstance(value, dict) else isinstance(value, PretrainedTeacher)
+    return "pretrained" if is_pretrained else _kind_of_training(value)
 
 
 def _kind_of_teachers(value: Any) -> str:
@@ -132,18 +133,18 @@ def _check_number_of_teachers(teachers: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 TrainedModel = Annotated[
-    Annotated[ModelSettings, Tag("trained")] | Annotated[FineTunedTeacher, Tag("fine_tuned")],
-    Discriminator(_kind_of_teacher),
+    Annotated[ModelSettings, Tag("trained")] | Annotated[FineTunedModel, Tag("fine_tuned")],
+    Discriminator(_kind_of_training),
 ]
 Teacher = Annotated[
     Annotated[ModelSettings, Tag("trained")]
-    | Annotated[FineTunedTeacher, Tag("fine_tuned")]
+    | Annotated[FineTunedModel, Tag("fine_tuned")]
     | Annotated[PretrainedTeacher, Tag("pretrained")],
     Discriminator(_kind_of_teacher),
 ]
 TeacherSettings = Annotated[
     Annotated[ModelSettings, Tag("trained")]
-    | Annotated[FineTunedTeacher, Tag("fine_tuned")]
+    | Annotated[FineTunedModel, Tag("fine_tuned")]
     | Annotated[PretrainedTeacher, Tag("pretrained")]
     | Annotated[
         tuple[Teacher, ...],

@@ -11,7 +11,7 @@ import tensorflow as tf
 import components
 from components.files import sha256
 from components.models import registry
-from components.settings.models import FineTunedTeacher
+from components.settings.models import FineTunedModel
 from components.settings.training import TrainingJob
 from components.training.inputs.training_data import TrainingData
 
@@ -43,7 +43,7 @@ def identify(job: TrainingJob, data: TrainingData, *, root: pathlib.Path = ROOT)
       data: What it is trained on.
       root: The directory of the components, whose code takes part.
     """
-    weights = job.model.weights if isinstance(job.model, FineTunedTeacher) else None
+    weights = job.model.weights if isinstance(job.model, FineTunedModel) else None
     return {
         "job": job.model_dump_json(exclude={"checkpoint_directory"}),
         "classes": ", ".join(data.class_names),

@@ -15,7 +15,7 @@ import tensorflow as tf
 from components.models import applications, registry
 from components.models.building import build_model, load_model
 from components.serving.export import export_model
-from components.settings.models import FineTunedTeacher
+from components.settings.models import FineTunedModel
 from components.settings.optimization import Constant
 from components.settings.training import TrainingJob
 from components.training.callbacks.checkpoints import Checkpoints
@@ -92,7 +92,7 @@ def train_model(
 ) -> keras.Model:
     """Builds a model and trains it.
 
-    The history of the epochs in which a fine-tuned teacher's head is trained alone goes below `head` in
+    The history of the epochs in which a fine-tuned model's head is trained alone goes below `head` in
     `run_dir`; the weights of the best of them are trained on.
 
     Args:
@@ -145,7 +145,7 @@ def _scope(strategy: str) -> contextlib.AbstractContextManager[object]:
 
 def _build(job: TrainingJob, *, num_classes: int) -> keras.Model:
     name = job.model.architecture
-    if isinstance(job.model, FineTunedTeacher):
+    if isinstance(job.model, FineTunedModel):
         architecture = applications.architecture(name, weights_file=job.model.weights)
     else:
         architecture = registry.load(name)
@@ -189,7 +189,7 @@ def _training_of_head(job: TrainingJob) -> TrainingJob | None:
     The rate is constant, and the weights are not averaged: all of that is for the whole training.
     """
     model = job.model
-    if not isinstance(model, FineTunedTeacher) or not model.head_epochs:
+    if not isinstance(model, FineTunedModel) or not model.head_epochs:
         return None
     changes = {
         "epochs": model.head_epochs,

@@ -12,7 +12,7 @@ from components.example_gen.dated import is_dated
 from components.example_gen.registry import DataSettings
 from components.settings.base import Settings, custom_error
 from components.settings.evaluation import EvaluationSettings, PushSettings
-from components.settings.models import ImageSettings, ModelSettings, Teacher, TeacherSettings
+from components.settings.models import ImageSettings, ModelSettings, Teacher, TeacherSettings, TrainedModel
 from components.settings.training import AugmentSettings, ClassWeights, HardwareSettings
 from pipeline.config.kubeflow import KubeflowSettings
 from pipeline.config.nodes import distiller_id, teacher_id
@@ -26,7 +26,7 @@ class Config(Settings):
     data: DataSettings
     image: ImageSettings
     teacher: TeacherSettings
-    student: ModelSettings
+    student: TrainedModel
     distillations: tuple[DistillationSettings, ...]
     class_weights: ClassWeights | None = None
     hardware: HardwareSettings = HardwareSettings()

@@ -11,25 +11,26 @@ from components.example_gen.registry import open_source
 from components.files import sha256
 from components.models import registry
 from components.pretrained import model_files
-from components.settings.models import FineTunedTeacher, PretrainedTeacher, Teacher
+from components.settings.models import FineTunedModel, PretrainedTeacher, Teacher
 from pipeline.config.experiment import Config
 from pipeline.local.workspace import Workspace
 from pipeline.results.workspace_files import read_summary
 
 
 def check_files(config: Config) -> None:
-    """Checks quickly that the data and the files of the teachers are there.
+    """Checks quickly that the data and the files of the models are there.
 
     Raises:
       InputError: They are not, or cannot be used.
     """
     open_source(config.data).check()
-    for teacher in config.teachers.values():
-        match teacher:
+    models = [("teacher", teacher) for teacher in config.teachers.values()] + [("student", config.student)]
+    for key, model in models:
+        match model:
             case PretrainedTeacher(path=path):
                 model_files.find_model(path)
-            case FineTunedTeacher(weights=str(path)):
-                model_files.check_weights(path)
+            case FineTunedModel(weights=str(path)):
+                model_files.check_weights(path, key=f"{key}.weights")
 
 
 def fingerprint_files(
@@ -47,8 +48,8 @@ def fingerprint_files(
     """
     fingerprints = {
         "data": open_source(config.data).fingerprint(),
-        **{node.lower(): _fingerprint_teacher(teacher) for node, teacher in config.teachers.items()},
-        "student": sha256(registry.source_file(config.student.architecture)),
+        **{node.lower(): _fingerprint_model(teacher) for node, teacher in config.teachers.items()},
+        "student": _fingerprint_model(config.student),
     }
     incumbent = _choose_incumbent(
         config, workspace=workspace, push_directory=push_directory, fingerprints=fingerprints
@@ -56,14 +57,14 @@ def fingerprint_files(
     return fingerprints | {"incumbent": incumbent}
 
 
-def _fingerprint_teacher(teacher: Teacher) -> str:
-    match teacher:
+def _fingerprint_model(model: Teacher) -> str:
+    match model:
         case PretrainedTeacher(path=path):
             return model_files.fingerprint(path)
-        case FineTunedTeacher(weights=str(path)):
-            return f"{sha256(registry.source_file(teacher.architecture))} {model_files.fingerprint(path)}"
+        case FineTunedModel(weights=str(path)):
+            return f"{sha256(registry.source_file(model.architecture))} {model_files.fingerprint(path)}"
         case _:
-            return sha256(registry.source_file(teacher.architecture))
+            return sha256(registry.source_file(model.architecture))
 
 
 def _choose_incumbent(

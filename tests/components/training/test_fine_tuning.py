@@ -9,16 +9,19 @@ import keras
 import numpy as np
 import pytest
 
+from components.distiller.methods.kd import Kd
+from components.distiller.objective import Distillation
 from components.errors import InputError
 from components.models import applications
 from components.models.building import build_model, load_model
-from components.settings.models import FineTunedTeacher, ImageSettings
+from components.settings.models import FineTunedModel, ImageSettings
 from components.settings.training import HardwareSettings, TrainingJob
 from components.training.inputs.batches import epoch_counter, ordered_batches
 from components.training.inputs.training_data import TrainingData
 from components.training.job import Destination, train_and_export
 from components.training.learner import Learner, Supervised
 from components.training.loop import Batches, fit
+from components.training.online_teacher import OnlineTeacher
 
 NAME = "keras.applications.MobileNet"
 SHAPE = (32, 32, 1)
@@ -112,47 +115,81 @@ def test_the_head_is_trained_first_then_all_but_batch_normalization(
         assert np.array_equal(found, weight) == is_kept, weight.path
 
 
-def test_then_everything_is_trained(examples: str, transform_graph: str, tmp_path: pathlib.Path) -> None:
-    before = keras.applications.VGG16(include_top=False, weights=None, input_shape=(32, 32, 3))
-    before.save_weights(tmp_path / "vgg16_notop.weights.h5")
+@pytest.fixture(scope="module")
+def vgg_weights(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[np.ndarray]]:
+    """A file of VGG16's weights, and what it holds."""
+    body = keras.applications.VGG16(include_top=False, weights=None, input_shape=(32, 32, 3))
+    path = tmp_path_factory.mktemp("weights") / "vgg16_notop.weights.h5"
+    body.save_weights(path)
+    return str(path), body.get_weights()
 
-    train_and_export(
-        TrainingJob(
-            name="Teacher",
-            model=FineTunedTeacher(
-                architecture="keras.applications.VGG16",
-                epochs=1,
-                batch_size=8,
-                learning_rate=0.001,
-                weights=str(tmp_path / "vgg16_notop.weights.h5"),
-                head_epochs=1,
-                head_learning_rate=0.01,
+
+@pytest.fixture
+def train(
+    examples: str, vgg_weights: tuple[str, list[np.ndarray]], transform_graph: str, tmp_path: pathlib.Path
+) -> Callable[..., pathlib.Path]:
+    """A function that fine-tunes VGG16 and returns the directory with its outputs."""
+
+    def run(name: str, *, objective: keras.losses.Loss, teacher: OnlineTeacher | None = None) -> pathlib.Path:
+        train_and_export(
+            TrainingJob(
+                name=name,
+                model=FineTunedModel(
+                    architecture="keras.applications.VGG16",
+                    epochs=1,
+                    batch_size=8,
+                    learning_rate=0.001,
+                    weights=vgg_weights[0],
+                    head_epochs=1,
+                    head_learning_rate=0.01,
+                ),
+                image=ImageSettings(height=32, width=32, channels=1),
+                hardware=HardwareSettings(),
+                seed=7,
             ),
-            image=ImageSettings(height=32, width=32, channels=1),
-            hardware=HardwareSettings(),
-            seed=7,
-        ),
-        TrainingData(
-            training_files=[examples],
-            num_training_examples=16,
-            validation_files=[examples],
-            num_validation_examples=16,
-            class_names=["even", "odd"],
-        ),
-        objective=Supervised(),
-        transform_graph=transform_graph,
-        destination=Destination(
-            keras_file=str(tmp_path / "model.keras"),
-            serving_dir=str(tmp_path / "Format-Serving"),
-            run_dir=str(tmp_path / "run"),
-        ),
+            TrainingData(
+                training_files=[examples],
+                num_training_examples=16,
+                validation_files=[examples],
+                num_validation_examples=16,
+                class_names=["even", "odd"],
+            ),
+            objective=objective,
+            transform_graph=transform_graph,
+            destination=Destination(
+                keras_file=str(tmp_path / name / "model.keras"),
+                serving_dir=str(tmp_path / name / "Format-Serving"),
+                run_dir=str(tmp_path / name / "run"),
+            ),
+            teacher=teacher,
+        )
+        return tmp_path / name
+
+    return run
+
+
+def test_then_everything_is_trained_scratch_as_a_student_distilled_from_the_labels_alone(
+    train: Callable[..., pathlib.Path], vgg_weights: tuple[str, list[np.ndarray]], tmp_path: pathlib.Path
+) -> None:
+    """Both start from the same file and the same new layer, and see the same batches."""
+    teacher = keras.Sequential([keras.Input(SHAPE), keras.layers.Flatten(), keras.layers.Dense(2)])
+    teacher.save(tmp_path / "teacher.keras")
+    method = Kd(name="student", method="kd", student_loss_weight=1.0)
+
+    scratch = train("Scratch", objective=Supervised())
+    distilled = train(
+        "Distiller",
+        objective=Distillation(method),
+        teacher=OnlineTeacher(keras_file=str(tmp_path / "teacher.keras")),
     )
 
-    trained = weights_of_body(load_model(tmp_path / "model.keras"))
-    for found, weight in zip(trained, before.weights, strict=True):
-        assert not np.array_equal(found, weight), weight.path
+    trained = weights_of_body(load_model(scratch / "model.keras"))
+    for found, before in zip(trained, vgg_weights[1], strict=True):
+        assert not np.array_equal(found, before)
+    for found, other in zip(trained, weights_of_body(load_model(distilled / "model.keras")), strict=True):
+        np.testing.assert_array_equal(found, other)
     for history in ("run/head/history.json", "run/history.json"):
-        assert len(json.loads((tmp_path / history).read_text())["epochs"]) == 1
+        assert len(json.loads((scratch / history).read_text())["epochs"]) == 1
 
 
 @pytest.mark.filterwarnings("ignore:Skipping nested container")
@@ -161,7 +198,7 @@ def test_weights_of_another_architecture_are_refused(tmp_path: pathlib.Path) -> 
     path = tmp_path / "other.weights.h5"
     other.save_weights(path)
     for given in (path, tmp_path / "missing.weights.h5"):
-        with pytest.raises(InputError, match=r"teacher.weights .* does not fit keras.applications.MobileNet"):
+        with pytest.raises(InputError, match=r"The weights .* do not fit keras.applications.MobileNet"):
             build(str(given))
 
 

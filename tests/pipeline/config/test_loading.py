@@ -8,7 +8,7 @@ from components.distiller.methods.kd import Kd
 from components.errors import InputError
 from components.example_gen.splitting import SplitFractions
 from components.models import registry
-from components.settings.models import FineTunedTeacher, ModelSettings, PretrainedTeacher
+from components.settings.models import FineTunedModel, ModelSettings, PretrainedTeacher
 from components.settings.optimization import OneCycle, Sgd
 from pipeline.config.experiment import Config
 from pipeline.config.loading import ConfigError, load_config
@@ -77,8 +77,8 @@ def test_every_value_is_read(path):
     ("teacher", "kinds"),
     [
         ("{from: x.keras}", [PretrainedTeacher]),
-        (f"{{{VGG16}, weights: null}}", [FineTunedTeacher]),
-        (f"[{{from: x.keras}}, {{{VGG16}, weights: vgg16.h5}}]", [PretrainedTeacher, FineTunedTeacher]),
+        (f"{{{VGG16}, weights: null}}", [FineTunedModel]),
+        (f"[{{from: x.keras}}, {{{VGG16}, weights: vgg16.h5}}]", [PretrainedTeacher, FineTunedModel]),
     ],
 )
 def test_a_teacher_is_known_by_its_keys(teacher, kinds, path):
@@ -88,8 +88,16 @@ def test_a_teacher_is_known_by_its_keys(teacher, kinds, path):
     assert Config.model_validate_json(config.model_dump_json()) == config
 
 
-def test_a_fine_tuned_teacher_asks_for_its_weights(refusal):
-    assert refusal(f"teacher={{{VGG16}}}") == "teacher.weights: is missing; add it"
+@pytest.mark.parametrize("role", ["teacher", "student"])
+def test_a_fine_tuned_model_asks_for_its_weights(role, refusal):
+    assert refusal(f"{role}={{{VGG16}}}") == f"{role}.weights: is missing; add it"
+
+
+def test_a_student_is_fine_tuned_like_a_teacher(path):
+    config = load_config(path, overrides=[f"student={{{VGG16}, weights: x.h5}}"])
+
+    assert isinstance(config.student, FineTunedModel)
+    assert Config.model_validate_json(config.model_dump_json()) == config
 
 
 def test_a_key_of_one_of_several_teachers_is_overridden_by_its_index(path):

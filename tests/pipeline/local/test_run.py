@@ -13,6 +13,10 @@ from pipeline.local.workspace import Workspace
 
 HERE = pathlib.Path(__file__).parent
 DIGITS = HERE.parents[2] / "configs" / "digits.yaml"
+VGG16 = (
+    "{architecture: keras.applications.VGG16, weights: imagenet, epochs: 1, batch_size: 8,"
+    " learning_rate: 0.1}"
+)
 
 
 @pytest.fixture
@@ -141,19 +145,16 @@ def test_workspace_that_cannot_be_written_is_refused(place, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("teacher", "message"),
+    ("models", "message"),
     [
-        ("{from: nowhere.keras}", "The teacher nowhere.keras does not exist"),
-        ("[{from: nowhere.keras}, {from: nowhere}]", "The teacher nowhere.keras does not exist"),
-        (
-            "{architecture: keras.applications.VGG16, weights: imagenet, epochs: 1, batch_size: 8,"
-            " learning_rate: 0.1}",
-            "teacher.weights 'imagenet' is no file, and nothing is downloaded",
-        ),
+        ("teacher={from: nowhere.keras}", "The teacher nowhere.keras does not exist"),
+        ("teacher=[{from: nowhere.keras}, {from: nowhere}]", "The teacher nowhere.keras does not exist"),
+        (f"teacher={VGG16}", "teacher.weights 'imagenet' is no file, and nothing is downloaded"),
+        (f"student={VGG16}", "student.weights 'imagenet' is no file, and nothing is downloaded"),
     ],
 )
-def test_the_files_of_teachers_are_checked_before_anything_is_made(teacher, message, tmp_path):
-    config = load_config(DIGITS, overrides=[f"teacher={teacher}"])
+def test_the_files_of_models_are_checked_before_anything_is_made(models, message, tmp_path):
+    config = load_config(DIGITS, overrides=[models])
     with pytest.raises(InputError, match=message):
         running(config, workspace=Workspace(tmp_path / "runs")).__enter__()
     assert not (tmp_path / "runs").exists()
