@@ -159,7 +159,7 @@ def test_transform_is_given_the_size_of_the_images_as_plain_json(config: Config)
 
     (transform,) = (node for node in pipeline.components if node.id == "Transform")
     given = json.loads(transform.exec_properties["custom_config"])
-    assert given == {"image": {"height": 8, "width": 8, "channels": 1}}
+    assert given == {"image": {"height": 8, "width": 8, "channels": 1, "resize": "stretch"}}
 
 
 @pytest.mark.parametrize(
