@@ -196,8 +196,9 @@ class _Models:
         """Trains the student without a teacher; None where there are no labels."""
         if not self.config.data.labels:
             return None
-        job = self._job("Scratch", self.config.student, code="student", seed=self.config.seed)
-        return supervised_trainer(job, node_id="Scratch", **self.data.training_inputs)
+        return supervised_trainer(
+            self._job_of_student("Scratch"), node_id="Scratch", **self.data.training_inputs
+        )
 
     @functools.cached_property
     def predictor(self) -> BaseNode:
@@ -207,6 +208,7 @@ class _Models:
             teacher=self.teacher.outputs["model"],
             image=self.config.image,
             splits=("train",) if self.config.data.labels else ("train", "validation"),
+            views=self.config.views,
         ).with_id("TeacherPredictions")
 
     @functools.cached_property
@@ -218,7 +220,7 @@ class _Models:
         node_id = distiller_id(distillation.name)
         reads_predictions = self.config.reads_predictions(distillation)
         return Distiller(
-            job=self._job(node_id, self.config.student, code="student", seed=self.config.seed),
+            job=self._job_of_student(node_id),
             distillation=distillation,
             asks_teacher=self.config.asks_teacher(distillation),
             teacher=self.teacher.outputs["model"],
@@ -237,6 +239,12 @@ class _Models:
             return node.with_id(node_id)
         job = self._job(node_id, settings, code=node_id.lower(), seed=seed)
         return supervised_trainer(job, node_id=node_id, **self.data.training_inputs)
+
+    def _job_of_student(self, name: str) -> TrainingJob:
+        """Says how a student is trained; all of them see the same images."""
+        job = self._job(name, self.config.student, code="student", seed=self.config.seed)
+        views = self.config.views
+        return job.model_copy(update={"augment": None, "views": views}) if views else job
 
     def _job(self, name: str, model: ModelSettings, *, code: str, seed: int) -> TrainingJob:
         """Says what to train; `code` names the fingerprint of the architecture's code."""

@@ -92,7 +92,7 @@ def settings_of(schema: Schema) -> Iterator[tuple[str, dict[str, Row]]]:
 def _words_of(part: Schema) -> Iterator[str]:
     for word in (part["const"],) if "const" in part else part.get("enum", ()):
         yield str(word)
-    for kind in part.get("anyOf", ()):
+    for kind in (*part.get("anyOf", ()), *part.get("oneOf", ())):
         yield from _words_of(kind)
 
 

@@ -121,6 +121,7 @@ def _open_predictions(
             teacher_fingerprint=teacher,
             num_examples=artifacts.num_examples[split],
             example_files=example_files(uri),
+            views=None if split == "validation" else job.views,
         )
         for split, uri in examples.items()
     }

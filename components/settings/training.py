@@ -5,7 +5,14 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from components.settings.base import Fraction, NonNegativeFloat, NonNegativeInt, Settings, custom_error
+from components.settings.base import (
+    Fraction,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveInt,
+    Settings,
+    custom_error,
+)
 from components.settings.models import ImageSettings, TrainedModel
 
 
@@ -75,6 +82,22 @@ class AugmentSettings(Settings):
         return self
 
 
+class Views(Settings):
+    """Versions of each training image, made by random changes, of which each epoch sees one.
+
+    Epoch e, from 0, sees view e mod `number` of every image.
+
+    Attributes:
+      number: How many there are of each image.
+      seed: Of the changes.
+      augment: The changes.
+    """
+
+    number: PositiveInt
+    seed: int
+    augment: AugmentSettings
+
+
 class TrainingJob(Settings):
     """The training of one model.
 
@@ -88,7 +111,8 @@ class TrainingJob(Settings):
       class_weights: How much the examples of each class count; None for alike.
       code_fingerprint: Changes nothing but the cache's key, when the architecture's code has changed.
       checkpoint_directory: Outlives the machine that trains; None is beside the node's outputs.
-      augment: Random changes to the training images.
+      augment: Random changes to the training images, others in each epoch.
+      views: Instead of them, views of the training images.
     """
 
     name: str
@@ -101,3 +125,10 @@ class TrainingJob(Settings):
     code_fingerprint: str = ""
     checkpoint_directory: str | None = None
     augment: AugmentSettings | None = None
+    views: Views | None = None
+
+    @property
+    def mixes(self) -> bool:
+        """Whether training images are mixed with others."""
+        augment = self.augment if self.views is None else self.views.augment
+        return augment is not None and augment.mixup > 0

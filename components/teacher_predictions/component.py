@@ -8,6 +8,7 @@ from tfx.types import BaseChannel, Channel, component_spec, standard_artifacts
 
 from components.artifacts import TeacherPredictions
 from components.settings.models import ImageSettings
+from components.settings.training import Views
 from components.teacher_predictions.executor import Executor
 
 
@@ -22,11 +23,14 @@ class TeacherPredictionsSpec(component_spec.ComponentSpec):
     PARAMETERS = {
         "image": component_spec.ExecutionParameter(type=str),
         "splits": component_spec.ExecutionParameter(type=str),
+        "views": component_spec.ExecutionParameter(type=str, optional=True),
     }
 
 
 class TeacherPredictor(base_component.BaseComponent):
     """Runs the teacher once over splits, as a rule the training split alone, and stores its logits.
+
+    With views it runs once over each view of the training images.
 
     Distillations reuse them in every variant and epoch: changing a distillation's settings never runs
     the teacher again.
@@ -42,6 +46,7 @@ class TeacherPredictor(base_component.BaseComponent):
         teacher: BaseChannel,
         image: ImageSettings,
         splits: Sequence[str] = ("train",),
+        views: Views | None = None,
     ) -> None:
         """Wires the node.
 
@@ -50,6 +55,7 @@ class TeacherPredictor(base_component.BaseComponent):
           teacher: The trained teacher.
           image: The size of the images.
           splits: The splits whose examples it runs over.
+          views: Of the training images, if they are seen in views.
         """
         super().__init__(
             TeacherPredictionsSpec(
@@ -57,6 +63,7 @@ class TeacherPredictor(base_component.BaseComponent):
                 teacher=teacher,
                 image=image.model_dump_json(),
                 splits=json.dumps(list(splits)),
+                views=views and views.model_dump_json(),
                 predictions=Channel(type=TeacherPredictions),
             )
         )

@@ -2,7 +2,11 @@
 
 For each file of examples there is one TFRecord file of the same name: one `tf.Example` with `id` and
 `logits` per example, in the same order. `manifest.json`, written last, says whose predictions they are,
-and how many and how long each file is.
+of which views, and how many and how long each file is.
+
+The logits of an image as it is are a list of floats. Those of its views are a list of bytes: for each view in
+turn its logits in little-endian float16. That rounds a logit of 1 by 0.0005 at most, and one of 1,000 by
+0.25; beyond 65,504 it is cut.
 """
 
 import collections
@@ -15,7 +19,7 @@ import os
 import pathlib
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -26,7 +30,9 @@ from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 from components.errors import InputError
 from components.files import read_json, replacing, sha256, write_json
 from components.layout import MANIFEST_FILE
-from components.training.inputs.batches import batches_by_file
+from components.settings.training import Views
+from components.training.inputs.augmentation import fingerprint_views
+from components.training.inputs.batches import VIEW_LOGITS, batches_by_file
 
 # Values of the images in a forward pass. Small images want large batches, since each call of a model costs
 # some hundred microseconds whatever the batch; for large ones a larger batch only takes more memory.
@@ -50,15 +56,24 @@ class Manifest:
       teacher_fingerprint: SHA-256 of the teacher's `.keras` file.
       num_classes: Width of the logits.
       shards: The files, by their names.
+      dtype: Of the logits.
+      num_views: How many views of each image there are logits of; 0 is of the image as it is.
+      views_fingerprint: Of what makes the views.
     """
 
     teacher_fingerprint: str
     num_classes: int
     shards: dict[str, Shard]
+    dtype: str = "float32"
+    num_views: int = 0
+    views_fingerprint: str = ""
 
 
 class Batch(NamedTuple):
-    """Predictions for examples of one file: its number, ids `[batch]`, logits `[batch, num_classes]`."""
+    """Predictions for examples of one file: its number, ids `[batch]`, logits `[batch, num_classes]`.
+
+    Of views, the logits are float16 `[batch, views, num_classes]`.
+    """
 
     file: int
     ids: np.ndarray
@@ -84,8 +99,9 @@ def write_predictions(
     image_shape: tuple[int, int, int],
     batch_size: int,
     directory: str,
+    views: Views | None = None,
 ) -> Manifest:
-    """Runs the teacher once over the examples and stores its logits.
+    """Runs the teacher once over the examples, or over each of their views, and stores its logits.
 
     Reading, the teacher and writing go on at the same time, with no more than a few batches in memory. A
     file gets its name when it is whole and on disk, and the manifest is written when all of them are.
@@ -97,6 +113,7 @@ def write_predictions(
       image_shape: `(height, width, channels)`.
       batch_size: Examples in a forward pass.
       directory: Where to write; it exists.
+      views: Of the images; None is the images as they are.
 
     Returns:
       The manifest, which is in the directory too.
@@ -105,7 +122,10 @@ def write_predictions(
       InputError: The disk is full.
     """
     files = sorted(example_files)
-    batches = batches_by_file(files, image_shape=image_shape, batch_size=batch_size)
+    batches = batches_by_file(files, image_shape=image_shape, batch_size=batch_size, views=views)
+    predictions = _predict(teacher, batches)
+    if views is not None:
+        predictions = _side_by_side(predictions, num_views=views.number)
     shards: dict[str, Shard] = {}
 
     def write(file: str, predicted: Iterable[Batch]) -> None:
@@ -113,13 +133,16 @@ def write_predictions(
         shards[name] = _write_shard(pathlib.Path(directory, name), predicted)
 
     with _full_disk_explained(directory):
-        for number, predicted in itertools.groupby(_predict(teacher, batches), key=lambda batch: batch.file):
+        for number, predicted in itertools.groupby(predictions, key=lambda batch: batch.file):
             write(files[number], predicted)
         for file in files:
             if _shard_name(file) not in shards:
                 write(file, ())
         manifest = Manifest(
-            teacher_fingerprint=teacher_fingerprint, num_classes=teacher.output_shape[-1], shards=shards
+            teacher_fingerprint=teacher_fingerprint,
+            num_classes=teacher.output_shape[-1],
+            shards=shards,
+            **_describe(views),
         )
         write_json(pathlib.Path(directory, MANIFEST_FILE), dataclasses.asdict(manifest))
     return manifest
@@ -131,8 +154,9 @@ def open_predictions(
     teacher_fingerprint: str,
     num_examples: int,
     example_files: Sequence[str],
+    views: Views | None = None,
 ) -> list[str]:
-    """Checks that stored predictions are whole, of this teacher, and of these examples.
+    """Checks that stored predictions are whole, of this teacher, and of these examples and views.
 
     The ids are compared as they are read; see `components.training.inputs.batches`.
 
@@ -141,12 +165,13 @@ def open_predictions(
       teacher_fingerprint: Of the teacher whose predictions are wanted.
       num_examples: How many examples there are.
       example_files: The files of those examples, in the order in which they will be read.
+      views: The views that will be seen of their images; None is the images as they are.
 
     Returns:
       The prediction files, in the order of the example files.
 
     Raises:
-      InputError: The predictions are incomplete, of another teacher, or of other examples.
+      InputError: The predictions are incomplete, of another teacher, or of other examples or views.
     """
     path = pathlib.Path(directory, MANIFEST_FILE)
     advice = f"delete {pathlib.Path(directory).parent} and run again"  # The artifact, with all its splits.
@@ -157,6 +182,11 @@ def open_predictions(
         raise InputError(
             f"The teacher predictions in {directory} are of the teacher {manifest.teacher_fingerprint[:12]}, "
             f"not of {teacher_fingerprint[:12]}: {advice}."
+        )
+    if manifest.views_fingerprint != _describe(views)["views_fingerprint"]:
+        raise InputError(
+            f"The teacher predictions in {directory} are of other views of the images: augment, the seed, "
+            f"their number or the code that makes them has changed; {advice}."
         )
     stored = sum(shard.num_examples for shard in manifest.shards.values())
     if stored != num_examples:
@@ -179,10 +209,15 @@ def open_predictions(
 
 
 def read_logits(prediction_files: Sequence[str], *, at_most: int = 1000) -> np.ndarray:
-    """Reads the first stored logits, `[examples, num_classes]`."""
+    """Reads the logits of the first examples, of all their views, `[predictions, num_classes]`.
+
+    Args:
+      prediction_files: From `open_predictions`.
+      at_most: Examples.
+    """
     records = tf.data.TFRecordDataset(list(prediction_files)).take(at_most)
     examples = [tf.train.Example.FromString(record) for record in records.as_numpy_iterator()]
-    return np.array([example.features.feature["logits"].float_list.value for example in examples], np.float32)
+    return np.stack([logits for example in examples for logits in _decode_logits(example)])
 
 
 def _predict(teacher: keras.Model, batches: tf.data.Dataset) -> Iterator[Batch]:
@@ -205,6 +240,26 @@ def _predict(teacher: keras.Model, batches: tf.data.Dataset) -> Iterator[Batch]:
             yield pending.popleft().result()
 
 
+def _side_by_side(predictions: Iterator[Batch], *, num_views: int) -> Iterator[Batch]:
+    """Joins the predictions for the views of a batch, which come one after the other."""
+    most = np.finfo(VIEW_LOGITS.as_numpy_dtype).max
+    while views := list(itertools.islice(predictions, num_views)):
+        logits = np.stack([each.logits for each in views], axis=1)
+        cut = np.where(np.isfinite(logits), np.clip(logits, -most, most), logits)
+        yield views[0]._replace(logits=cut.astype(VIEW_LOGITS.as_numpy_dtype))
+
+
+def _describe(views: Views | None) -> dict[str, Any]:
+    """Returns what a manifest says of views."""
+    if views is None:
+        return {"views_fingerprint": ""}
+    return {
+        "dtype": VIEW_LOGITS.name,
+        "num_views": views.number,
+        "views_fingerprint": fingerprint_views(views),
+    }
+
+
 def _write_shard(path: pathlib.Path, batches: Iterable[Batch]) -> Shard:
     encoder = RecordBatchToExamplesEncoder()
     count = 0
@@ -218,11 +273,26 @@ def _write_shard(path: pathlib.Path, batches: Iterable[Batch]) -> Shard:
 
 def _as_arrow(batch: Batch) -> pa.RecordBatch:
     """Turns a batch into one row per example, as TFX's encoder of `tf.Example`s wants it."""
-    count, width = batch.logits.shape
+    count, width = batch.logits.shape[:2]
     ids = pa.ListArray.from_arrays(np.arange(count + 1, dtype=np.int32), pa.array(batch.ids, pa.binary()))
     starts = np.arange(0, count * width + 1, width, dtype=np.int32)
-    logits = pa.ListArray.from_arrays(starts, pa.array(batch.logits.reshape(-1), pa.float32()))
+    logits = pa.ListArray.from_arrays(starts, _encode_logits(batch.logits))
     return pa.RecordBatch.from_arrays([ids, logits], ["id", "logits"])
+
+
+def _encode_logits(logits: np.ndarray) -> pa.Array:
+    """Returns the values of the feature `logits` of all rows, one row after the other."""
+    if logits.ndim == 2:
+        return pa.array(logits.reshape(-1), pa.float32())
+    return pa.array([of_view.tobytes() for views in logits for of_view in views], pa.binary())
+
+
+def _decode_logits(example: tf.train.Example) -> np.ndarray:
+    """Returns the logits of a stored example, float32 `[views, num_classes]`; without views one row."""
+    feature = example.features.feature["logits"]
+    if feature.HasField("float_list"):
+        return np.array([feature.float_list.value], np.float32)
+    return np.stack([np.frombuffer(view, np.float16).astype(np.float32) for view in feature.bytes_list.value])
 
 
 def _read_manifest(path: pathlib.Path) -> Manifest | None:

@@ -4,18 +4,44 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from components.distiller.methods.base import Method
 from components.distiller.registry import METHODS, DistillationSettings
 from components.example_gen.dated import is_dated
 from components.example_gen.registry import DataSettings
-from components.settings.base import Settings, custom_error
+from components.settings.base import PositiveInt, Settings, custom_error
 from components.settings.evaluation import EvaluationSettings, PushSettings
 from components.settings.models import ImageSettings, ModelSettings, Teacher, TeacherSettings, TrainedModel
-from components.settings.training import AugmentSettings, ClassWeights, HardwareSettings
+from components.settings.training import AugmentSettings, ClassWeights, HardwareSettings, Views
 from pipeline.config.kubeflow import KubeflowSettings
 from pipeline.config.nodes import distiller_id, teacher_id
+
+
+class StoredViews(Settings):
+    """Stored predictions for several views of each training image; see `Views`."""
+
+    views: PositiveInt
+
+    @model_validator(mode="before")
+    @classmethod
+    def _not_online(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "online" in values:
+            raise custom_error(
+                "views are stored, but a teacher that runs online sees other images in each epoch; give "
+                "{views: N}, or online alone"
+            )
+        return values
+
+
+def _kind_of_predictions(value: Any) -> str:
+    return "section" if isinstance(value, dict | Settings) else "word"
+
+
+TeacherPredictions = Annotated[
+    Annotated[Literal["stored", "online"], Tag("word")] | Annotated[StoredViews, Tag("section")],
+    Discriminator(_kind_of_predictions),
+]
 
 
 class Config(Settings):
@@ -33,7 +59,7 @@ class Config(Settings):
     evaluation: EvaluationSettings = EvaluationSettings()
     push: PushSettings = PushSettings()
     kubeflow: KubeflowSettings = KubeflowSettings()
-    teacher_predictions: Literal["stored", "online"] = "stored"
+    teacher_predictions: TeacherPredictions = "stored"
     augment: AugmentSettings | None = None
 
     @property
@@ -60,6 +86,13 @@ class Config(Settings):
             "Evaluator",
             "Pusher",
         )
+
+    @property
+    def views(self) -> Views | None:
+        """The views of the training images that the students see; None if they see others in each epoch."""
+        if self.augment is None or not isinstance(self.teacher_predictions, StoredViews):
+            return None
+        return Views(number=self.teacher_predictions.views, seed=self.seed, augment=self.augment)
 
     @property
     def stores_predictions(self) -> bool:
@@ -102,7 +135,12 @@ class Config(Settings):
         if self.augment and self.teacher_predictions == "stored":
             raise custom_error(
                 "augment: the stored predictions are not those of augmented images; set "
-                "teacher_predictions: online, or remove augment"
+                "teacher_predictions: {views: 8}, or online, or remove augment"
+            )
+        if not self.augment and isinstance(self.teacher_predictions, StoredViews):
+            raise custom_error(
+                "teacher_predictions.views: without augment all views of an image are the same; set augment, "
+                "or teacher_predictions: stored"
             )
         for distillation in self.distillations:
             if self.augment and self.augment.mixup and distillation.needs_labels:

@@ -108,6 +108,31 @@ def test_augmentation_reaches_every_model_that_is_trained() -> None:
     assert changed == {"Teacher", "Scratch", "Distiller-distilled"}
 
 
+def test_views_reach_the_students_and_the_predictions_but_not_the_teacher() -> None:
+    def changed(*overrides: str) -> set[str]:
+        """The nodes that run again when an experiment with views is changed."""
+        views = ["teacher_predictions.views=4", "augment.shift=0.1"]
+        before, after = (
+            create_pipeline(
+                load_config(CONFIGS / "digits.yaml", overrides=[*views, *added]),
+                root="/root",
+                push_directory="/pushed",
+            ).components
+            for added in ((), overrides)
+        )
+        return {
+            node.id
+            for node, other in zip(before, after, strict=True)
+            if node.exec_properties != other.exec_properties
+        }
+
+    students = {"Scratch", "Distiller-distilled"}
+    assert changed("teacher_predictions.views=8") == students | {"TeacherPredictions"}
+    assert changed("augment.shift=0.2") == students | {"TeacherPredictions", "Teacher"}
+    assert changed("seed=5") == students | {"TeacherPredictions", "Teacher"}
+    assert changed("distillations.0.temperature=9") == {"Distiller-distilled"}
+
+
 def test_node_ids_names_every_node_in_an_order_that_can_run(config: Config) -> None:
     ids = config.node_ids
 

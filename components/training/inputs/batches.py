@@ -8,19 +8,30 @@ import collections
 import contextlib
 import math
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import tensorflow as tf
 
 from components.errors import InputError
-from components.settings.training import TrainingJob
-from components.training.inputs.augmentation import augment
+from components.settings.training import TrainingJob, Views
+from components.training.inputs.augmentation import (
+    BLOCK,
+    Changes,
+    augment,
+    changes_in_epoch,
+    changes_of_view,
+    mix,
+    with_partners,
+)
 from components.training.inputs.training_data import TrainingData
 from components.transform.pixels import ImageShape, unpack_images
 
 # Memory that the shuffle buffer may take. Larger data sets are shuffled within a window of that size;
 # ExampleGen has already laid them out in an order that does not follow the classes.
 SHUFFLE_BYTES = 256 * 2**20
+
+# Of the stored logits of views, little-endian; see `components.teacher_predictions.store`.
+VIEW_LOGITS = tf.float16
 
 _COUNTING_BATCH = 64
 _OTHER_EXAMPLES = "belong to other examples, or stand in another order"
@@ -31,9 +42,9 @@ Batch = tuple[tf.Tensor, dict[str, tf.Tensor]] | tuple[tf.Tensor, dict[str, tf.T
 def training_batches(data: TrainingData, job: TrainingJob, *, epoch: tf.Variable) -> tf.data.Dataset:
     """Reads the shuffled batches of an epoch.
 
-    The order depends on the job's seed and the epoch alone; the changes to the images also on the position of
-    the batch in the epoch. Predictions are those of the images as they were: of changed images, they are
-    nothing for an objective to learn from.
+    The order depends on the job's seed and the epoch alone; the changes to an image on its id, the seed, and
+    the epoch or the view. Predictions are those of the view; without views, of the images as they were: of
+    changed images, those are nothing for an objective to learn from.
 
     Args:
       data: What to train on.
@@ -45,29 +56,39 @@ def training_batches(data: TrainingData, job: TrainingJob, *, epoch: tf.Variable
     Returns:
       A dataset of `(images, targets)` of known length: images float32
       `[batch, height, width, channels]` in [0, 1]; targets `label` int64 `[batch]`, with
-      predictions `teacher_logits` float32 `[batch, num_classes]`, and those that `augment` adds. With
+      predictions `teacher_logits` float32 `[batch, num_classes]`. With mixup there are two more:
+      `mixed_label`, int64 `[batch]`, the label of the image that was mixed in, and `mixing`, float32
+      `[batch]`, the share of the first image, at least 1/2: `label` stays that of the larger share. With
       weights of classes or of examples, of `(images, targets, sample_weight)`, the product of the two,
       float32 `[batch]`. Reading fails if the files hold more or fewer examples than said, or if the
       predictions belong to other examples.
     """
     count, batch_size = data.num_training_examples, job.model.batch_size
-    records = _read(data.training_files, count)
-    if data.prediction_files:
-        records = tf.data.Dataset.zip(records, _read(data.prediction_files, count))
-    window = max(SHUFFLE_BYTES // math.prod(job.image.shape), 10 * batch_size)
+    columns = [files for files in (data.training_files, data.prediction_files) if files]
+    records = _read_blocks(columns) if job.mixes else _read_columns(columns, count)
+    window = max(SHUFFLE_BYTES // _bytes_of_example(job, num_classes=len(data.class_names)), 10 * batch_size)
     if count <= window:
         records = records.cache()  # The shuffle buffer holds all of them in any case, the very same bytes.
 
     def shuffled_batches(_: tf.Tensor) -> tf.data.Dataset:
         # Else the process's global seed would take part in the order; with 0 there, TensorFlow fails.
         tf.compat.v1.get_default_graph().seed = 1
-        shuffled = records.shuffle(min(count, window), seed=job.seed + epoch, reshuffle_each_iteration=False)
-        return shuffled.batch(batch_size).enumerate()
+        examples, changes = records, changes_in_epoch(job, epoch)
+        if changes is not None and job.mixes:
+            paired = with_partners(records, changes=changes)
+            examples = paired.apply(tf.data.experimental.assert_cardinality(count))
+        shuffled = examples.shuffle(min(count, window), seed=job.seed + epoch, reshuffle_each_iteration=False)
+        return shuffled.batch(batch_size)
 
-    def parse(position: tf.Tensor, records: tf.Tensor | tuple[tf.Tensor, tf.Tensor]) -> Batch:
-        examples, predictions = records if data.prediction_files else (records, None)
-        seed = tf.random.fold_in(tf.stack([tf.cast(job.seed, tf.int64), epoch]), position)
-        return _parse_training_batch(examples, predictions, data=data, job=job, seed=seed)
+    def parse(*columns: tf.Tensor) -> Batch:
+        return _parse_training_batch(
+            columns[0],
+            predictions=columns[1] if data.prediction_files else None,
+            partners=columns[-1] if job.mixes else None,
+            data=data,
+            job=job,
+            epoch=epoch,
+        )
 
     return (
         tf.data.Dataset.from_tensors(0)
@@ -123,27 +144,41 @@ def ordered_batches(
     )
 
 
-def batches_by_file(files: Sequence[str], *, image_shape: ImageShape, batch_size: int) -> tf.data.Dataset:
+def batches_by_file(
+    files: Sequence[str], *, image_shape: ImageShape, batch_size: int, views: Views | None = None
+) -> tf.data.Dataset:
     """Reads batches in the order of the files, each from one file only.
 
     Args:
       files: TFRecord files of transformed examples; their labels are not looked at.
       image_shape: `(height, width, channels)`.
       batch_size: Examples in a batch; the last one of a file may be smaller.
+      views: Of the images; None reads the images as they are.
 
     Returns:
       A dataset of `(number, images, ids)`: the file's number, an int64 scalar; images as in
-      `training_batches`; ids string `[batch]`.
+      `training_batches`; ids string `[batch]`. With views, a batch comes once for each of them, in order.
     """
 
     def batches_of(number: tf.Tensor, file: tf.Tensor) -> tf.data.Dataset:
-        records = tf.data.TFRecordDataset(file, buffer_size=2**20)
-        return records.batch(batch_size).map(lambda examples: (number, examples))
+        def view_of(view: tf.Tensor) -> tf.data.Dataset:
+            records = _read([file])
+            if views is not None and views.augment.mixup:
+                records = with_partners(records.batch(BLOCK), changes=changes_of_view(views, view))
+            return records.batch(batch_size).map(lambda *examples: (number, view, *examples))
 
-    def parse(number: tf.Tensor, examples: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        count = 1 if views is None else views.number
+        return tf.data.Dataset.range(count).interleave(view_of, cycle_length=count, block_length=1)
+
+    def parse(
+        number: tf.Tensor, view: tf.Tensor, examples: tf.Tensor, partners: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         texts = {key: tf.io.FixedLenFeature([], tf.string) for key in ("image", "id")}
         features = tf.io.parse_example(examples, texts)
-        return number, unpack_images(features["image"], image_shape=image_shape), features["id"]
+        others = None if partners is None else tf.io.parse_example(partners, texts)
+        changes = None if views is None else changes_of_view(views, view)
+        images, _ = _unpack(features, others, image_shape=image_shape, changes=changes)
+        return number, images, features["id"]
 
     return (
         tf.data.Dataset.from_tensor_slices(list(files))
@@ -162,7 +197,7 @@ def epoch_counter() -> tf.Variable:
 def count_labels(files: Sequence[str]) -> dict[int, int]:
     """Counts the examples of each label in TFRecord files of transformed examples."""
     specification = {"label": tf.io.FixedLenFeature([], tf.int64)}
-    batches = _read(files, None).batch(_COUNTING_BATCH)
+    batches = _read(files).batch(_COUNTING_BATCH)
     counts: collections.Counter[int] = collections.Counter()
     for parsed in batches.map(lambda examples: tf.io.parse_example(examples, specification)):
         counts.update(parsed["label"].numpy().tolist())
@@ -218,26 +253,60 @@ def damage_explained(*, example_files: Sequence[str], prediction_files: Sequence
 
 def _parse_training_batch(
     examples: tf.Tensor,
-    predictions: tf.Tensor | None,
     *,
+    predictions: tf.Tensor | None,
+    partners: tf.Tensor | None,
     data: TrainingData,
     job: TrainingJob,
-    seed: tf.Tensor,
+    epoch: tf.Tensor,
 ) -> Batch:
     features = parse_examples(examples, weighted=data.weighted)
-    images = unpack_images(features["image"], image_shape=job.image.shape)
+    others = None if partners is None else parse_examples(partners)
+    changes = changes_in_epoch(job, epoch)
+    images, share = _unpack(features, others, image_shape=job.image.shape, changes=changes)
     targets = {"label": features["label"]}
     if predictions is not None:
-        width = len(data.class_names)
-        targets["teacher_logits"] = _logits_of(predictions, ids=features["id"], width=width)
+        ids, width = features["id"], len(data.class_names)
+        targets["teacher_logits"] = (
+            _logits_of(predictions, ids=ids, width=width)
+            if job.views is None
+            else _logits_of_view(predictions, ids=ids, width=width, views=job.views, epoch=epoch)
+        )
     if not job.labels:
         targets["label"] = tf.argmax(targets["teacher_logits"], axis=-1)
-    if job.augment is not None:
-        images, targets = augment(images, targets, settings=job.augment, seed=seed)
+    if others is not None:
+        # Without labels there is one class for the mixed image as a whole.
+        targets |= {"mixed_label": others["label"] if job.labels else targets["label"], "mixing": share}
     weights = [features["weight"]] if data.weighted else []
     if data.class_weights:
         weights.append(tf.gather(tf.constant(data.class_weights, tf.float32), features["label"]))
     return (images, targets, math.prod(weights)) if weights else (images, targets)
+
+
+def _unpack(
+    features: Mapping[str, tf.Tensor],
+    others: Mapping[str, tf.Tensor] | None,
+    *,
+    image_shape: ImageShape,
+    changes: Changes | None,
+) -> tuple[tf.Tensor, tf.Tensor | None]:
+    """Returns the images of parsed examples, as they are seen, and their shares if others are mixed in."""
+    images = unpack_images(features["image"], image_shape=image_shape)
+    if changes is None:
+        return images, None
+    images = augment(images, features["id"], changes=changes)
+    if others is None:
+        return images, None
+    partners = unpack_images(others["image"], image_shape=image_shape)
+    partners = augment(partners, others["id"], changes=changes)
+    return mix(images, partners, ids=features["id"], changes=changes)
+
+
+def _bytes_of_example(job: TrainingJob, *, num_classes: int) -> int:
+    """Returns what a training example takes in the shuffle buffer, whoever of the students is trained."""
+    num_images = 2 if job.mixes else 1
+    num_logits = 0 if job.views is None else job.views.number * num_classes
+    return num_images * math.prod(job.image.shape) + num_logits * VIEW_LOGITS.size
 
 
 def _artifacts_of(files: Sequence[str]) -> str:
@@ -252,17 +321,44 @@ def _unsharded() -> tf.data.Options:
     return options
 
 
-def _read(files: Sequence[str], num_examples: int | None) -> tf.data.Dataset:
+def _read(files: Sequence[str | tf.Tensor], num_examples: int | None = None) -> tf.data.Dataset:
     records = tf.data.TFRecordDataset(list(files), buffer_size=2**20)
     if num_examples is None:
         return records
     return records.apply(tf.data.experimental.assert_cardinality(num_examples))
 
 
+def _read_columns(columns: Sequence[Sequence[str]], num_examples: int) -> tf.data.Dataset:
+    """Reads several lists of files side by side: tuples of records."""
+    return tf.data.Dataset.zip(tuple(_read(files, num_examples) for files in columns))
+
+
+def _read_blocks(columns: Sequence[Sequence[str]]) -> tf.data.Dataset:
+    """Does the same, but file by file and in blocks of records."""
+
+    def blocks_of(*files: tf.Tensor) -> tf.data.Dataset:
+        return tf.data.Dataset.zip(tuple(_read([file]) for file in files)).batch(BLOCK)
+
+    return tf.data.Dataset.from_tensor_slices(tuple(map(list, columns))).flat_map(blocks_of)
+
+
 def _logits_of(predictions: tf.Tensor, *, ids: tf.Tensor, width: int | None) -> tf.Tensor:
-    parsed = tf.io.parse_example(
-        predictions,
-        {"id": tf.io.FixedLenFeature([], tf.string), "logits": tf.io.FixedLenFeature([width], tf.float32)},
-    )
+    logits = tf.io.FixedLenFeature([width], tf.float32)
+    return _parse_predictions(predictions, ids=ids, logits=logits)
+
+
+def _logits_of_view(
+    predictions: tf.Tensor, *, ids: tf.Tensor, width: int, views: Views, epoch: tf.Tensor
+) -> tf.Tensor:
+    """Decodes the logits of the view that an epoch sees, float32 `[batch, width]`."""
+    logits = tf.io.FixedLenFeature([views.number], tf.string)
+    stored = _parse_predictions(predictions, ids=ids, logits=logits)
+    seen = tf.io.decode_raw(stored[:, epoch % views.number], VIEW_LOGITS)
+    return tf.cast(tf.ensure_shape(seen, [None, width]), tf.float32)
+
+
+def _parse_predictions(predictions: tf.Tensor, *, ids: tf.Tensor, logits: tf.io.FixedLenFeature) -> tf.Tensor:
+    """Returns the stored `logits`, if the predictions are those for the examples of these ids."""
+    parsed = tf.io.parse_example(predictions, {"id": tf.io.FixedLenFeature([], tf.string), "logits": logits})
     with tf.control_dependencies([tf.debugging.assert_equal(parsed["id"], ids, message=_OTHER_EXAMPLES)]):
         return tf.identity(parsed["logits"])

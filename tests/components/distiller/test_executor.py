@@ -18,7 +18,7 @@ from components.distiller.methods.hint import Hint
 from components.distiller.methods.kd import Kd
 from components.models.building import load_model
 from components.settings.models import ImageSettings, ModelSettings
-from components.settings.training import HardwareSettings, TrainingJob
+from components.settings.training import AugmentSettings, HardwareSettings, TrainingJob, Views
 from components.teacher_predictions import executor as teacher_predictions
 
 SIZES = {"train": 24, "validation": 8, "test": 4}
@@ -49,7 +49,9 @@ def test_a_user_is_told_if_nothing_is_left_to_learn_from_the_teacher(
     )
 
 
+@pytest.mark.parametrize("views", [None, Views(number=2, seed=3, augment=AugmentSettings(shift=0.2))])
 def test_a_hint_without_labels_looks_into_the_teacher_and_validates_on_what_it_says(
+    views: Views | None,
     tmp_path: pathlib.Path,
     artifact: Callable[..., Any],
     make_data: Callable[..., Any],
@@ -84,7 +86,13 @@ def test_a_hint_without_labels_looks_into_the_teacher_and_validates_on_what_it_s
     predictions = [artifact(TeacherPredictions, tmp_path / "predictions")]
     splits = json.dumps(["train", "validation"])
     teacher_predictions.Executor().Do(
-        inputs, {"predictions": predictions}, {"image": IMAGE.model_dump_json(), "splits": splits}
+        inputs,
+        {"predictions": predictions},
+        {
+            "image": IMAGE.model_dump_json(),
+            "splits": splits,
+            "views": views and views.model_dump_json(),
+        },
     )
     outputs = {
         "model": [artifact(standard_artifacts.Model, tmp_path / "student" / "1")],
@@ -98,6 +106,7 @@ def test_a_hint_without_labels_looks_into_the_teacher_and_validates_on_what_it_s
         hardware=HardwareSettings(),
         seed=3,
         labels=False,
+        views=views,
     )
     hint = Hint(
         name="student",

@@ -19,6 +19,7 @@ FINE_TUNED = MODEL | {"architecture": "keras.applications.VGG16", "weights": Non
         {"class_weights": "balanced"},
         {"class_weights": {"cat": 2.0}},
         {"augment": {"crop": 0.5, "mixup": 0.2}, "labels": False},
+        {"views": {"number": 8, "seed": 7, "augment": {"crop": 0.5}}},
         {"hardware": {"precision": "auto", "strategy": "mirrored"}, "checkpoint_directory": "/checkpoints"},
     ],
 )

@@ -87,6 +87,9 @@ def test_the_manifest_counts_every_file(stored: pathlib.Path) -> None:
             name: {"num_examples": count, "num_bytes": (stored / name).stat().st_size}
             for name, count in (("part-0", 7), ("part-1", 3), ("part-2", 0))
         },
+        "dtype": "float32",
+        "num_views": 0,
+        "views_fingerprint": "",
     }
     assert {path.name for path in stored.iterdir()} == {"part-0", "part-1", "part-2", MANIFEST_FILE}
 

@@ -300,7 +300,11 @@ def test_override_that_leads_nowhere_is_refused(override, message, refusal):
         ("distillations.0.alpha=0.1", "distillations.0: unknown key 'alpha'", "student_loss_weight"),
         ("hardware.precision=float16", "hardware.precision: got 'float16'", "'mixed_bfloat16'"),
         ("evaluation.min_accuracy=90", "evaluation.min_accuracy: got 90", "less than or equal to 1"),
-        ("augment.shift=0.1", "augment: the stored predictions are not", "set teacher_predictions: online"),
+        (
+            "augment.shift=0.1",
+            "augment: the stored predictions are not",
+            "set teacher_predictions: {views: 8}, or online",
+        ),
         ("augment.crop=1", "augment.crop: got 1", "less than 1"),
         ("augment.shift=0.9", "augment.shift: got 0.9", "less than or equal to 0.5"),
         ("augment.mixup=-1", "augment.mixup: got -1", "greater than or equal to 0"),
@@ -313,6 +317,14 @@ def test_override_that_leads_nowhere_is_refused(override, message, refusal):
         ),
         ("distillations.0.hint_weight=1", "distillations.0: unknown key 'hint_weight'", "temperature"),
         ("teacher_predictions=live", "teacher_predictions: got 'live'", "'stored' or 'online'"),
+        ("teacher_predictions.views=8", "teacher_predictions.views: without augment", "set augment, or"),
+        ("teacher_predictions.views=0", "teacher_predictions.views: got 0", "greater than 0"),
+        ("teacher_predictions.view=8", "teacher_predictions: unknown key 'view'", "did you mean 'views'"),
+        (
+            "teacher_predictions={views: 8, online: true}",
+            "teacher_predictions: views are stored, but a teacher that runs online sees other images",
+            "give {views: N}, or online alone",
+        ),
         ("push.directory=3", "push.directory: got 3", "valid string"),
     ],
 )
