@@ -10,7 +10,6 @@ import tensorflow as tf
 from components.example_gen import splitting
 from components.example_gen.registry import open_source
 from components.example_gen.source import Record
-from components.layout import SPLITS
 from components.transform.pixels import pack_images
 from pipeline.config.experiment import Config
 
@@ -53,7 +52,7 @@ def load_splits(config: Config) -> dict[str, Examples]:
             ],
             config,
         )
-        for split in SPLITS
+        for split in config.data.split_names
     }
 
 

@@ -4,6 +4,8 @@ import pathlib
 
 # The splits of every data set; models are measured on the last.
 SPLITS = ("train", "validation", "test")
+# One more where images without labels lie beside the labelled ones; students learn on it from their teacher.
+UNLABELLED = "unlabelled"
 
 # ExampleGen's `examples`: the class names, the number of examples, and what was left out.
 DATASET_FILE = "dataset.json"

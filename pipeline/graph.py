@@ -17,7 +17,7 @@ from components.distiller.methods.base import Method
 from components.evaluator.component import Evaluator
 from components.example_gen.component import ExampleGen
 from components.example_validator.component import ExampleValidator
-from components.layout import SPLITS
+from components.layout import UNLABELLED
 from components.pretrained.component import TeacherAverager, TeacherImporter
 from components.schema_gen.component import SchemaGen
 from components.schema_gen.schema import statistics_options
@@ -128,14 +128,18 @@ def _data_nodes(config: Config, *, fingerprint: str) -> _DataNodes:
     schema_gen = SchemaGen(statistics=statistics, examples=examples)
     schema = schema_gen.outputs["schema"]
     example_validator = ExampleValidator(
-        statistics=statistics, schema=schema, class_weights=config.class_weights
+        statistics=statistics,
+        schema=schema,
+        class_weights=config.class_weights,
+        # Its labels are no index of a class.
+        exclude_splits=[UNLABELLED] if config.data.has_unlabelled else [],
     )
     transform = Transform(
         examples=examples,
         schema=schema,
         preprocessing_fn=PREPROCESSING_FN,
         custom_config={"image": config.image.model_dump()},
-        splits_config=transform_pb2.SplitsConfig(analyze=["train"], transform=SPLITS),
+        splits_config=transform_pb2.SplitsConfig(analyze=["train"], transform=config.data.split_names),
         disable_statistics=True,
     )
     # Nothing is trained on data that did not pass.
@@ -207,7 +211,7 @@ class _Models:
             examples=self.data.examples,
             teacher=self.teacher.outputs["model"],
             image=self.config.image,
-            splits=("train",) if self.config.data.labels else ("train", "validation"),
+            splits=self.config.predicted_splits,
             views=self.config.views,
         ).with_id("TeacherPredictions")
 

@@ -61,8 +61,9 @@ class Distiller(base_component.BaseComponent):
           schema: The schema, which holds the class names.
           statistics: The statistics, which hold the number of examples.
           teacher: The teacher; its fingerprint must be that of the predictions.
-          teacher_predictions: Its logits for the training split; None if it runs in the step. If the training
-            and the validation split have no labels, those for both splits, always.
+          teacher_predictions: Its logits for the training split, and for the unlabelled one if there is
+            one; None if it runs in the step. If the training and the validation split have no labels, those
+            for both, always.
         """
         super().__init__(
             DistillerSpec(

@@ -16,7 +16,7 @@ from tfx.utils import io_utils
 from components.distiller.methods.base import Method
 from components.distiller.objective import Distillation
 from components.distiller.registry import DistillationSettings
-from components.layout import keras_file, predictions_directory
+from components.layout import UNLABELLED, keras_file, predictions_directory
 from components.models.building import load_model
 from components.settings.training import TrainingJob
 from components.teacher_predictions.store import (
@@ -89,12 +89,21 @@ def _artifacts(inputs: Mapping[str, Artifact], output_dict: dict[str, list[Artif
     return Artifacts(
         training_uri=artifact_utils.get_split_uri([inputs["examples"]], "train"),
         validation_uri=artifact_utils.get_split_uri([inputs["examples"]], "validation"),
+        unlabelled_uri=_unlabelled_uri(inputs["examples"]),
         num_examples=_count_examples(inputs["statistics"]),
         schema_file=io_utils.get_only_uri_in_dir(inputs["schema"].uri),
         transform_graph=inputs["transform_graph"].uri,
         model_uri=artifact_utils.get_single_uri(output_dict["model"]),
         model_run_uri=artifact_utils.get_single_uri(output_dict["model_run"]),
     )
+
+
+def _unlabelled_uri(examples: Artifact) -> str | None:
+    """Returns where the examples without labels lie; None if there are none beside labelled ones."""
+    if UNLABELLED not in artifact_utils.decode_split_names(examples.split_names):
+        return None
+    uri: str = artifact_utils.get_split_uri([examples], UNLABELLED)
+    return uri
 
 
 def _count_examples(statistics: Artifact) -> dict[str, int]:
@@ -113,6 +122,8 @@ def _open_predictions(
     if "teacher_predictions" not in inputs:
         return {}
     examples = {"train": artifacts.training_uri}
+    if artifacts.unlabelled_uri:
+        examples[UNLABELLED] = artifacts.unlabelled_uri
     if not job.labels:
         examples["validation"] = artifacts.validation_uri
     return {

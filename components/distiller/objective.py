@@ -11,7 +11,8 @@ from components.training.learner import Supervised, Targets
 class Distillation(keras.losses.Loss):
     """Weighs the student's own loss on the labels against the distance to its teacher.
 
-    The loss of an example is `w * Supervised + (1 - w) * distance`, with `w = student_loss_weight`.
+    The loss of an example is `w * Supervised + (1 - w) * distance`, with `w = student_loss_weight`; of one
+    without a label the first part is 0.
 
     Args:
       method: Has the distance and the weight.

@@ -1,4 +1,4 @@
-"""ExampleGen: from a source of images to tf.Examples in three splits."""
+"""ExampleGen: from a source of images to tf.Examples in splits."""
 
 from tfx import types
 from tfx.dsl.components.base import base_beam_component, executor_spec
@@ -24,8 +24,9 @@ class ExampleGenSpec(component_spec.ComponentSpec):
 class ExampleGen(base_beam_component.BaseBeamComponent):
     """Ingests images.
 
-    Its output `examples` holds the splits train, validation and test, and `dataset.json` with the
-    class names, the number of examples and all that was left out.
+    Its output `examples` holds the splits train, validation and test, unlabelled where there are images
+    without labels beside labelled ones, and `dataset.json` with the class names, the number of examples and
+    all that was left out.
     """
 
     SPEC_CLASS = ExampleGenSpec

@@ -6,6 +6,7 @@ from typing import Any
 from components.errors import InputError
 from components.example_gen.shards import Outcome
 from components.example_gen.source import NO_LABEL
+from components.layout import UNLABELLED
 
 _NAMED = 5
 
@@ -33,15 +34,21 @@ def describe(
 
 
 def check(
-    outcomes: Sequence[Outcome], *, splits: Sequence[str], max_corrupt_fraction: float, labels: bool = True
+    outcomes: Sequence[Outcome],
+    *,
+    splits: Sequence[str],
+    max_corrupt_fraction: float,
+    labels: bool = True,
+    labelled_fraction: float = 1.0,
 ) -> None:
     """Refuses a data set that cannot be used.
 
     Args:
       outcomes: What became of each shard.
-      splits: The splits that must have examples; training first, test last.
+      splits: The splits that must have examples.
       max_corrupt_fraction: The share of the images of all splits together that may be undecodable.
-      labels: Whether splits other than the last must be labelled.
+      labels: Whether the training and the validation split must be labelled.
+      labelled_fraction: The share of the training images whose labels are used.
 
     Raises:
       InputError: Too many images are corrupt, a split has no examples or lacks labels that are needed, or
@@ -54,10 +61,11 @@ def check(
     for split, count in counts.items():
         if not count:
             skipped = [item for each in _ordered(outcomes) if each.split == split for item in each.skipped]
-            raise InputError(f"The {split} split has no examples{_first(skipped)}; add images.")
-    _check_labels(outcomes, splits=splits, labels=labels)
+            way_out = _more_images(labelled_fraction if split == "train" else 1.0)
+            raise InputError(f"The {split} split has no examples{_first(skipped)}; {way_out}.")
+    _check_labels(outcomes, labels=labels)
     if labels:
-        _check_classes(outcomes, splits[0])
+        _check_classes(outcomes, labelled_fraction)
 
 
 def _check_corrupt(outcomes: Sequence[Outcome], limit: float) -> None:
@@ -71,29 +79,34 @@ def _check_corrupt(outcomes: Sequence[Outcome], limit: float) -> None:
         )
 
 
-def _check_labels(outcomes: Sequence[Outcome], *, splits: Sequence[str], labels: bool) -> None:
-    *others, test = splits
+def _check_labels(outcomes: Sequence[Outcome], *, labels: bool) -> None:
     for outcome in outcomes:
-        if NO_LABEL not in outcome.labels:
+        if NO_LABEL not in outcome.labels or outcome.split == UNLABELLED:
             continue
-        if outcome.split == test:
+        if outcome.split == "test":
             raise InputError(
-                f"The {test} split has examples without a label (stored as {NO_LABEL}), but models are "
+                f"The test split has examples without a label (stored as {NO_LABEL}), but models are "
                 "measured on it; choose examples that have one."
             )
-        if labels and outcome.split in others:
+        if labels:
             raise InputError(
                 f"The {outcome.split} split has examples without a label (stored as {NO_LABEL}); label them, "
                 "or set data.labels: false to distil from a teacher alone."
             )
 
 
-def _check_classes(outcomes: Sequence[Outcome], split: str) -> None:
-    labels = {label for outcome in outcomes if outcome.split == split for label in outcome.labels}
+def _check_classes(outcomes: Sequence[Outcome], labelled_fraction: float) -> None:
+    labels = {label for outcome in outcomes if outcome.split == "train" for label in outcome.labels}
     if len(labels) < 2:
         raise InputError(
-            f"All examples of the {split} split are of one class; a classifier needs at least two."
+            "All examples of the train split are of one class, and a classifier needs at least two; "
+            f"{_more_images(labelled_fraction)}."
         )
+
+
+def _more_images(labelled_fraction: float) -> str:
+    """Says how a split gets more labelled images."""
+    return "add images" if labelled_fraction == 1 else "add images, or raise data.labelled_fraction"
 
 
 def _ordered(outcomes: Sequence[Outcome]) -> list[Outcome]:

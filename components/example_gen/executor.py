@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -17,7 +18,8 @@ from tfx.types import artifact_utils, standard_component_specs
 from components.example_gen import dataset, shards
 from components.example_gen.registry import DataSettings, open_source
 from components.example_gen.source import Source
-from components.layout import DATASET_FILE, SPLITS
+from components.example_gen.unlabelled import held_out
+from components.layout import DATASET_FILE, UNLABELLED
 
 DATA_KEY = "data"
 FINGERPRINT_KEY = "fingerprint"
@@ -55,31 +57,39 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         self._log_startup(input_dict, output_dict, exec_properties)
         data = TypeAdapter(DataSettings).validate_json(exec_properties[DATA_KEY])
         examples = artifact_utils.get_single_instance(output_dict[standard_component_specs.EXAMPLES_KEY])
-        examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
+        examples.split_names = artifact_utils.encode_split_names(list(data.split_names))
         examples_utils.set_payload_format(examples, example_gen_pb2.PayloadFormat.FORMAT_TF_EXAMPLE)
 
         source = open_source(data)
         source.prepare()
         for note in source.notes():
-            logger.info("ExampleGen: %s", note, extra={"told": f"notes: {note}"})
-        outcomes = self._write(source, examples)
+            _tell(note)
+        hashed = (*held_out.HELD_OUT, UNLABELLED) if data.unlabelled else ()
+        outcomes = self._write(source, examples, splits=data.split_names, hashed=hashed)
         dataset.check(
             outcomes,
-            splits=SPLITS,
+            splits=data.split_names,
             max_corrupt_fraction=data.max_corrupt_fraction,
             labels=data.labels,
+            labelled_fraction=data.labelled_fraction,
         )
+        held_out.check_none_held_out(outcomes)
         description = dataset.describe(outcomes, class_names=source.class_names, notes=source.notes())
+        if data.has_unlabelled:
+            counts = {split: part["examples"] for split, part in description["splits"].items()}
+            _tell(f"{counts['train']:,} training images have a label, {counts[UNLABELLED]:,} have none")
         with fileio.open(f"{examples.uri}/{DATASET_FILE}", "w") as file:
             file.write(json.dumps(description, indent=1))
 
-    def _write(self, source: Source, examples: types.Artifact) -> list[shards.Outcome]:
+    def _write(
+        self, source: Source, examples: types.Artifact, *, splits: Sequence[str], hashed: Sequence[str]
+    ) -> list[shards.Outcome]:
         """Runs the Beam pipeline; its outcomes come back in a file."""
         tasks = []
-        for split in SPLITS:
+        for split in splits:
             folder = artifact_utils.get_split_uri([examples], split)
             fileio.makedirs(folder)
-            tasks.extend(shards.plan(source, split=split, folder=folder))
+            tasks.extend(shards.plan(source, split=split, folder=folder, hashed=split in hashed))
         report = f"{self._get_tmp_dir()}outcomes.json"
         with self._make_beam_pipeline() as pipeline:
             _ = (
@@ -91,6 +101,11 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
             )
         with fileio.open(report) as file:
             return [shards.Outcome(**outcome) for outcome in json.load(file)]
+
+
+def _tell(note: str) -> None:
+    """Tells the user something about the data."""
+    logger.info("ExampleGen: %s", note, extra={"told": f"notes: {note}"})
 
 
 @beam.ptransform_fn

@@ -4,7 +4,9 @@ from typing import Annotated
 
 from components.example_gen import sources
 from components.example_gen.source import Source, SourceSettings
-from components.example_gen.unlabelled import UnlabelledSource
+from components.example_gen.unlabelled.all_but_test import UnlabelledSource
+from components.example_gen.unlabelled.beside import PartlyLabelledSource
+from components.example_gen.unlabelled.folder import UnlabelledFolder
 from components.settings.discovery import find_kinds, one_of
 
 DataSettings = Annotated[
@@ -19,4 +21,11 @@ def open_source(data: SourceSettings) -> Source:
       data: Which source, and how it is split.
     """
     source = data.make_source()
-    return source if data.labels else UnlabelledSource(source)
+    if not data.labels:
+        return UnlabelledSource(source)
+    if not data.has_unlabelled:
+        return source
+    folder = None
+    if data.unlabelled is not None:
+        folder = UnlabelledFolder(data.unlabelled, weight=1.0 if data.has_weights else None)
+    return PartlyLabelledSource(source, labelled_fraction=data.labelled_fraction, folder=folder)

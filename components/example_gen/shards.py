@@ -1,6 +1,7 @@
 """Writes the records of a source as TFRecords, shard by shard."""
 
 import dataclasses
+import hashlib
 from typing import Any, NamedTuple
 
 from components.example_gen.images import ImageError, probe_image
@@ -15,11 +16,13 @@ class Task:
       split: The split that it belongs to.
       shard: What the source reads it by.
       path: The file to write.
+      hashed: Whether the content of its images is to be compared with that of others.
     """
 
     split: str
     shard: Any
     path: str
+    hashed: bool = False
 
 
 @dataclasses.dataclass
@@ -33,6 +36,7 @@ class Outcome:
       labels: The labels that occur in it.
       skipped: What was left out: pairs of id and reason.
       corrupt: Those of them that should have been images.
+      hashes: The SHA-256 of each encoded image, in hexadecimal, by its id; none unless asked for.
     """
 
     split: str
@@ -41,19 +45,21 @@ class Outcome:
     labels: list[int] = dataclasses.field(default_factory=list)
     skipped: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     corrupt: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+    hashes: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
-def plan(source: Source, *, split: str, folder: str) -> list[Task]:
+def plan(source: Source, *, split: str, folder: str, hashed: bool = False) -> list[Task]:
     """Lists the shards of a split and names their files.
 
     Args:
       source: Where the images come from.
       split: One of its splits.
       folder: Where the files shall lie.
+      hashed: See `Task`.
     """
     shards = source.shards(split)
     return [
-        Task(split, shard, f"{folder}/data_tfrecord-{index:05d}-of-{len(shards):05d}.gz")
+        Task(split, shard, f"{folder}/data_tfrecord-{index:05d}-of-{len(shards):05d}.gz", hashed)
         for index, shard in enumerate(shards)
     ]
 
@@ -85,6 +91,8 @@ def write_shard(task: Task, *, source: Source) -> Outcome:
                 writer.write(_serialize(item))
                 outcome.examples += 1
                 labels.add(item.record.label)
+                if task.hashed:
+                    outcome.hashes[item.record.id] = hashlib.sha256(item.record.image).hexdigest()
     tf.io.gfile.rename(partial, task.path, overwrite=True)
     outcome.labels = sorted(labels)
     return outcome

@@ -4,8 +4,11 @@ import abc
 import dataclasses
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
+from pydantic import Field
+
+from components.layout import SPLITS, UNLABELLED
 from components.settings.base import Fraction, Settings
 
 # The label of an example that has none, as in TFDS.
@@ -58,7 +61,7 @@ class Listing:
 
 
 class Source(abc.ABC):
-    """A data set of labelled images in three splits: train, validation and test.
+    """A data set of images in three splits: train, validation and test; some have a fourth, unlabelled.
 
     A source is small and can be pickled. It is read shard by shard, in any process.
     """
@@ -115,6 +118,9 @@ class SourceSettings(Settings, abc.ABC):
     Without `labels`, those of the training and the validation split are dropped: students are distilled
     from the teacher alone, and only the test split is labelled.
 
+    `unlabelled` is a folder of any images, and `labelled_fraction` the share of the training images whose
+    labels are used: both give a fourth split, of images without labels beside the labelled ones.
+
     Attributes:
       location_key: The setting that says where the data lies, which each run on Kubeflow may change; None
         for a source that lies nowhere.
@@ -124,6 +130,23 @@ class SourceSettings(Settings, abc.ABC):
 
     max_corrupt_fraction: Fraction = 0.1
     labels: bool = True
+    unlabelled: Annotated[str, Field(min_length=1)] | None = None
+    labelled_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
+
+    @property
+    def has_unlabelled(self) -> bool:
+        """Whether there are images without labels beside the labelled ones."""
+        return self.unlabelled is not None or self.labelled_fraction < 1
+
+    @property
+    def split_names(self) -> tuple[str, ...]:
+        """The names of the splits that there are."""
+        return (*SPLITS, UNLABELLED) if self.has_unlabelled else SPLITS
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether each example has a weight."""
+        return False
 
     @abc.abstractmethod
     def make_source(self) -> Source:

@@ -1,6 +1,7 @@
 """ExampleValidator: stops the run where the data does not match its schema."""
 
 import json
+from collections.abc import Sequence
 
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
@@ -31,19 +32,21 @@ class ExampleValidator(base_component.BaseComponent):
         statistics: types.BaseChannel,
         schema: types.BaseChannel,
         class_weights: ClassWeights | None = None,
+        exclude_splits: Sequence[str] = (),
     ) -> None:
         """Makes the component.
 
         Args:
-          statistics: StatisticsGen's output; every split is validated.
+          statistics: StatisticsGen's output.
           schema: SchemaGen's output.
           class_weights: With which models are to be trained; the names of the classes are checked.
+          exclude_splits: The splits that are not validated.
         """
         super().__init__(
             ExampleValidatorSpec(
                 statistics=statistics,
                 schema=schema,
-                exclude_splits="[]",
+                exclude_splits=json.dumps(list(exclude_splits)),
                 class_weights=json.dumps(class_weights),
                 anomalies=types.Channel(type=standard_artifacts.ExampleAnomalies),
             )

@@ -11,6 +11,9 @@ from components.report.wording import difference, percent
 
 Runs = Mapping[str, Summary]
 
+# Settings of the data that change no test image.
+_OF_TRAINING = ("labels", "unlabelled", "labelled_fraction")
+
 
 def render_comparison(runs: Runs) -> str:
     """Renders the comparison as one HTML page that needs nothing else.
@@ -53,8 +56,13 @@ def tables(runs: Runs) -> dict[str, list[Column]]:
 
 def is_fair(runs: Runs) -> bool:
     """Returns whether the runs were measured on what seem to be the same test images."""
-    tested = [(run.class_names, run.test_examples, run.configuration["data"]) for run in runs.values()]
+    tested = [(run.class_names, run.test_examples, _tested_data(run)) for run in runs.values()]
     return all(each == tested[0] for each in tested)
+
+
+def _tested_data(run: Summary) -> dict[str, Any]:
+    """Returns the settings of the data but for those of which images models learn from."""
+    return {key: value for key, value in run.configuration["data"].items() if key not in _OF_TRAINING}
 
 
 def changed_settings(runs: Runs) -> dict[str, dict[str, str]]:

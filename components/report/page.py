@@ -110,6 +110,7 @@ def environment() -> jinja2.Environment:
         "in_unit": wording.in_unit,
         "p_value": wording.p_value,
         "times": wording.ratio,
+        "training_images": wording.training_images,
         "yaml": functools.partial(yaml.safe_dump, sort_keys=False),
     }
     return found

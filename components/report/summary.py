@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
 
+from components.layout import UNLABELLED
 from components.metrics import ACCURACY, CALIBRATION_BINS, METRICS, TOP_K_ACCURACY, Metric
 
 # It changes when a key changes its meaning or goes.
@@ -356,7 +357,10 @@ class Run(Part):
     )
     seed: int = Field(description="The seed of the run.")
     nodes: Mapping[str, NodeRun] = Field(description="By node, in the order in which they ran.")
-    data: Mapping[str, Split] = Field(description="By split.")
+    data: Mapping[str, Split] = Field(
+        description="By split: `train`, `validation`, `test`, and `unlabelled` where there are images "
+        "without labels beside the labelled ones, on which distilled students are trained too."
+    )
     anomalies: tuple[str, ...] = Field(
         description="In the data, in TFDV's words. A run with anomalies stops, so a finished one has none."
     )
@@ -368,6 +372,11 @@ class Run(Part):
         description="The artifacts of the run, in the order of their making."
     )
     configuration: Mapping[str, Any] = Field(description="The configuration, with all defaults.")
+
+    @property
+    def unlabelled_examples(self) -> int:
+        """The number of images without labels beside the labelled ones."""
+        return self.data[UNLABELLED].examples if UNLABELLED in self.data else 0
 
 
 class Summary(Evaluation, Run):

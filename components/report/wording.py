@@ -82,6 +82,13 @@ def in_unit(number: float, *, unit: str) -> str:
             return f"{number:.4g}"
 
 
+def training_images(labelled: int, unlabelled: int) -> str:
+    """Says how many images the models learnt from, where distilled students saw more of them."""
+    return (
+        f"Trained on {labelled:,} labelled images; distilled students also on {unlabelled:,} unlabelled ones."
+    )
+
+
 def p_value(probability: float) -> str:
     """Writes a p-value with three decimals, or says that it is smaller than they can tell."""
     return "< 0.001" if probability < 0.0005 else f"{probability:.3f}"

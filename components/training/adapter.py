@@ -10,7 +10,7 @@ import tensorflow as tf
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx.utils import io_utils, path_utils
 
-from components.layout import keras_file
+from components.layout import UNLABELLED, keras_file
 from components.schema_gen.schema import class_names, has_weights
 from components.settings.training import ClassWeights, TrainingJob
 from components.training.callbacks.checkpoints import Checkpoints
@@ -36,6 +36,7 @@ class Artifacts:
       transform_graph: The Transform node's graph.
       model_uri: Where the model goes.
       model_run_uri: Where the history and the logs go.
+      unlabelled_uri: The split of examples without labels; None if there is none, or it is not trained on.
     """
 
     training_uri: str
@@ -45,6 +46,7 @@ class Artifacts:
     transform_graph: str
     model_uri: str
     model_run_uri: str
+    unlabelled_uri: str | None = None
 
 
 def example_files(split_uri: str) -> list[str]:
@@ -67,8 +69,8 @@ def train(
       job: What to train.
       artifacts: What to read, and where to write.
       objective: What to minimise.
-      predictions: Files of the teacher's predictions, by split: for `train` if the objective wants them, and
-        for both `train` and `validation` if these have no labels.
+      predictions: Files of the teacher's predictions, by split: for `train` and `unlabelled` if the objective
+        wants them, and for both `train` and `validation` if these have no labels.
       identity: What decides the result beside the job and the files, by names for a reader.
       teacher: The teacher, if it is to run in the training step.
     """
@@ -94,6 +96,7 @@ def train(
 def _find_data(job: TrainingJob, artifacts: Artifacts, *, predictions: Predictions) -> TrainingData:
     schema = io_utils.parse_pbtxt_file(artifacts.schema_file, schema_pb2.Schema())
     names, training_files = class_names(schema), example_files(artifacts.training_uri)
+    unlabelled_files = example_files(artifacts.unlabelled_uri) if artifacts.unlabelled_uri else []
     return TrainingData(
         training_files=training_files,
         num_training_examples=artifacts.num_examples["train"],
@@ -102,6 +105,9 @@ def _find_data(job: TrainingJob, artifacts: Artifacts, *, predictions: Predictio
         class_names=names,
         prediction_files=predictions.get("train", ()),
         validation_prediction_files=predictions.get("validation", ()),
+        unlabelled_files=unlabelled_files,
+        num_unlabelled_examples=artifacts.num_examples[UNLABELLED] if unlabelled_files else 0,
+        unlabelled_prediction_files=predictions.get(UNLABELLED, ()),
         class_weights=_class_weights(job.class_weights, class_names=names, files=training_files),
         weighted=has_weights(schema),
     )

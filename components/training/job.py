@@ -114,8 +114,8 @@ def train_model(
     keras.utils.set_random_seed(job.seed)
     job = _with_known_precision(job)
     damage = damage_explained(
-        example_files=[*data.training_files, *data.validation_files],
-        prediction_files=[*data.prediction_files, *data.validation_prediction_files],
+        example_files=[*data.training_files, *data.unlabelled_files, *data.validation_files],
+        prediction_files=data.all_prediction_files,
     )
     with _scope(job.hardware.strategy), damage:
         model = _build(job, num_classes=len(data.class_names))

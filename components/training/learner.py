@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from components.training.losses import cross_entropy
+from components.training.losses import cross_entropy, has_label
 
 Targets = dict[str, Any]
 # From the images of a batch to further targets.
@@ -16,8 +16,9 @@ Teacher = Callable[[Any], Targets]
 class Supervised(keras.losses.Loss):
     """Cross-entropy of a model's logits with the labels, per example.
 
-    Of two mixed images it is the sum of both cross-entropies, by their shares: Zhang et al., "mixup: Beyond
-    Empirical Risk Minimization", 2018, https://arxiv.org/abs/1710.09412.
+    It is 0 for an example without a label. Of two mixed images it is the sum of both cross-entropies, by
+    their shares: Zhang et al., "mixup: Beyond Empirical Risk Minimization", 2018,
+    https://arxiv.org/abs/1710.09412.
 
     Args:
       label_smoothing: Share of the target that is spread evenly over all classes, in [0, 1).
@@ -31,8 +32,8 @@ class Supervised(keras.losses.Loss):
         """Returns the loss of each example, `[batch]`.
 
         Args:
-          y_true: `label` `[batch]`; of mixed images also `mixed_label` `[batch]` and `mixing` `[batch]`, the
-            share of the image of `label`.
+          y_true: `label` `[batch]`, below 0 where there is none; of mixed images also `mixed_label` `[batch]`
+            and `mixing` `[batch]`, the share of the image of `label`.
           y_pred: Logits `[batch, num_classes]`.
         """
         loss = self._cross_entropy(y_pred, y_true["label"])
@@ -131,6 +132,8 @@ class Learner(keras.Model):
         return loss
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
-        """Updates the accuracy and returns every metric."""
-        self._accuracy.update_state(y["label"], y_pred["logits"], sample_weight)
+        """Updates the accuracy, for which examples without a label do not count, and returns every metric."""
+        counts = ops.cast(has_label(y["label"]), "float32")
+        weights = counts if sample_weight is None else counts * sample_weight
+        self._accuracy.update_state(y["label"], y_pred["logits"], weights)
         return self.get_metrics_result()

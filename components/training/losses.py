@@ -16,20 +16,29 @@ def cross_entropy(*, logits: Any, labels: Any, label_smoothing: float = 0.0) -> 
 
     Args:
       logits: Logits `[batch, num_classes]`.
-      labels: Integer labels `[batch]`.
+      labels: Integer labels `[batch]`, below 0 where there is none.
       label_smoothing: Share of the target that is spread evenly over all classes, in [0, 1). Szegedy
         et al., "Rethinking the Inception Architecture for Computer Vision", 2016,
         https://arxiv.org/abs/1512.00567.
 
     Returns:
-      The loss of each example, in nats, `[batch]`.
+      The loss of each example, in nats, `[batch]`; 0 where there is no label.
     """
-    labels = ops.cast(labels, "int32")
-    loss = keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)
-    if not label_smoothing:
-        return loss
-    of_all_classes = -ops.mean(ops.log_softmax(logits, axis=-1), axis=-1)
-    return (1 - label_smoothing) * loss + label_smoothing * of_all_classes
+    any_label = ops.maximum(ops.cast(labels, "int32"), 0)
+    loss = keras.losses.sparse_categorical_crossentropy(any_label, logits, from_logits=True)
+    if label_smoothing:
+        of_all_classes = -ops.mean(ops.log_softmax(logits, axis=-1), axis=-1)
+        loss = (1 - label_smoothing) * loss + label_smoothing * of_all_classes
+    return ops.where(has_label(labels), loss, 0.0)
+
+
+def has_label(labels: Any) -> Any:
+    """Tells which examples have a label, booleans `[batch]`.
+
+    Args:
+      labels: Integer labels `[batch]`, below 0 where there is none.
+    """
+    return labels >= 0
 
 
 def kl_divergence(log_p: Any, log_q: Any) -> Any:

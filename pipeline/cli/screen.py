@@ -15,7 +15,7 @@ from rich.text import Text
 from components.layout import REPORT_FILE, SUMMARY_FILE
 from components.report.summary import Summary
 from components.report.terminal import to_table
-from components.report.wording import percent
+from components.report.wording import percent, training_images
 from pipeline.events import (
     Event,
     NodeFailed,
@@ -182,6 +182,8 @@ def print_result(console: Console, summary: Summary, *, workspace: pathlib.Path)
     console.print(to_table(summary))
     console.print()
     print_line(console, summary.verdict, style="bold green" if summary.blessed else "bold yellow")
+    if summary.unlabelled_examples:
+        print_line(console, training_images(summary.data["train"].examples, summary.unlabelled_examples))
     cached = [name for name, node in summary.nodes.items() if node.state == "cached"]
     if cached:
         print_line(console, f"From the cache: {', '.join(cached)} ({len(cached)} of {len(summary.nodes)}).")

@@ -10,6 +10,7 @@ from components.distiller.methods.base import Method
 from components.distiller.registry import METHODS, DistillationSettings
 from components.example_gen.dated import is_dated
 from components.example_gen.registry import DataSettings
+from components.layout import UNLABELLED
 from components.settings.base import PositiveInt, Settings, custom_error
 from components.settings.evaluation import EvaluationSettings, PushSettings
 from components.settings.models import ImageSettings, ModelSettings, Teacher, TeacherSettings, TrainedModel
@@ -99,6 +100,13 @@ class Config(Settings):
         """Whether any distillation reads stored predictions."""
         return any(self.reads_predictions(distillation) for distillation in self.distillations)
 
+    @property
+    def predicted_splits(self) -> tuple[str, ...]:
+        """The splits for which predictions are stored, if any are."""
+        if not self.data.labels:
+            return ("train", "validation")
+        return ("train", UNLABELLED) if self.data.has_unlabelled else ("train",)
+
     def reads_predictions(self, distillation: Method) -> bool:
         """Tells whether a distillation reads stored predictions, be it only in place of labels."""
         return not self.data.labels or not self.asks_teacher(distillation)
@@ -168,6 +176,13 @@ class Config(Settings):
         return self
 
     @model_validator(mode="after")
+    def _possible_beside_labels(self) -> Self:
+        problem = next(_problems_of_unlabelled(self), None) if self.data.has_unlabelled else None
+        if problem:
+            raise custom_error(problem)
+        return self
+
+    @model_validator(mode="after")
     def _newest_data_is_looked_for(self) -> Self:
         key = self.data.location_key
         location = str(getattr(self.data, key) or "") if key else ""
@@ -187,6 +202,26 @@ class Config(Settings):
         return self
 
 
+def _problems_of_unlabelled(config: Config) -> Iterator[str]:
+    """Says what in a configuration does not go with images without labels beside labelled ones."""
+    key = "data.unlabelled" if config.data.unlabelled is not None else "data.labelled_fraction"
+    if not config.data.labels:
+        yield (
+            f"{key}: with data.labels: false no image of the training split has a label; put all images "
+            "there, and leave it out"
+        )
+    for index, distillation in enumerate(config.distillations):
+        if distillation.needs_labels:
+            yield (
+                f"distillations.{index}.method: got {distillation.method!r}, which needs labels, but {key} "
+                f"gives images without; choose {_methods_without_labels()}"
+            )
+
+
+def _methods_without_labels() -> str:
+    return ", ".join(name for name, method in METHODS.items() if not method.needs_labels)
+
+
 def _needs_of_labels(config: Config) -> Iterator[str]:
     """Says what in a configuration needs labels in the training split."""
     missing = "but data.labels is false"
@@ -198,8 +233,10 @@ def _needs_of_labels(config: Config) -> Iterator[str]:
     for index, distillation in enumerate(config.distillations):
         key, weight = f"distillations.{index}", distillation.student_loss_weight
         if distillation.needs_labels:
-            others = ", ".join(name for name, method in METHODS.items() if not method.needs_labels)
-            yield f"{key}.method: got {distillation.method!r}, which needs labels, {missing}; choose {others}"
+            yield (
+                f"{key}.method: got {distillation.method!r}, which needs labels, {missing}; choose "
+                f"{_methods_without_labels()}"
+            )
         if weight:
             yield f"{key}.student_loss_weight: got {weight:g}, {missing}; set it to 0"
     smoothing = config.student.label_smoothing

@@ -58,7 +58,7 @@ def write_summary(
         pushed_model=_pushed_model(outputs["Pusher", "pushed_model"]),
         seed=config.seed,
         nodes={node: NodeRun(**record) for node, record in nodes.items()},
-        data=_describe_data(outputs, class_names=evaluation.class_names),
+        data=_describe_data(outputs, splits=config.data.split_names, class_names=evaluation.class_names),
         anomalies=_describe_anomalies(outputs["ExampleValidator", "anomalies"].uri),
         fingerprints=fingerprints,
         lineage=_describe_lineage(outputs, workspace=workspace),
@@ -113,17 +113,19 @@ def _pushed_model(artifact: proto.Artifact) -> str | None:
     return artifact.custom_properties["pushed_destination"].string_value
 
 
-def _describe_data(outputs: Outputs, *, class_names: Sequence[str]) -> dict[str, Split]:
-    splits = read_json(pathlib.Path(outputs["ExampleGen", "examples"].uri, DATASET_FILE))["splits"]
+def _describe_data(
+    outputs: Outputs, *, splits: Sequence[str], class_names: Sequence[str]
+) -> dict[str, Split]:
+    ingested = read_json(pathlib.Path(outputs["ExampleGen", "examples"].uri, DATASET_FILE))["splits"]
     statistics = pathlib.Path(outputs["StatisticsGen", "statistics"].uri)
     return {
         split: Split(
-            examples=splits[split]["examples"],
-            skipped=len(splits[split]["skipped"]),
-            skipped_images=tuple(SkippedImage(**image) for image in splits[split]["skipped"]),
+            examples=ingested[split]["examples"],
+            skipped=len(ingested[split]["skipped"]),
+            skipped_images=tuple(SkippedImage(**image) for image in ingested[split]["skipped"]),
             classes=_count_labels(statistics / f"Split-{split}" / "FeatureStats.pb", class_names),
         )
-        for split in SPLITS
+        for split in splits
     }
 
 

@@ -7,8 +7,6 @@ from typing import Any, NamedTuple
 
 import pytest
 
-SPLITS = ("train", "validation", "test")
-
 
 class Data(NamedTuple):
     """Artifacts of ExampleGen and StatisticsGen."""
@@ -64,8 +62,8 @@ def make_data(tmp_path: pathlib.Path) -> Callable[..., Data]:
         data = Data(standard_artifacts.Examples(), standard_artifacts.ExampleStatistics())
         data.examples.uri, data.statistics.uri = str(tmp_path / "examples"), str(tmp_path / "statistics")
         for artifact in data:
-            artifact.split_names = artifact_utils.encode_split_names(list(SPLITS))
-        for split in SPLITS:
+            artifact.split_names = artifact_utils.encode_split_names(list(labels))
+        for split in labels:
             path = tmp_path / f"examples/Split-{split}/data_tfrecord-00000-of-00001.gz"
             _write_examples(path, labels[split], weight)
             _write_statistics(tmp_path / f"statistics/Split-{split}/FeatureStats.pb", examples=path)

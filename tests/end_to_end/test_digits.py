@@ -51,7 +51,10 @@ def test_a_run_trains_compares_and_pushes(first: tuple[dict[str, Any], str], wor
     assert summary["name"] == "digits"
     assert summary["class_names"] == [str(digit) for digit in range(10)]
     assert summary["blessed"] is True
-    assert sum(split["examples"] for split in summary["data"].values()) == 1797
+    counts = {name: split["examples"] for name, split in summary["data"].items()}
+    assert list(counts) == ["train", "validation", "test", "unlabelled"]
+    assert sum(counts.values()) == 1797
+    assert 0.05 < counts["train"] / (counts["train"] + counts["unlabelled"]) < 0.15
     assert summary["models"]["distilled"]["parameters"] == 16 * 65 + 10 * 17
     assert summary["models"]["teacher"]["accuracy"] > 0.9
     assert (workspace / "report.html").read_text().startswith("<!DOCTYPE html>")
@@ -65,6 +68,9 @@ def test_a_piped_run_prints_plain_lines_about_every_node(first: tuple[dict[str, 
     for node in NODES:
         assert node in output
     assert "report.html" in output
+    assert re.search(
+        r"^Trained on \d+ labelled images; distilled students also on \d+ unlabelled", output, re.M
+    )
 
 
 def test_the_evaluation_is_that_of_the_served_student_on_the_test_images(
@@ -192,7 +198,7 @@ def test_the_committed_pipeline_gives_the_same_metrics_on_kubeflow(
         local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(launcher.bucket))
         pipeline = components.load_component_from_file(str(REPOSITORY / "pipeline.yaml"))
 
-        pipeline(teacher_epochs=6, student_epochs=30, push_directory=str(mounts / "pushed"))
+        pipeline(teacher_epochs=20, student_epochs=10, push_directory=str(mounts / "pushed"))
 
         (evaluation,) = launcher.bucket.glob("*/Evaluator/evaluation/evaluation.json")
         evaluated = json.loads(evaluation.read_text())

@@ -75,7 +75,7 @@ def test_without_labels_a_teacher_in_the_training_step_has_its_predictions_store
     config = load_config(
         CONFIGS / "digits.yaml",
         overrides=[
-            "data.labels=false",
+            "data={source: digits, labels: false}",
             "teacher={from: teacher.keras}",
             "teacher_predictions=online",
             "distillations=[{name: distilled, method: kd, student_loss_weight: 0}]",
@@ -88,6 +88,29 @@ def test_without_labels_a_teacher_in_the_training_step_has_its_predictions_store
     assert "TeacherPredictions" in {upstream.id for upstream in distiller.upstream_nodes}
     assert distiller.exec_properties["asks_teacher"]
     assert {node.id for node in nodes} == set(config.node_ids)
+
+
+def test_images_without_labels_reach_transform_the_predictions_and_the_students_alone() -> None:
+    """Nothing of the Teacher and of Scratch changes: they are the same models with and without them."""
+    without, beside = (
+        {
+            node.id: node
+            for node in create_pipeline(
+                load_config(CONFIGS / "mnist.yaml", overrides=overrides),
+                root="/root",
+                push_directory="/pushed",
+            ).components
+        }
+        for overrides in ([], ["data.unlabelled=photos"])
+    )
+
+    changed = {name for name, node in beside.items() if node.exec_properties != without[name].exec_properties}
+
+    assert changed == {"ExampleGen", "ExampleValidator", "Transform", "TeacherPredictions"}
+    assert json.loads(beside["TeacherPredictions"].exec_properties["splits"]) == ["train", "unlabelled"]
+    assert json.loads(beside["ExampleValidator"].exec_properties["exclude_splits"]) == ["unlabelled"]
+    splits = json.loads(beside["Transform"].exec_properties["splits_config"])
+    assert splits == {"analyze": ["train"], "transform": ["train", "validation", "test", "unlabelled"]}
 
 
 def test_augmentation_reaches_every_model_that_is_trained() -> None:
@@ -249,7 +272,7 @@ def test_fingerprints_reach_the_nodes_whose_cache_they_guard(config: Config) -> 
 
 def test_without_labels_nothing_is_trained_but_the_students() -> None:
     overrides = (
-        "data.labels=false",
+        "data={source: digits, labels: false}",
         "teacher={from: teacher.keras}",
         "distillations=[{name: warm, method: kd, student_loss_weight: 0}]",
     )

@@ -199,6 +199,13 @@ class ImageFolderSource(Source):
             and any(map(_is_image, _names(self._root / name)))
         ]
 
+    def _is_unlabelled(self, name: str) -> bool:
+        """Tells whether something beside the split folders is what `data.unlabelled` names."""
+        unlabelled = self.settings.unlabelled
+        return unlabelled is not None and (self._root / name).resolve() == (
+            pathlib.Path(unlabelled).expanduser().resolve()
+        )
+
     def _has_class_folders(self, split: str) -> bool:
         return self.settings.labels or split == "test"
 
@@ -269,7 +276,7 @@ class ImageFolderSource(Source):
             members["train"].extend(
                 FoundFile(name, problem=_NO_LABELS if split_names.split_of(name) else _NO_SPLIT)
                 for name in _names(self._root)
-                if name not in self._folders.values()
+                if name not in self._folders.values() and not self._is_unlabelled(name)
             )
         else:
             members["train"] = list(self._list_classes(""))

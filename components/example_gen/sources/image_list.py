@@ -57,6 +57,11 @@ class ImageListData(SourceSettings):
     sample_weight: Name | None = None
     split_fractions: SplitFractions = SplitFractions()
 
+    @property
+    def has_weights(self) -> bool:
+        """Whether each example has a weight."""
+        return self.sample_weight is not None
+
     def make_source(self) -> "ImageListSource":
         """Returns the list; nothing is read yet."""
         return ImageListSource(self)

@@ -50,6 +50,11 @@ class TfdsData(SourceSettings):
     splits: Splits
     sample_weight: Annotated[str, Field(min_length=1)] | None = None
 
+    @property
+    def has_weights(self) -> bool:
+        """Whether each example has a weight."""
+        return self.sample_weight is not None
+
     def make_source(self) -> "TfdsSource":
         """Returns the data set; nothing is read yet."""
         return TfdsSource(self)

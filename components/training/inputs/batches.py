@@ -6,6 +6,7 @@ is read beside them: every student of one comparison sees the same batches in th
 
 import collections
 import contextlib
+import dataclasses
 import math
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -55,28 +56,27 @@ def training_batches(data: TrainingData, job: TrainingJob, *, epoch: tf.Variable
 
     Returns:
       A dataset of `(images, targets)` of known length: images float32
-      `[batch, height, width, channels]` in [0, 1]; targets `label` int64 `[batch]`, with
-      predictions `teacher_logits` float32 `[batch, num_classes]`. With mixup there are two more:
-      `mixed_label`, int64 `[batch]`, the label of the image that was mixed in, and `mixing`, float32
-      `[batch]`, the share of the first image, at least 1/2: `label` stays that of the larger share. With
-      weights of classes or of examples, of `(images, targets, sample_weight)`, the product of the two,
+      `[batch, height, width, channels]` in [0, 1]; targets `label` int64 `[batch]`, below 0 where
+      there is none, with predictions `teacher_logits` float32 `[batch, num_classes]`. With mixup there are
+      two more: `mixed_label`, int64 `[batch]`, the label of the image that was mixed in, and `mixing`,
+      float32 `[batch]`, the share of the first image, at least 1/2: `label` stays that of the larger share.
+      With weights of classes or of examples, of `(images, targets, sample_weight)`, the product of the two,
       float32 `[batch]`. Reading fails if the files hold more or fewer examples than said, or if the
       predictions belong to other examples.
     """
-    count, batch_size = data.num_training_examples, job.model.batch_size
-    columns = [files for files in (data.training_files, data.prediction_files) if files]
-    records = _read_blocks(columns) if job.mixes else _read_columns(columns, count)
+    parts = _parts(data, job)
+    count, batch_size = sum(part.num_examples for part in parts), job.model.batch_size
     window = max(SHUFFLE_BYTES // _bytes_of_example(job, num_classes=len(data.class_names)), 10 * batch_size)
     if count <= window:
-        records = records.cache()  # The shuffle buffer holds all of them in any case, the very same bytes.
+        parts = [part.cache() for part in parts]  # The shuffle buffer holds all of them, the very same bytes.
 
     def shuffled_batches(_: tf.Tensor) -> tf.data.Dataset:
         # Else the process's global seed would take part in the order; with 0 there, TensorFlow fails.
         tf.compat.v1.get_default_graph().seed = 1
-        examples, changes = records, changes_in_epoch(job, epoch)
-        if changes is not None and job.mixes:
-            paired = with_partners(records, changes=changes)
-            examples = paired.apply(tf.data.experimental.assert_cardinality(count))
+        changes = changes_in_epoch(job, epoch)
+        examples = _interleave(
+            [part.pair(changes) for part in parts], counts=[part.num_examples for part in parts]
+        )
         shuffled = examples.shuffle(min(count, window), seed=job.seed + epoch, reshuffle_each_iteration=False)
         return shuffled.batch(batch_size)
 
@@ -124,9 +124,7 @@ def ordered_batches(
       A dataset of `(images, targets)`: images as in `training_batches`; targets `label` int64 `[batch]`
       and `id` string `[batch]`. Reading fails if the predictions belong to other examples.
     """
-    records = _read(files, num_examples)
-    if prediction_files:
-        records = tf.data.Dataset.zip(records, _read(prediction_files, num_examples))
+    records = _read_columns(_columns(files, prediction_files), num_examples)
 
     def parse(examples: tf.Tensor, predictions: tf.Tensor | None = None) -> Batch:
         features = parse_examples(examples)
@@ -279,7 +277,8 @@ def _parse_training_batch(
         targets |= {"mixed_label": others["label"] if job.labels else targets["label"], "mixing": share}
     weights = [features["weight"]] if data.weighted else []
     if data.class_weights:
-        weights.append(tf.gather(tf.constant(data.class_weights, tf.float32), features["label"]))
+        of_labels = tf.constant([1.0, *data.class_weights], tf.float32)  # The first where there is no label.
+        weights.append(tf.gather(of_labels, features["label"] + 1))
     return (images, targets, math.prod(weights)) if weights else (images, targets)
 
 
@@ -309,6 +308,53 @@ def _bytes_of_example(job: TrainingJob, *, num_classes: int) -> int:
     return num_images * math.prod(job.image.shape) + num_logits * VIEW_LOGITS.size
 
 
+@dataclasses.dataclass(frozen=True)
+class _Part:
+    """Examples with labels, or those without: what is read of them, and their number.
+
+    Attributes:
+      records: Tuples of an example and, if there are any, its prediction; with mixup, blocks of them.
+      num_examples: How many there are.
+    """
+
+    records: tf.data.Dataset
+    num_examples: int
+
+    def cache(self) -> "_Part":
+        """Returns the same, kept in memory once it was read."""
+        return dataclasses.replace(self, records=self.records.cache())
+
+    def pair(self, changes: Changes | None) -> tf.data.Dataset:
+        """Returns the records one by one, each with that of its partner if they are to be mixed."""
+        if changes is None or not changes.settings.mixup:
+            return self.records
+        paired = with_partners(self.records, changes=changes)
+        return paired.apply(tf.data.experimental.assert_cardinality(self.num_examples))
+
+
+def _parts(data: TrainingData, job: TrainingJob) -> list[_Part]:
+    """Opens the examples with labels and, if there are any, those without."""
+    found = [(data.training_files, data.prediction_files, data.num_training_examples)]
+    if data.unlabelled_files:
+        found.append((data.unlabelled_files, data.unlabelled_prediction_files, data.num_unlabelled_examples))
+    return [
+        _Part(_read_blocks(_columns(*files)) if job.mixes else _read_columns(_columns(*files), count), count)
+        for *files, count in found
+    ]
+
+
+def _interleave(parts: Sequence[tf.data.Dataset], counts: Sequence[int]) -> tf.data.Dataset:
+    """Lays the examples without labels evenly between the others, so that a window of shuffling holds both."""
+    if len(parts) == 1:
+        return parts[0]
+    _, count = counts
+    total = sum(counts)
+    turns = tf.data.Dataset.range(total).map(lambda turn: (turn + 1) * count // total - turn * count // total)
+    # Both are asked once more at the end, so that one that holds more than said is found out.
+    turns = turns.concatenate(tf.data.Dataset.range(2))
+    return tf.data.Dataset.choose_from_datasets(list(parts), turns, stop_on_empty_dataset=False)
+
+
 def _artifacts_of(files: Sequence[str]) -> str:
     """Names the directories of the artifacts; in each lies a directory for each split."""
     return " or ".join(dict.fromkeys(str(pathlib.Path(file).parents[1]) for file in files))
@@ -328,7 +374,12 @@ def _read(files: Sequence[str | tf.Tensor], num_examples: int | None = None) -> 
     return records.apply(tf.data.experimental.assert_cardinality(num_examples))
 
 
-def _read_columns(columns: Sequence[Sequence[str]], num_examples: int) -> tf.data.Dataset:
+def _columns(files: Sequence[str], prediction_files: Sequence[str]) -> list[Sequence[str]]:
+    """Returns the files of examples, and those of their predictions if there are any."""
+    return [each for each in (files, prediction_files) if each]
+
+
+def _read_columns(columns: Sequence[Sequence[str]], num_examples: int | None) -> tf.data.Dataset:
     """Reads several lists of files side by side: tuples of records."""
     return tf.data.Dataset.zip(tuple(_read(files, num_examples) for files in columns))
 

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import scipy.special
 from tfx.types import artifact_utils, standard_artifacts
 
 from components import distiller
@@ -47,6 +48,86 @@ def test_a_user_is_told_if_nothing_is_left_to_learn_from_the_teacher(
         "learns nothing from its teacher: its probabilities at temperature 1e+09 are all equal to float "
         "precision; lower the temperature"
     )
+
+
+@pytest.mark.parametrize("asks_teacher", [False, True])
+def test_a_student_is_trained_on_images_without_labels_too(
+    asks_teacher: bool,
+    tmp_path: pathlib.Path,
+    artifact: Callable[..., Any],
+    make_data: Callable[..., Any],
+    make_schema: Callable[..., Any],
+    transform_graph: str,
+    write_examples: Callable[..., str],
+) -> None:
+    """All in one batch, in one step that is too small to change anything."""
+    sizes = SIZES | {"unlabelled": 40}
+    labels = {split: [index % 2 for index in range(count)] for split, count in SIZES.items()}
+    labels["unlabelled"] = [-1] * 40
+    data = make_data(labels, class_names=["even", "odd"])
+    random = np.random.default_rng(0)
+    pixels = {split: random.integers(0, 256, (count, 64)) for split, count in sizes.items()}
+    for split, count in sizes.items():
+        folder = tmp_path / "transformed" / f"Split-{split}"
+        folder.mkdir(parents=True)
+        write_examples(
+            folder / "part-0",
+            pixels=pixels[split],
+            labels=labels[split],
+            ids=[f"{split} {index}" for index in range(count)],
+        )
+    teacher = keras.Sequential([keras.Input(IMAGE.shape), keras.layers.Flatten(), keras.layers.Dense(2)])
+    (tmp_path / "teacher").mkdir()
+    teacher.save(tmp_path / "teacher" / "model.keras")
+    inputs = {
+        "examples": [artifact(standard_artifacts.Examples, tmp_path / "transformed", splits=list(sizes))],
+        "teacher": [artifact(standard_artifacts.Model, tmp_path / "teacher")],
+    }
+    stored = {}
+    if not asks_teacher:
+        (tmp_path / "predictions").mkdir()
+        stored["teacher_predictions"] = [artifact(TeacherPredictions, tmp_path / "predictions")]
+        teacher_predictions.Executor().Do(
+            inputs,
+            {"predictions": stored["teacher_predictions"]},
+            {"image": IMAGE.model_dump_json(), "splits": json.dumps(["train", "unlabelled"])},
+        )
+    job = TrainingJob(
+        name="student",
+        model=ModelSettings(architecture="digits_student", epochs=1, batch_size=64, learning_rate=1e-9),
+        image=IMAGE,
+        hardware=HardwareSettings(),
+        seed=3,
+    )
+    method = Kd(name="student", method="kd", temperature=1.0, student_loss_weight=0.5)
+
+    Executor().Do(
+        inputs
+        | stored
+        | {
+            "schema": [make_schema(data)],
+            "statistics": [data.statistics],
+            "transform_graph": [artifact(standard_artifacts.TransformGraph, transform_graph)],
+        },
+        {
+            "model": [artifact(standard_artifacts.Model, tmp_path / "student" / "1")],
+            "model_run": [artifact(standard_artifacts.ModelRun, tmp_path / "run")],
+        },
+        {
+            "job": job.model_dump_json(),
+            "distillation": method.model_dump_json(),
+            "asks_teacher": int(asks_teacher),
+        },
+    )
+
+    (entry,) = json.loads((tmp_path / "run" / "history.json").read_text())["epochs"]
+    student = load_model(tmp_path / "student" / "1" / "model.keras")
+    images = np.concatenate([pixels["train"], pixels["unlabelled"]]).reshape(-1, *IMAGE.shape) / 255
+    p, q = (scipy.special.log_softmax(np.asarray(model(images)), axis=-1) for model in (teacher, student))
+    own = -q[np.arange(24), labels["train"]].sum() / 64
+    distance = (np.exp(p) * (p - q)).sum(axis=-1).mean()
+    assert entry["loss"] == pytest.approx(0.5 * own + 0.5 * distance, rel=1e-4)
+    assert entry["accuracy"] == pytest.approx((q[:24].argmax(axis=-1) == labels["train"]).mean())
 
 
 @pytest.mark.parametrize("views", [None, Views(number=2, seed=3, augment=AugmentSettings(shift=0.2))])

@@ -120,6 +120,22 @@ def test_the_objective_weighs_the_students_own_loss(weight: float) -> None:
     assert loss == pytest.approx(expected, rel=1e-5)
 
 
+def test_only_the_distance_counts_where_there_is_no_label() -> None:
+    student, teacher = RANDOM.normal(size=(2, 6, 4)).astype(np.float32)
+    labels = np.array([0, -1, 2, -1, -1, 1])
+    weights = np.array([1.0, 2.0, 0.5, 1.0, 0.0, 3.0], np.float32)
+    objective = Distillation(kd(temperature=2.0, student_loss_weight=0.3), label_smoothing=0.1)
+
+    loss = float(objective({"label": labels, "teacher_logits": teacher}, student, weights))
+
+    log_softmax = student - np.log(np.exp(student).sum(axis=-1, keepdims=True))
+    smoothed = -0.9 * log_softmax[np.arange(6), labels] - 0.1 * log_softmax.mean(axis=-1)
+    own = np.where(labels >= 0, smoothed, 0)
+    # The sum is divided by the number of all examples, as everywhere.
+    expected = (weights * (0.3 * own + 0.7 * reference_kl(student, teacher, 2.0))).sum() / 6
+    assert loss == pytest.approx(expected, rel=1e-5)
+
+
 def test_dkd_by_hand() -> None:
     # At T = 2 the teacher says (1/2, 1/4, 1/4) and the student (1/4, 1/2, 1/4); the label is class 0.
     teacher = 2 * np.log(np.array([[2.0, 1.0, 1.0]], np.float32))

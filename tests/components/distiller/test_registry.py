@@ -64,7 +64,8 @@ def test_a_module_in_the_folder_is_all_that_a_new_method_takes(tmp_path: pathlib
         f"methods.__path__.append({str(tmp_path)!r})\n"
         "from pipeline.config.loading import load_config\n"
         "another = 'distillations=[{name: a, method: another, number: 3}]'\n"
-        f"config = load_config(pathlib.Path({str(DIGITS)!r}), overrides=[another])\n"
+        "overrides = [another, 'data.labelled_fraction=1']\n"
+        f"config = load_config(pathlib.Path({str(DIGITS)!r}), overrides=overrides)\n"
         "(method,) = config.distillations\n"
         "print(type(method).__name__, method.number, config.asks_teacher(method))"
     )

@@ -10,7 +10,7 @@ from components.example_gen.sources.digits import DigitsData, DigitsSource
 from components.example_gen.sources.image_folder import ImageFolderData, ImageFolderSource
 from components.example_gen.sources.image_list import ImageListData, ImageListSource
 from components.example_gen.sources.tfds import TfdsData, TfdsSource
-from components.example_gen.unlabelled import UnlabelledSource
+from components.example_gen.unlabelled.all_but_test import UnlabelledSource
 
 SPLITS = dict.fromkeys(("train", "validation", "test"), "train")
 

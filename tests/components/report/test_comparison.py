@@ -72,6 +72,15 @@ def test_runs_on_other_test_images_are_not_compared_fairly(runs):
     assert "different test images" in render_comparison(runs)
 
 
+def test_which_images_models_learn_from_changes_no_test_image(runs):
+    configuration = dict(runs["b"].configuration)
+    configuration["data"] = {**configuration["data"], "unlabelled": "photos", "labelled_fraction": 0.1}
+    runs["b"] = runs["b"].model_copy(update={"configuration": configuration})
+    assert is_fair(runs)
+    configuration["data"] = {**configuration["data"], "path": "others"}
+    assert not is_fair(runs)
+
+
 def test_the_page_shows_every_run_and_escapes_it(runs):
     page = render_comparison(runs)
     assert page.startswith("<!DOCTYPE html>")

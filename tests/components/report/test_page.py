@@ -164,6 +164,20 @@ def test_what_a_run_does_not_have_is_left_out(summary):
     assert sections(Page(render(summary))) == [each for each in SECTIONS if each not in missing]
 
 
+def test_the_page_says_how_many_images_had_no_label(summary):
+    sentence = "Trained on 2,400 labelled images; distilled students also on 9,600 unlabelled ones."
+    same_batches = "see the same batches: they differ in the loss alone"
+    without = " ".join(Page(render(summary)).text.split())
+    split = {"examples": 9600, "skipped": 0, "skipped_images": [], "classes": None}
+    summary["data"]["unlabelled"] = split
+    beside = " ".join(Page(render(summary)).text.split())
+    assert sentence in beside
+    assert "unlabelled9,6000" in beside
+    assert same_batches not in beside
+    assert same_batches in without
+    assert "unlabelled" not in without
+
+
 def test_curves_say_what_the_models_were_trained_in(summary):
     summary["histories"]["scratch"]["precision"] = "mixed_bfloat16"
     summary["histories"]["teacher"]["precision"] = None

@@ -408,12 +408,14 @@ def test_the_objective_is_told_the_epoch(
     assert [entry["loss"] for entry in history["epochs"]] == [0, 1, 2, 3]
 
 
-def distance_to(prediction_files: list[str], directory: pathlib.Path) -> float:
-    """The mean KL(teacher ‖ student) over the training examples, in NumPy."""
+def distance_to(
+    prediction_files: list[str], directory: pathlib.Path, *, images: np.ndarray | None = None
+) -> float:
+    """The mean KL(teacher ‖ student) over 8-bit images, else the training examples, in NumPy."""
     records = [tf.train.Example.FromString(r.numpy()) for r in tf.data.TFRecordDataset(prediction_files)]
     teacher = np.array([record.features.feature["logits"].float_list.value for record in records])
-    images = (load_digits().images[TRAINING] * 255 / 16).round()[..., None] / 255
-    student = keras.saving.load_model(directory / "model.keras").predict(images, verbose=0)
+    images = (load_digits().images[TRAINING] * 255 / 16).round() if images is None else images
+    student = keras.saving.load_model(directory / "model.keras").predict(images[..., None] / 255, verbose=0)
     p, q = (np.exp(x) / np.exp(x).sum(axis=-1, keepdims=True) for x in (teacher, student))
     return float((p * np.log(p / q)).sum(axis=-1).mean())
 
@@ -659,6 +661,82 @@ def test_weights_count_in_training_and_nowhere_else(
     assert entry["accuracy"] == pytest.approx(2 * of_class_0 / total, rel=1e-5)
     assert entry["val_loss"] == pytest.approx(np.log(10), rel=1e-5)
     assert entry["val_accuracy"] == pytest.approx(of_class_0 / 600, rel=1e-5)
+
+
+def test_images_without_labels_count_in_the_distance_and_in_no_accuracy(
+    data: dict[str, Any],
+    tmp_path: pathlib.Path,
+    make_job: Callable[..., TrainingJob],
+    write_examples: Callable[..., str],
+) -> None:
+    """A teacher and a student of all zeros, of which the one is off by 1 in its first logit."""
+    pixels = np.zeros((200, 64))
+    bare = write_examples(
+        tmp_path / "bare.tfrecord", pixels=pixels, labels=[-1] * 200, ids=[str(i) for i in range(200)]
+    )
+    examples = TrainingData(**data, unlabelled_files=[bare], num_unlabelled_examples=200)
+    job = make_job(batch_size=50, learning_rate=1e-9)
+    model = keras.Sequential(
+        [keras.Input(SHAPE), keras.layers.Flatten(), keras.layers.Dense(10, kernel_initializer="zeros")]
+    )
+    first = np.eye(10, dtype=np.float32)[0]
+    epoch = epoch_counter()
+
+    fit(
+        Learner(
+            model=model,
+            objective=kd(weight=0.25, temperature=1.0),
+            teacher=lambda images: {"teacher_logits": 0 * model(images) + first},
+        ),
+        job,
+        batches=Batches(
+            training=training_batches(examples, job, epoch=epoch),
+            validation=ordered_batches(data["validation_files"], image_shape=SHAPE, batch_size=50),
+            epoch=epoch,
+        ),
+        run_dir=tmp_path,
+    )
+
+    # All of the student's logits are equal: the cross-entropy is ln 10, and the class that is named is 0.
+    teacher = np.exp(first) / np.exp(first).sum()
+    distance = (teacher * np.log(10 * teacher)).sum()
+    (entry,) = json.loads((tmp_path / "history.json").read_text())["epochs"]
+    assert entry["loss"] == pytest.approx(0.25 * np.log(10) * 600 / 800 + 0.75 * distance, rel=1e-5)
+    assert entry["accuracy"] == pytest.approx((load_digits().target[TRAINING] == 0).mean(), rel=1e-5)
+
+
+def test_images_without_labels_are_part_of_what_is_learnt(
+    train: Callable[..., pathlib.Path],
+    data: dict[str, Any],
+    predict: Callable[[list[str], int], list[str]],
+    prediction_files: list[str],
+    teacher_file: str,
+    tmp_path: pathlib.Path,
+    write_examples: Callable[..., str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    images = (load_digits().images[900:1500] * 255 / 16).round()
+    bare = write_examples(
+        tmp_path / "bare.tfrecord", pixels=images, labels=[-1] * 600, ids=[str(i) for i in range(600)]
+    )
+    unlabelled = {"unlabelled_files": [bare], "num_unlabelled_examples": 600}
+    stored = unlabelled | {"unlabelled_prediction_files": predict([bare], 600)}
+    objective = kd(weight=0.1, temperature=2.0)
+
+    with caplog.at_level("INFO", logger="components.training"):
+        distilled = train(objective=objective, prediction_files=prediction_files, examples=stored)
+    online = train(objective=objective, examples=unlabelled, teacher=OnlineTeacher(keras_file=teacher_file))
+
+    for first, second in zip(weights_of(distilled), weights_of(online), strict=True):
+        np.testing.assert_allclose(first, second, rtol=1e-4, atol=1e-5)
+    steps = {
+        record.training_progress.steps for record in caplog.records if hasattr(record, "training_progress")
+    }
+    assert steps == {38}  # 1,200 examples in batches of 32.
+    without = train(objective=objective, prediction_files=prediction_files)
+    assert distance_to(stored["unlabelled_prediction_files"], distilled, images=images) < distance_to(
+        stored["unlabelled_prediction_files"], without, images=images
+    )
 
 
 def test_the_mirrored_strategy_trains_as_a_single_device_does(

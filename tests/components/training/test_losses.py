@@ -19,6 +19,19 @@ def test_cross_entropy_by_hand() -> None:
     np.testing.assert_allclose(loss, [-math.log(0.75), math.log(2)], rtol=1e-6)
 
 
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.2])
+def test_an_example_without_a_label_has_no_loss_and_no_gradient(label_smoothing: float) -> None:
+    logits = tf.constant([[math.log(3), 0.0], [1e4, -1e4], [0.0, math.log(3)]])
+
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        loss = cross_entropy(logits=logits, labels=tf.constant([0, -1, -1]), label_smoothing=label_smoothing)
+
+    np.testing.assert_array_equal(loss[1:], [0, 0])
+    assert loss[0] > 0.2
+    np.testing.assert_array_equal(tape.gradient(loss, logits)[1:], np.zeros((2, 2)))
+
+
 def test_label_smoothing_by_hand() -> None:
     # Probabilities (3/4, 1/4), target (0.9, 0.1) once 0.2 is spread over two classes.
     logits = np.array([[math.log(3), 0.0]], np.float32)
@@ -63,3 +76,16 @@ def test_a_mixed_image_has_the_loss_of_both_labels_by_their_shares() -> None:
     loss = Supervised()(targets, logits)
 
     assert float(loss) == pytest.approx(-0.6 * math.log(0.75) - 0.4 * math.log(0.25), rel=1e-6)
+
+
+def test_of_two_mixed_images_only_that_with_a_label_has_a_loss() -> None:
+    logits = np.array([[math.log(3), 0.0]] * 2, np.float32)  # Probabilities 3/4 and 1/4.
+    targets = {
+        "label": np.array([0, -1]),
+        "mixed_label": np.array([-1, 1]),
+        "mixing": np.array([0.6, 0.7], np.float32),
+    }
+
+    loss = Supervised().call(targets, logits)
+
+    np.testing.assert_allclose(loss, [-0.6 * math.log(0.75), -0.3 * math.log(0.25)], rtol=1e-6)

@@ -519,6 +519,43 @@ def test_what_needs_labels_is_refused_without_them(override, given, way_out, ref
 
 
 @pytest.mark.parametrize(
+    ("overrides", "splits"),
+    [
+        ((), ("train", "validation", "test")),
+        (("data.unlabelled=photos",), ("train", "validation", "test", "unlabelled")),
+        (("data.labelled_fraction=0.1",), ("train", "validation", "test", "unlabelled")),
+    ],
+)
+def test_images_without_labels_beside_labelled_ones_are_a_split(overrides, splits, path):
+    config = load_config(path, overrides=overrides)
+
+    assert config.data.split_names == splits
+    assert Config.model_validate_json(config.model_dump_json()) == config
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (
+            (*UNLABELLED, "data.unlabelled=photos"),
+            "data.unlabelled: with data.labels: false no image of the training split has a label; put all "
+            "images there, and leave it out",
+        ),
+        (
+            ("data.labelled_fraction=0.5", "distillations=[{name: distilled, method: dkd}]"),
+            "distillations.0.method: got 'dkd', which needs labels, but data.labelled_fraction gives images "
+            "without; choose dist, hint, kd, logits_mse",
+        ),
+        (("data.labelled_fraction=0",), "data.labelled_fraction: got 0"),
+    ],
+)
+def test_what_does_not_go_with_images_without_labels_is_refused(overrides, expected, refusal):
+    message = refusal(*overrides)
+    assert message.startswith(expected)
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
     ("given", "expected"),
     [
         ("balanced", "balanced"),

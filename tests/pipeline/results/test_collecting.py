@@ -31,13 +31,14 @@ def ExampleGen(examples: OutputArtifact[standard_artifacts.Examples]):
         "test": {"examples": 4, "skipped": []},
         "train": {"examples": 8, "skipped": skipped},
         "validation": {"examples": 2, "skipped": []},
+        "unlabelled": {"examples": 40, "skipped": []},
     }
     write(examples, "dataset.json", {"class_names": ["ant", "bee", "cat"], "splits": splits})
 
 
 @component
 def StatisticsGen(statistics: OutputArtifact[standard_artifacts.ExampleStatistics]):
-    for split, counts in (("train", [5, 3]), ("validation", [1, 1]), ("test", [4])):
+    for split, counts in (("train", [5, 3]), ("validation", [1, 1]), ("test", [4]), ("unlabelled", [])):
         found = statistics_pb2.DatasetFeatureStatisticsList()
         feature = found.datasets.add().features.add()
         feature.path.step.append("label")
@@ -124,6 +125,20 @@ def summarise(config, workspace):
     written = write_summary(config, workspace=workspace, nodes=nodes, fingerprints=FINGERPRINTS)
     assert Summary.model_validate_json((workspace / "summary.json").read_text()) == written
     return written.model_dump(mode="json")
+
+
+def test_summary_counts_the_images_without_labels(run, config, tmp_path):
+    run()
+    data = config.data.model_copy(update={"labelled_fraction": 0.1})
+    summary = summarise(config.model_copy(update={"data": data}), tmp_path)
+
+    assert list(summary["data"]) == ["train", "validation", "test", "unlabelled"]
+    assert summary["data"]["unlabelled"] == {
+        "examples": 40,
+        "skipped": 0,
+        "skipped_images": [],
+        "classes": None,
+    }
 
 
 def test_summary_of_the_latest_run_cached_or_not(run, config, tmp_path):

@@ -236,6 +236,79 @@ def test_weights_of_classes_and_of_examples_are_multiplied(
     assert len(next(iter(batches_of([file], num_examples=4)))) == 2
 
 
+@pytest.fixture(scope="module")
+def unlabelled(tmp_path_factory: pytest.TempPathFactory, write_examples: Callable[..., str]) -> str:
+    """Examples 100 to 124, whose pixels are their number, without labels."""
+    numbers = np.arange(100, 125)
+    return write_examples(
+        tmp_path_factory.mktemp("unlabelled") / "all.tfrecord",
+        pixels=np.broadcast_to(numbers[:, None], (25, 4)),
+        labels=[-1] * 25,
+        ids=[f"{number}" for number in numbers],
+    )
+
+
+def numbers_of(batches: Iterable[Any]) -> list[int]:
+    return np.rint(images_of(batches)[:, 0, 0, 0] * 255).astype(int).tolist()
+
+
+def test_examples_without_labels_are_shuffled_among_the_others_with_their_predictions(
+    files: list[str], unlabelled: str, tmp_path: pathlib.Path
+) -> None:
+    batches = batches_of(
+        files,
+        unlabelled_files=[unlabelled],
+        num_unlabelled_examples=25,
+        prediction_files=[write_predictions(tmp_path / "labelled", list(range(COUNT)))],
+        unlabelled_prediction_files=[write_predictions(tmp_path / "others", list(range(100, 125)))],
+    )
+
+    seen = list(batches)
+
+    assert len(batches) == len(seen) == 10
+    numbers = numbers_of(seen)
+    assert sorted(numbers) == [*range(COUNT), *range(100, 125)]
+    assert labels_of(seen) == [number if number < COUNT else -1 for number in numbers]
+    logits = [float(each) for _, targets in seen for each in targets["teacher_logits"][:, 0]]
+    assert logits == numbers
+
+
+def test_a_window_of_the_shuffling_holds_examples_with_and_without_labels(
+    files: list[str], unlabelled: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 75 examples ten batches of one are shuffled at a time; a third of them has no label."""
+    monkeypatch.setattr("components.training.inputs.batches.SHUFFLE_BYTES", 1)
+
+    labels = labels_of(
+        batches_of(files, unlabelled_files=[unlabelled], num_unlabelled_examples=25, batch_size=1)
+    )
+
+    thirds = [labels[start : start + 25].count(-1) for start in (0, 25, 50)]
+    assert sum(thirds) == 25
+    assert min(thirds) >= 5
+
+
+@pytest.mark.parametrize("said", [24, 26])
+def test_another_number_of_examples_without_labels_than_said_is_refused(
+    files: list[str], unlabelled: str, said: int
+) -> None:
+    with pytest.raises(tf.errors.FailedPreconditionError, match=str(said)):
+        labels_of(batches_of(files, unlabelled_files=[unlabelled], num_unlabelled_examples=said))
+
+
+def test_an_example_without_a_label_has_the_weight_1(files: list[str], unlabelled: str) -> None:
+    batches = batches_of(
+        files,
+        unlabelled_files=[unlabelled],
+        num_unlabelled_examples=25,
+        class_weights=[3.0 + number for number in range(COUNT)],
+    )
+
+    for _, targets, weights in batches:
+        labels = targets["label"].numpy()
+        np.testing.assert_array_equal(weights, np.where(labels < 0, 1, 3 + labels))
+
+
 def test_counts_the_labels(tmp_path: pathlib.Path, write_examples: Callable[..., str]) -> None:
     labels = [0] * 70 + [2] * 30
     file = write_examples(
