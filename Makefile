@@ -38,7 +38,7 @@ format: $(INSTALLED)  ## Rewrite the code in the project's style.
 install: $(INSTALLED)  ## Set up the virtual environment.
 
 lock: $(VENV)/bin/uv  ## Resolve the dependencies of pyproject.toml anew.
-	$(VENV)/bin/uv pip compile pyproject.toml --group dev --python-version 3.11 \
+	$(VENV)/bin/uv pip compile pyproject.toml --extra onnx --group dev --python-version 3.11 \
 		--python-platform x86_64-manylinux_2_28 --generate-hashes --no-emit-index-url \
 		--custom-compile-command "make lock" --upgrade --quiet --output-file requirements.lock
 	$(VENV)/bin/uv pip compile container/cuda.in --no-config --constraint requirements.lock --python-version 3.11 \

@@ -18,10 +18,16 @@ from components.evaluator.component import Evaluator
 from components.example_gen.component import ExampleGen
 from components.example_validator.component import ExampleValidator
 from components.layout import UNLABELLED
-from components.pretrained.component import TeacherAverager, TeacherImporter
+from components.pretrained.component import PredictionsImporter, TeacherAverager, TeacherImporter
 from components.schema_gen.component import SchemaGen
 from components.schema_gen.schema import statistics_options
-from components.settings.models import ModelSettings, PretrainedTeacher, Teacher, TeacherImport
+from components.settings.models import (
+    ModelSettings,
+    OutsideTeacher,
+    PredictionsImport,
+    PretrainedTeacher,
+    TeacherImport,
+)
 from components.settings.training import TrainingJob
 from components.teacher_predictions.component import TeacherPredictor
 from components.training.component import supervised_trainer
@@ -174,19 +180,20 @@ class _Models:
         ]
 
     @property
-    def teacher(self) -> BaseNode:
-        """The one that students are distilled from."""
-        return self.teachers[-1]
+    def teacher(self) -> BaseNode | None:
+        """The one that students are distilled from; None if it is known by its predictions alone."""
+        return self.teachers[-1] if self.teachers else None
 
     @functools.cached_property
     def teachers(self) -> list[BaseNode]:
-        """The teacher; or several, and last the node `Teacher` that averages them."""
+        """The teacher; or several, and last the node `Teacher` that averages them; none if it is outside."""
         nodes = [
             # With the same seed, two of the same architecture would be the same model.
             self._teacher(node_id, settings, seed=self.config.seed + position)
             for position, (node_id, settings) in enumerate(self.config.teachers.items())
+            if not isinstance(settings, OutsideTeacher)
         ]
-        if nodes[-1].id == "Teacher":
+        if not nodes or nodes[-1].id == "Teacher":
             return nodes
         averager = TeacherAverager(
             teachers={node.id: node.outputs["model"] for node in nodes},
@@ -207,13 +214,29 @@ class _Models:
     @functools.cached_property
     def predictor(self) -> BaseNode:
         """Stores the teacher's logits."""
+        outside = self.config.outside_teacher
+        node = self._predictions_importer(outside) if outside else self._predictor()
+        return node.with_id("TeacherPredictions")
+
+    def _predictions_importer(self, teacher: OutsideTeacher) -> BaseNode:
+        return PredictionsImporter(
+            predictions_import=PredictionsImport(
+                teacher=teacher,
+                image=self.config.image,
+                file_fingerprint=self.fingerprints.get("teacher", ""),
+            ),
+            examples=self.data.examples,
+            schema=self.data.schema_gen.outputs["schema"],
+        )
+
+    def _predictor(self) -> BaseNode:
         return TeacherPredictor(
             examples=self.data.examples,
-            teacher=self.teacher.outputs["model"],
+            teacher=self.teachers[-1].outputs["model"],
             image=self.config.image,
             splits=self.config.predicted_splits,
             views=self.config.views,
-        ).with_id("TeacherPredictions")
+        )
 
     @functools.cached_property
     def distillers(self) -> dict[str, BaseNode]:
@@ -227,12 +250,12 @@ class _Models:
             job=self._job_of_student(node_id),
             distillation=distillation,
             asks_teacher=self.config.asks_teacher(distillation),
-            teacher=self.teacher.outputs["model"],
+            teacher=self.teacher.outputs["model"] if self.teacher else None,
             teacher_predictions=self.predictor.outputs["predictions"] if reads_predictions else None,
             **self.data.training_inputs,
         ).with_id(node_id)
 
-    def _teacher(self, node_id: str, settings: Teacher, *, seed: int) -> BaseNode:
+    def _teacher(self, node_id: str, settings: ModelSettings | PretrainedTeacher, *, seed: int) -> BaseNode:
         if isinstance(settings, PretrainedTeacher):
             teacher_import = TeacherImport(
                 teacher=settings,
@@ -270,8 +293,8 @@ def _evaluator(models: _Models, *, push_directory: str, incumbent: str) -> Evalu
     return Evaluator(
         examples=models.data.examples,
         schema=models.data.schema_gen.outputs["schema"],
-        teacher=models.teacher.outputs["model"],
-        teacher_run=models.teacher.outputs["model_run"],
+        teacher=_model_and_run(models.teacher) if models.teacher else None,
+        teacher_predictions=None if models.teacher else models.predictor.outputs["predictions"],
         scratch=_model_and_run(models.scratch) if models.scratch else None,
         students={name: _model_and_run(node) for name, node in models.distillers.items()},
         evaluation=models.config.evaluation,

@@ -17,7 +17,7 @@ class DistillerSpec(component_spec.ComponentSpec):
         "transform_graph": component_spec.ChannelParameter(type=standard_artifacts.TransformGraph),
         "schema": component_spec.ChannelParameter(type=standard_artifacts.Schema),
         "statistics": component_spec.ChannelParameter(type=standard_artifacts.ExampleStatistics),
-        "teacher": component_spec.ChannelParameter(type=standard_artifacts.Model),
+        "teacher": component_spec.ChannelParameter(type=standard_artifacts.Model, optional=True),
         "teacher_predictions": component_spec.ChannelParameter(type=TeacherPredictions, optional=True),
     }
     OUTPUTS = {
@@ -47,7 +47,7 @@ class Distiller(base_component.BaseComponent):
         transform_graph: BaseChannel,
         schema: BaseChannel,
         statistics: BaseChannel,
-        teacher: BaseChannel,
+        teacher: BaseChannel | None,
         teacher_predictions: BaseChannel | None = None,
     ) -> None:
         """Wires the node.
@@ -60,7 +60,8 @@ class Distiller(base_component.BaseComponent):
           transform_graph: The graph that transformed them.
           schema: The schema, which holds the class names.
           statistics: The statistics, which hold the number of examples.
-          teacher: The teacher; its fingerprint must be that of the predictions.
+          teacher: The teacher; its fingerprint must be that of the predictions. None if it is known by them
+            alone.
           teacher_predictions: Its logits for the training split, and for the unlabelled one if there is
             one; None if it runs in the step. If the training and the validation split have no labels, those
             for both, always.

@@ -50,15 +50,16 @@ class Executor(base_executor.BaseExecutor):
         inputs = {key: artifact_utils.get_single_instance(artifacts) for key, artifacts in input_dict.items()}
         job = TrainingJob.model_validate_json(exec_properties["job"])
         method: Method = TypeAdapter(DistillationSettings).validate_json(exec_properties["distillation"])
-        teacher_file = keras_file(inputs["teacher"].uri)
-        teacher = fingerprint_teacher(teacher_file)
+        teacher_file = keras_file(inputs["teacher"].uri) if "teacher" in inputs else None
+        teacher = fingerprint_teacher(teacher_file) if teacher_file else None
         artifacts = _artifacts(inputs, output_dict)
-        asks_teacher = bool(exec_properties["asks_teacher"])
+        online = teacher_file if exec_properties["asks_teacher"] else None
         predictions = _open_predictions(job, inputs, artifacts=artifacts, teacher=teacher)
-        if predictions:
-            logits = read_logits(predictions["train"])
-        else:
-            logits = _ask(teacher_file, job=job, examples=example_files(artifacts.training_uri))
+        logits = (
+            read_logits(predictions["train"])
+            if teacher_file is None or predictions
+            else _ask(teacher_file, job=job, examples=example_files(artifacts.training_uri))
+        )
         warn_if_nothing_is_learnt(method, logits, name=job.name)
         train(
             job,
@@ -68,10 +69,10 @@ class Executor(base_executor.BaseExecutor):
             identity={
                 "distillation": exec_properties["distillation"],
                 "distillation code": fingerprint_method(method),
-                "teacher": teacher,
-                "teacher in the step": str(asks_teacher),
+                "teacher": teacher or "known by its predictions",
+                "teacher in the step": str(online is not None),
             },
-            teacher=OnlineTeacher(keras_file=teacher_file, layers=method.layers) if asks_teacher else None,
+            teacher=OnlineTeacher(keras_file=online, layers=method.layers) if online else None,
         )
 
 
@@ -116,7 +117,7 @@ def _count_examples(statistics: Artifact) -> dict[str, int]:
 
 
 def _open_predictions(
-    job: TrainingJob, inputs: Mapping[str, Artifact], *, artifacts: Artifacts, teacher: str
+    job: TrainingJob, inputs: Mapping[str, Artifact], *, artifacts: Artifacts, teacher: str | None
 ) -> Predictions:
     """Returns the files of the teacher's predictions for each split that needs them; none if not stored."""
     if "teacher_predictions" not in inputs:

@@ -6,19 +6,19 @@ from collections.abc import Mapping
 from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import BaseChannel, Channel, component_spec, standard_artifacts
 
+from components.artifacts import TeacherPredictions
 from components.evaluator import kubeflow_page
 from components.evaluator.executor import Executor, model_key, run_key
 from components.settings.evaluation import EvaluationSettings
 
 
 class EvaluatorSpec(component_spec.ComponentSpec):
-    """Inputs, outputs and parameters of the node, but for the students, of which there may be any number."""
+    """Inputs, outputs and parameters of the node, but for the models, of which there may be any number."""
 
     INPUTS = {
         "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
         "schema": component_spec.ChannelParameter(type=standard_artifacts.Schema),
-        "teacher": component_spec.ChannelParameter(type=standard_artifacts.Model),
-        "teacher_run": component_spec.ChannelParameter(type=standard_artifacts.ModelRun),
+        "teacher_predictions": component_spec.ChannelParameter(type=TeacherPredictions, optional=True),
     }
     OUTPUTS = {
         "evaluation": component_spec.ChannelParameter(type=standard_artifacts.ModelEvaluation),
@@ -49,8 +49,8 @@ class Evaluator(base_beam_component.BaseBeamComponent):
         *,
         examples: BaseChannel,
         schema: BaseChannel,
-        teacher: BaseChannel,
-        teacher_run: BaseChannel,
+        teacher: tuple[BaseChannel, BaseChannel] | None,
+        teacher_predictions: BaseChannel | None,
         scratch: tuple[BaseChannel, BaseChannel] | None,
         students: Mapping[str, tuple[BaseChannel, BaseChannel]],
         evaluation: EvaluationSettings,
@@ -62,8 +62,8 @@ class Evaluator(base_beam_component.BaseBeamComponent):
         Args:
           examples: The transformed examples, of which only the test split is read.
           schema: The schema, which holds the class names.
-          teacher: The teacher's model.
-          teacher_run: Its history.
+          teacher: The model and the history of the teacher; None if it is known by its predictions alone.
+          teacher_predictions: These predictions, of the test split among others; None if there is a model.
           scratch: The model and the history of the student trained without a teacher; None where there are
             no labels to train it on.
           students: The model and the history of each distilled student, by the distillation's name.
@@ -74,15 +74,15 @@ class Evaluator(base_beam_component.BaseBeamComponent):
         """
         models = {model_key(name): model for name, (model, _) in students.items()}
         runs = {run_key(name): run for name, (_, run) in students.items()}
-        if scratch:
-            models["scratch"], runs["scratch_run"] = scratch
+        for name, model_and_run in (("teacher", teacher), ("scratch", scratch)):
+            if model_and_run:
+                models[name], runs[f"{name}_run"] = model_and_run
         spec_class = _spec_class(models=list(models), runs=list(runs))
         super().__init__(
             spec_class(
                 examples=examples,
                 schema=schema,
-                teacher=teacher,
-                teacher_run=teacher_run,
+                teacher_predictions=teacher_predictions,
                 **models,
                 **runs,
                 evaluation=Channel(type=standard_artifacts.ModelEvaluation),
@@ -98,7 +98,7 @@ class Evaluator(base_beam_component.BaseBeamComponent):
 
 
 def _spec_class(*, models: list[str], runs: list[str]) -> type[EvaluatorSpec]:
-    """Makes a specification with one input for each model and each history of a student."""
+    """Makes a specification with one input for each model and each history."""
     inputs = dict(EvaluatorSpec.INPUTS)
     for key in models:
         inputs[key] = component_spec.ChannelParameter(type=standard_artifacts.Model)

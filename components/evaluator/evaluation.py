@@ -80,20 +80,30 @@ def describe(
 
 
 def _model(evidence: Evidence, name: str) -> Model:
-    quality, cost, speed = evidence.quality[name], evidence.costs[name], evidence.speeds[name]
+    quality = evidence.quality[name]
     return Model(
         **_by_key(METRICS, quality.metrics[None]),
+        **_costs(evidence, name),
         role=role(name),
-        parameters=cost.parameters,
-        size_bytes=cost.size_bytes,
-        multiply_adds=cost.multiply_adds,
-        latency_ms=Latency(median=speed.latency_median_ms, p95=speed.latency_p95_ms),
-        throughput=speed.throughput,
         confusion_matrix=quality.confusion.tolist(),
         reliability=tuple(Bin.model_validate(each) for each in quality.reliability),
         per_class=_per_class(quality, class_names=evidence.class_names),
         slices=tuple(_slices(quality.metrics)),
     )
+
+
+def _costs(evidence: Evidence, name: str) -> dict[str, Any]:
+    """Returns what a model costs to keep and to run; None throughout where it is not at hand."""
+    if name not in evidence.costs:
+        return dict.fromkeys(("parameters", "size_bytes", "multiply_adds", "latency_ms", "throughput"))
+    cost, speed = evidence.costs[name], evidence.speeds[name]
+    return {
+        "parameters": cost.parameters,
+        "size_bytes": cost.size_bytes,
+        "multiply_adds": cost.multiply_adds,
+        "latency_ms": Latency(median=speed.latency_median_ms, p95=speed.latency_p95_ms),
+        "throughput": speed.throughput,
+    }
 
 
 def _by_key(metrics: Sequence[Metric], values: Mapping[str, float]) -> dict[str, Any]:
@@ -169,6 +179,10 @@ def _warnings(evidence: Evidence) -> Iterator[str]:
             "The data for training and validation has no labels: there is no student trained from scratch to "
             "compare with, and the candidate is the student that agrees most often with the teacher on the "
             "validation split."
+        )
+    if TEACHER not in evidence.costs:
+        yield (
+            "The teacher is known by its predictions alone: its layers, its size and its speed are unknown."
         )
     if is_teacher_worse(evidence):
         yield (

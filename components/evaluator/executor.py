@@ -20,15 +20,19 @@ from components.evaluator.judge.gates import gates
 from components.evaluator.judge.verdict import choose_candidate
 from components.evaluator.measure.analysis import analyse
 from components.evaluator.measure.disagreements import read_disagreements
+from components.evaluator.measure.predictions import Stored
 from components.evaluator.measure.slices import slice_features
 from components.evaluator.measure.speed import measuring_speed
 from components.evaluator.opening import Opened, open_models
 from components.files import write_json, write_text
-from components.layout import EVALUATION_FILE, REPORT_FILE
+from components.layout import EVALUATION_FILE, REPORT_FILE, predictions_directory
 from components.report.page import render
 from components.report.summary import Architectures, History
 from components.schema_gen.schema import class_names
+from components.serving.servable import Servable
 from components.settings.evaluation import EvaluationSettings
+from components.teacher_predictions.store import open_predictions
+from components.training.adapter import example_files
 from components.training.callbacks.history import read_history
 
 
@@ -66,6 +70,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         baseline = SCRATCH if SCRATCH in artifacts else TEACHER
         schema = _read_schema(inputs["schema"].uri)
         features = slice_features(settings.slices, schema)
+        stored = _stored_teacher(inputs, num_classes=len(class_names(schema)))
         opened = open_models(
             {name: model.uri for name, model in artifacts.items()},
             student=students[0],
@@ -77,6 +82,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         folder = pathlib.Path(outputs["evaluation"].uri)
         evidence = self._measure(
             opened,
+            stored=stored,
             examples=io_utils.all_files_pattern(artifact_utils.get_split_uri([inputs["examples"]], "test")),
             slice_features=features,
             baseline=baseline,
@@ -86,18 +92,13 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         candidate = choose_candidate({name: histories[name] for name in students})
         verdict = gates(evidence, candidate=candidate, settings=settings)
         io_utils.copy_dir(artifacts[candidate].uri, outputs["model"].uri)
-        bless(outputs["blessing"], verdict, model=artifacts[candidate], baseline=artifacts[baseline])
+        bless(outputs["blessing"], verdict, model=artifacts[candidate], baseline=artifacts.get(baseline))
         write_validation(folder, verdict)
         evaluation = describe(
             evidence,
             candidate=candidate,
             gates=verdict,
-            architectures=Architectures.model_validate(
-                {
-                    key: [dataclasses.asdict(layer) for layer in opened.networks[name].layers]
-                    for key, name in (("teacher", TEACHER), ("student", students[0]))
-                }
-            ),
+            architectures=_architectures(opened, student=students[0]),
             histories=histories,
             warnings=opened.warnings,
         )
@@ -111,6 +112,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         self,
         opened: Opened,
         *,
+        stored: Mapping[str, Stored],
         examples: str,
         slice_features: Sequence[schema_pb2.Feature],
         baseline: str,
@@ -118,13 +120,14 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         output: str,
     ) -> Evidence:
         """Has all models go over the test split, and measures their speed once that is done."""
+        models: dict[str, Servable | Stored] = {**stored, **opened.models}
         image_bytes = math.prod(opened.image_shape)
         with measuring_speed(opened.models, image_bytes=image_bytes) as measure_speed:
             with self._make_beam_pipeline() as pipeline:
                 analyse(
                     pipeline,
                     examples=examples,
-                    models=opened.models,
+                    models=models,
                     teacher=TEACHER,
                     baseline=baseline,
                     class_names=opened.class_names,
@@ -136,7 +139,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             speeds = measure_speed()
         return gather(
             output,
-            models=opened.models,
+            models=models,
             speeds=speeds,
             class_names=opened.class_names,
             confidence=1 - settings.significance_level,
@@ -146,12 +149,35 @@ class Executor(base_beam_executor.BaseBeamExecutor):
 def _models_and_histories(
     inputs: Mapping[str, Artifact], *, students: list[str]
 ) -> tuple[dict[str, Artifact], dict[str, History]]:
-    """Returns the `model` artifact and the history of each model of this run."""
+    """Returns the `model` artifact of each model of this run that has one, and the history of each."""
     fixed = [name for name in (TEACHER, SCRATCH) if name in inputs]
     models = {name: inputs[name] for name in fixed} | {name: inputs[model_key(name)] for name in students}
     runs = {name: inputs[f"{name}_run"] for name in fixed}
     runs |= {name: inputs[run_key(name)] for name in students}
-    return models, {name: History(**read_history(run.uri)) for name, run in runs.items()}
+    histories = {name: History(**read_history(run.uri)) for name, run in runs.items()}
+    return models, {TEACHER: History(best_epoch=None, epochs=())} | histories
+
+
+def _stored_teacher(inputs: Mapping[str, Artifact], *, num_classes: int) -> dict[str, Stored]:
+    """Returns the teacher, by its name, if it is known by its predictions alone."""
+    if "teacher_predictions" not in inputs:
+        return {}
+    directory = predictions_directory(inputs["teacher_predictions"].uri, "test")
+    files = open_predictions(
+        directory,
+        teacher_fingerprint=None,
+        num_examples=None,
+        example_files=example_files(artifact_utils.get_split_uri([inputs["examples"]], "test")),
+    )
+    return {TEACHER: Stored(pathlib.Path(directory), files, num_classes)}
+
+
+def _architectures(opened: Opened, *, student: str) -> Architectures:
+    """Describes the layers of the teacher, as far as they are known, and of a student."""
+    layers = {
+        name: [dataclasses.asdict(each) for each in net.layers] for name, net in opened.networks.items()
+    }
+    return Architectures.model_validate({"teacher": layers.get(TEACHER, []), "student": layers[student]})
 
 
 def _read_schema(schema_uri: str) -> schema_pb2.Schema:

@@ -29,7 +29,7 @@ class Opened:
     """The models that are evaluated.
 
     Attributes:
-      models: By name.
+      models: By name; a teacher that is known by its predictions alone is not among them.
       networks: The Keras models that those of this run were made from, by name.
       class_names: In the order of the labels.
       image_shape: `(height, width, channels)` of the images that the students see.

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from components.errors import InputError
+from components.models.outputs import are_probabilities
 
 Architecture = Callable[[tuple[int, int, int], int], keras.Model]
 
@@ -84,7 +85,7 @@ def returns_probabilities(model: keras.Model, *, image_shape: tuple[int, int, in
     """
     images = np.random.default_rng(0).random((4, *image_shape), dtype=np.float32)
     outputs = keras.ops.convert_to_numpy(keras.ops.cast(model(images, training=False), "float32"))
-    return bool((outputs >= 0).all() and np.allclose(outputs.sum(axis=-1), 1, atol=1e-2))
+    return bool(are_probabilities(outputs).all())
 
 
 def _check_logits(model: keras.Model, *, name: str, image_shape: tuple[int, int, int]) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import BaseChannel, Channel, component_spec, standard_artifacts
 
-from components.pretrained.executor import AverageExecutor, ImportExecutor, member_key
-from components.settings.models import ImageSettings, TeacherImport
+from components.artifacts import TeacherPredictions
+from components.pretrained.executor import AverageExecutor, ImportExecutor, PredictionsExecutor, member_key
+from components.settings.models import ImageSettings, PredictionsImport, TeacherImport
 
 _INPUTS = {
     "transform_graph": component_spec.ChannelParameter(type=standard_artifacts.TransformGraph),
@@ -97,6 +98,47 @@ class TeacherAverager(base_component.BaseComponent):
                 model=Channel(type=standard_artifacts.Model),
                 model_run=Channel(type=standard_artifacts.ModelRun),
                 **members,
+            )
+        )
+
+
+class PredictionsImporterSpec(component_spec.ComponentSpec):
+    """Inputs, outputs and parameters of the node that stores what an outside teacher predicts."""
+
+    INPUTS = {
+        "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
+        "schema": component_spec.ChannelParameter(type=standard_artifacts.Schema),
+    }
+    OUTPUTS = {"predictions": component_spec.ChannelParameter(type=TeacherPredictions)}
+    PARAMETERS = {"predictions_import": component_spec.ExecutionParameter(type=str)}
+
+
+class PredictionsImporter(base_component.BaseComponent):
+    """Stores what an outside teacher predicts for the examples of every split.
+
+    It is the node `TeacherPredictions` of a run without a node `Teacher`: the Evaluator, too, knows such a
+    teacher by these predictions.
+    """
+
+    SPEC_CLASS = PredictionsImporterSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(PredictionsExecutor)
+
+    def __init__(
+        self, *, predictions_import: PredictionsImport, examples: BaseChannel, schema: BaseChannel
+    ) -> None:
+        """Wires the node.
+
+        Args:
+          predictions_import: Who predicts, for images of which size.
+          examples: The transformed examples.
+          schema: The schema, which holds the class names.
+        """
+        super().__init__(
+            PredictionsImporterSpec(
+                predictions_import=predictions_import.model_dump_json(),
+                examples=examples,
+                schema=schema,
+                predictions=Channel(type=TeacherPredictions),
             )
         )
 

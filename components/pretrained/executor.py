@@ -1,23 +1,33 @@
 """Runs the nodes of teachers that are not trained here."""
 
+import itertools
 import json
 import pathlib
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx.dsl.components.base import base_executor
 from tfx.types import Artifact, artifact_utils
 from tfx.utils import io_utils, path_utils
 
 from components.files import write_json
-from components.layout import HISTORY_FILE, keras_file
+from components.layout import HISTORY_FILE, keras_file, predictions_directory
 from components.models.building import load_model
 from components.pretrained.ensemble import average
 from components.pretrained.importing import import_teacher
+from components.pretrained.model_files import fingerprint, fingerprint_onnx
+from components.pretrained.onnx_model import OnnxModel
+from components.pretrained.predictions_file import Predictions, read_predictions
 from components.schema_gen.schema import class_names
 from components.serving.export import export_model
-from components.settings.models import ImageSettings, TeacherImport
+from components.settings.models import ImageSettings, OnnxTeacher, PredictionsImport, TeacherImport
+from components.teacher_predictions.store import Batch, choose_batch_size, write_batches
+from components.training.adapter import example_files
+from components.training.callbacks.progress import tell
+from components.training.inputs.batches import batches_by_file, read_ids
 
 Artifacts = dict[str, list[Artifact]]
 
@@ -70,6 +80,83 @@ class AverageExecutor(base_executor.BaseExecutor):
             input_dict=input_dict,
             output_dict=output_dict,
         )
+
+
+class PredictionsExecutor(base_executor.BaseExecutor):
+    """Stores what an outside teacher predicts."""
+
+    def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:
+        """Writes the `predictions` for every split of `examples`, each in a directory.
+
+        Raises:
+          InputError: The teacher cannot be loaded or its file not be read, or it does not fit the data.
+        """
+        self._log_startup(input_dict, output_dict, exec_properties)
+        job = PredictionsImport.model_validate_json(exec_properties["predictions_import"])
+        classes = _class_names(input_dict)
+        examples = artifact_utils.get_single_instance(input_dict["examples"])
+        files = {
+            split: example_files(artifact_utils.get_split_uri([examples], split))
+            for split in artifact_utils.decode_split_names(examples.split_names)
+        }
+        if isinstance(job.teacher, OnnxTeacher):
+            teacher_fingerprint = fingerprint_onnx(job.teacher.path)
+            batches = _run(job.teacher, files, image=job.image, num_classes=len(classes))
+        else:
+            teacher_fingerprint = fingerprint(job.teacher.predictions)
+            batches = _look_up(read_predictions(job.teacher.predictions, class_names=classes), files)
+        for split, predicted in batches.items():
+            directory = predictions_directory(
+                artifact_utils.get_single_uri(output_dict["predictions"]), split
+            )
+            pathlib.Path(directory).mkdir()
+            write_batches(
+                predicted,
+                teacher_fingerprint=teacher_fingerprint,
+                num_classes=len(classes),
+                example_files=files[split],
+                directory=directory,
+            )
+
+
+def _run(
+    teacher: OnnxTeacher, files: Mapping[str, Sequence[str]], *, image: ImageSettings, num_classes: int
+) -> dict[str, Iterator[Batch]]:
+    """Returns what a model predicts for the examples of each split, which it sees as they are asked for."""
+    model = OnnxModel(
+        teacher.path,
+        outputs=teacher.outputs,
+        pixels=teacher.pixels,
+        image_shape=image.shape,
+        num_classes=num_classes,
+    )
+    return {split: _predict(model, of_split, image=image) for split, of_split in files.items()}
+
+
+def _predict(model: OnnxModel, files: Sequence[str], *, image: ImageSettings) -> Iterator[Batch]:
+    batch_size = choose_batch_size(image.shape)
+    for number, images, ids in batches_by_file(files, image_shape=image.shape, batch_size=batch_size):
+        yield Batch(int(number), ids.numpy(), model.predict(images))
+
+
+def _look_up(predictions: Predictions, files: Mapping[str, Sequence[str]]) -> dict[str, Iterator[Batch]]:
+    """Finds what a file says of the examples of each split, once it is sure that it knows them all."""
+    ids = {split: [read_ids(file) for file in of_split] for split, of_split in files.items()}
+    all_ids = itertools.chain.from_iterable(itertools.chain.from_iterable(ids.values()))
+    others = predictions.check_covers(list(all_ids))
+    if others:
+        tell(
+            f"leaves out predictions for images that the data does not have: {others:,}",
+            name="TeacherPredictions",
+        )
+    return {
+        split: (
+            Batch(number, np.array(of_file, object), predictions.of(of_file))
+            for number, of_file in enumerate(of_split)
+            if of_file
+        )
+        for split, of_split in ids.items()
+    }
 
 
 def _class_names(input_dict: Artifacts) -> tuple[str, ...]:

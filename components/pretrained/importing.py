@@ -6,21 +6,29 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import ops
 
 from components.errors import InputError, first_line
 from components.layout import CLASSES_ASSET
 from components.models.building import load_model, returns_probabilities, with_float32_output
+from components.models.outputs import SMALLEST_PROBABILITY
 from components.models.saved_model_layer import SavedModelLayer
 from components.pretrained.model_files import find_model
 
 Outputs = Literal["logits", "probabilities"]
 Shape = tuple[int | None, ...]
 
+# The mean and the standard deviation of ImageNet's red, green and blue, as torchvision has them.
+_IMAGENET = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 # What is done to values in [0, 1]: multiplied, then added to.
-_RANGES = {"zero_to_one": (1.0, 0.0), "minus_one_to_one": (2.0, -1.0), "zero_to_255": (255.0, 0.0)}
-_SMALLEST_PROBABILITY = 1e-7
+_RANGES: dict[str, tuple[Any, Any]] = {
+    "zero_to_one": (1.0, 0.0),
+    "minus_one_to_one": (2.0, -1.0),
+    "zero_to_255": (255.0, 0.0),
+    "imagenet": (1 / _IMAGENET[1], -_IMAGENET[0] / _IMAGENET[1]),
+}
 _SIGNATURE = "serving_default"
 _SERVING = "Format-Serving"  # Beside `model.keras`, where TFX puts a SavedModel.
 
@@ -42,8 +50,7 @@ def import_teacher(
     Args:
       path: See `components.pretrained.model_files.find_model`.
       outputs: What the model returns.
-      pixels: The range of the values that it was trained on: `zero_to_one`, `minus_one_to_one` or
-        `zero_to_255`.
+      pixels: The range of the values that it was trained on; see `adapt`.
       image_shape: `(height, width, channels)` of the images to come.
       class_names: The classes of the data, in the order of the labels.
 
@@ -62,13 +69,13 @@ def import_teacher(
     _check_shapes(teacher, num_classes=len(class_names), path=path)
     _check_class_names(place, class_names=class_names, path=path)
     images = keras.Input(image_shape, name="image")
-    adapted = _adapt(images, shape=teacher.inputs[0].shape[1:], pixels=pixels)
+    adapted = adapt(images, shape=teacher.inputs[0].shape[1:], pixels=pixels, path=path)
     answers = ops.cast(teacher(adapted), "float32")
     is_adapted = adapted is not images or teacher.inputs[0].shape != images.shape
     are_probabilities = returns_probabilities(keras.Model(images, answers), image_shape=image_shape)
-    _check_outputs(outputs, are_probabilities=are_probabilities, path=path)
+    check_outputs(outputs, are_probabilities=are_probabilities, path=path)
     if outputs == "probabilities":
-        answers = ops.log(ops.maximum(answers, _SMALLEST_PROBABILITY))
+        answers = ops.log(ops.maximum(answers, SMALLEST_PROBABILITY))
     elif not is_adapted:
         return with_float32_output(
             teacher
@@ -165,10 +172,26 @@ def _join(shapes: list[Shape]) -> str:
     return " and ".join(map(str, shapes)) or "unknown"
 
 
-def _adapt(images: Any, *, shape: Shape, pixels: str) -> Any:
-    """Turns images in [0, 1] into what a teacher was trained on, given as `(height, width, channels)`."""
+def adapt(images: Any, *, shape: Shape, pixels: str, path: str) -> Any:
+    """Turns images into what a teacher was trained on.
+
+    Args:
+      images: `[batch, height, width, channels]` in [0, 1].
+      shape: The teacher's `(height, width, channels)`; None is any size.
+      pixels: The range of the values: `zero_to_one`, `minus_one_to_one`, `zero_to_255`, or `imagenet`, less
+        ImageNet's mean and divided by its standard deviation.
+      path: Where the teacher lies, for error messages.
+
+    Raises:
+      InputError: The teacher takes grey images, for which ImageNet has no mean.
+    """
     _, own_height, own_width, own_channels = images.shape
     height, width, channels = shape
+    if pixels == "imagenet" and channels == 1:
+        raise InputError(
+            f"The teacher {path} takes images of one channel, but teacher.pixels: imagenet is of red, green "
+            "and blue; choose another range."
+        )
     size = (height or own_height, width or own_width)
     if own_channels == 3 and channels == 1:
         images = ops.image.rgb_to_grayscale(images)
@@ -177,10 +200,11 @@ def _adapt(images: Any, *, shape: Shape, pixels: str) -> Any:
     if own_channels == 1 and channels == 3:
         images = keras.layers.Concatenate()([images, images, images])
     scale, offset = _RANGES[pixels]
-    return images if (scale, offset) == (1, 0) else images * scale + offset
+    return images if pixels == "zero_to_one" else keras.layers.Rescaling(scale, offset)(images)
 
 
-def _check_outputs(outputs: Outputs, *, are_probabilities: bool, path: str) -> None:
+def check_outputs(outputs: Outputs, *, are_probabilities: bool, path: str) -> None:
+    """Raises InputError unless a teacher returns what its settings say."""
     if are_probabilities and outputs == "logits":
         raise InputError(
             f"The teacher {path} returns probabilities, but logits were expected; set teacher.outputs "

@@ -1,6 +1,7 @@
 """The files of pretrained models. Nothing here imports Keras: they are checked before it is needed."""
 
 import hashlib
+import importlib.util
 import pathlib
 import zipfile
 from typing import Literal
@@ -54,6 +55,23 @@ def check_weights(path: str, *, key: str) -> None:
             f"{key} {path!r} is no file, and nothing is downloaded; get the architecture's "
             f"*_notop.h5 from {_WEIGHTS} and give its path, or null for random weights."
         )
+
+
+def check_onnx(path: str) -> None:
+    """Raises InputError unless there is an ONNX file, and what runs it."""
+    if not pathlib.Path(path).is_file():
+        raise InputError(f"The teacher {path} does not exist; give a .onnx file.")
+    if importlib.util.find_spec("onnxruntime") is None:
+        raise InputError(
+            f"The teacher {path} is run by ONNX Runtime, which is not installed: pip install onnxruntime."
+        )
+
+
+def fingerprint_onnx(path: str) -> str:
+    """Returns the SHA-256 of an ONNX file and of what lies beside it for its weights, such as X.onnx.data."""
+    place = pathlib.Path(path)
+    files = sorted(each for each in place.parent.iterdir() if each.name.startswith(place.name))
+    return hashlib.sha256("".join(map(sha256, files)).encode()).hexdigest()
 
 
 def fingerprint(path: str) -> str:

@@ -121,8 +121,8 @@ def _points(history: History, read: Callable[[Epoch], float | None]) -> list[tup
 
 
 def trade_offs(models: Models) -> list[Figure]:
-    """Draws accuracy against size and, where it was measured, latency."""
-    sizes = {name: model.size_bytes for name, model in models.items()}
+    """Draws accuracy against size and latency, of the models of which they are known."""
+    sizes = {name: model.size_bytes for name, model in models.items() if model.size_bytes}
     latencies = {name: model.latency_ms.median for name, model in models.items() if model.latency_ms}
     figures = (
         _trade_off(models, "size of the served model (bytes)", costs=sizes, write=file_size),
@@ -143,13 +143,15 @@ def _trade_off(
     if not estimates:
         return None
     decimals = telling_decimals(each.value for each in estimates)
+    unknown = ", ".join(name for name in models if name not in costs)
     shown = "; ".join(
         f"{each.name}: {percent(each.value, decimals=decimals)} at {write(each.x)}" for each in estimates
     )
     return Figure(
         svg=trade_off_chart(title, estimates=estimates, x_label=title),
         alternative=f"Test accuracy against {title}. {shown}.",
-        caption=f"Accuracy on the test split against the {title}. Up and to the left is better.",
+        caption=f"Accuracy on the test split against the {title}. Up and to the left is better."
+        f"{f' That of {unknown} is unknown.' if unknown else ''}",
     )
 
 

@@ -137,12 +137,13 @@ def _facts(evaluation: Evaluation) -> Iterator[Fact]:
         yield Fact("accuracy on the test split", wording.percent(accuracy, decimals=2))
     yield from map(_lead, evaluation.leads)
     yield _gap_closed(evaluation.gap_closed[evaluation.candidate])
-    yield _cost(
-        own=student.size_bytes,
-        teachers=teacher.size_bytes,
-        words=("smaller than the teacher", "larger than the teacher"),
-        write=wording.file_size,
-    )
+    if student.size_bytes and teacher.size_bytes:
+        yield _cost(
+            own=student.size_bytes,
+            teachers=teacher.size_bytes,
+            words=("smaller than the teacher", "larger than the teacher"),
+            write=wording.file_size,
+        )
     if student.latency_ms and teacher.latency_ms:
         yield _cost(
             own=student.latency_ms.median,

@@ -130,11 +130,14 @@ class Model(Quality):
     """A model: how good it is on the test split, and what it costs."""
 
     role: Role = Field(description="What the model is in the comparison.")
-    parameters: Count = Field(description="Number of weights, trainable or not.")
-    size_bytes: Count = Field(description="Size of the files of the served model, in bytes.")
+    parameters: Count | None = Field(
+        description="Number of weights, trainable or not; null of a teacher that is known by its predictions "
+        "alone, as are the following."
+    )
+    size_bytes: Count | None = Field(description="Size of the files of the served model, in bytes.")
     multiply_adds: Count | None = Field(
         description="Multiply-adds of the matrix products and convolutions for one image; null where they "
-        "cannot be counted."
+        "cannot be counted, too."
     )
     latency_ms: Latency | None = Field(description="Time for one image, in milliseconds.")
     throughput: Amount = Field(description="Images per second in batches of 64, warm.")
@@ -207,7 +210,7 @@ class Layer(Part):
 class Architectures(Part):
     """The layers of the two networks, from the image to the logits."""
 
-    teacher: tuple[Layer, ...] = Field(description="Of the teacher.")
+    teacher: tuple[Layer, ...] = Field(description="Of the teacher; none where they are unknown.")
     student: tuple[Layer, ...] = Field(description="Of the student, distilled or not.")
 
 
@@ -231,7 +234,7 @@ class History(Part):
     """The training of a model."""
 
     best_epoch: int | None = Field(
-        description="The epoch whose weights were kept; null for a pretrained model."
+        description="The epoch whose weights were kept; null for a model that was not trained in the run."
     )
     reference: Literal["labels", "teacher"] = Field(
         default="labels",
@@ -239,13 +242,16 @@ class History(Part):
         "accuracy is the agreement with the teacher.",
     )
     precision: str | None = Field(
-        default=None, description="Keras dtype policy of the training; null for a pretrained model."
+        default=None,
+        description="Keras dtype policy of the training; null for a model that was not trained in the run.",
     )
-    epochs: tuple[Epoch, ...] = Field(description="In order; none for a pretrained model.")
+    epochs: tuple[Epoch, ...] = Field(
+        description="In order; none for a model that was not trained in the run."
+    )
 
     @property
     def best(self) -> Epoch:
-        """The epoch whose weights were kept; a pretrained model has none."""
+        """The epoch whose weights were kept; one that was not trained in the run has none."""
         return next(epoch for epoch in self.epochs if epoch.epoch == self.best_epoch)
 
 

@@ -7,11 +7,12 @@ from rich.console import Console
 from rich.table import Table
 
 from components.metrics import METRICS, Metric
-from components.report.columns import write_metric
+from components.report.columns import UNKNOWN, write_metric
 from components.report.summary import Evaluation
 from components.report.wording import file_size
 
 _NOT_FINITE = "not finite"
+_UNKNOWN_TEACHER = f"{UNKNOWN} is unknown: the teacher is known by its predictions alone."
 _WIDE = 1000  # Nothing is broken that one may want to copy.
 
 
@@ -24,7 +25,11 @@ def to_table(evaluation: Evaluation) -> Table:
         table.add_column(heading, overflow="fold", justify="right")
     for name, model in evaluation.models.items():
         qualities = [_write(model.metric(metric), metric=metric) for metric in headlines]
-        table.add_row(name, *qualities, f"{model.parameters:,}", file_size(model.size_bytes))
+        parameters = UNKNOWN if model.parameters is None else f"{model.parameters:,}"
+        size = UNKNOWN if model.size_bytes is None else file_size(model.size_bytes)
+        table.add_row(name, *qualities, parameters, size)
+    if evaluation.teacher.parameters is None:
+        table.caption, table.caption_justify = _UNKNOWN_TEACHER, "left"
     return table
 
 

@@ -107,7 +107,31 @@ class PretrainedTeacher(Settings):
 
     path: Annotated[str, Field(alias="from", min_length=1)]
     outputs: Literal["logits", "probabilities"] = "logits"
-    pixels: Literal["zero_to_one", "minus_one_to_one", "zero_to_255"] = "zero_to_one"
+    pixels: Literal["zero_to_one", "minus_one_to_one", "zero_to_255", "imagenet"] = "zero_to_one"
+
+
+class OnnxTeacher(PretrainedTeacher):
+    """A model of any framework as an ONNX file, which runs once over all images.
+
+    Attributes:
+      path: The key `from`: a `.onnx` file.
+    """
+
+
+class PredictedTeacher(Settings):
+    """A teacher of any framework that has already said what it thinks of every image.
+
+    Attributes:
+      predictions: A file of its predictions; see `components.pretrained.predictions_file`.
+    """
+
+    predictions: Annotated[str, Field(min_length=1)]
+
+
+# Known by their predictions alone: there is no Keras model of them that could run in a training step.
+OutsideTeacher = OnnxTeacher | PredictedTeacher
+
+_ONNX_SUFFIX = ".onnx"
 
 
 def _kind_of_training(value: Any) -> str:
@@ -118,8 +142,13 @@ def _kind_of_training(value: Any) -> str:
 
 def _kind_of_teacher(value: Any) -> str:
     """Returns the kind of teacher that a value describes, by its keys."""
-    is_pretrained = "from" in value if isinstance(value, dict) else isinstance(value, PretrainedTeacher)
-    return "pretrained" if is_pretrained else _kind_of_training(value)
+    if isinstance(value, Settings):
+        value = value.model_dump()
+    if isinstance(value, dict) and "predictions" in value:
+        return "predicted"
+    if isinstance(value, dict) and "from" in value:
+        return "onnx" if str(value["from"]).endswith(_ONNX_SUFFIX) else "pretrained"
+    return _kind_of_training(value)
 
 
 def _kind_of_teachers(value: Any) -> str:
@@ -139,13 +168,17 @@ TrainedModel = Annotated[
 Teacher = Annotated[
     Annotated[ModelSettings, Tag("trained")]
     | Annotated[FineTunedModel, Tag("fine_tuned")]
-    | Annotated[PretrainedTeacher, Tag("pretrained")],
+    | Annotated[PretrainedTeacher, Tag("pretrained")]
+    | Annotated[OnnxTeacher, Tag("onnx")]
+    | Annotated[PredictedTeacher, Tag("predicted")],
     Discriminator(_kind_of_teacher),
 ]
 TeacherSettings = Annotated[
     Annotated[ModelSettings, Tag("trained")]
     | Annotated[FineTunedModel, Tag("fine_tuned")]
     | Annotated[PretrainedTeacher, Tag("pretrained")]
+    | Annotated[OnnxTeacher, Tag("onnx")]
+    | Annotated[PredictedTeacher, Tag("predicted")]
     | Annotated[
         tuple[Teacher, ...],
         Field(strict=False),
@@ -166,5 +199,19 @@ class TeacherImport(Settings):
     """
 
     teacher: PretrainedTeacher
+    image: ImageSettings
+    file_fingerprint: str = ""
+
+
+class PredictionsImport(Settings):
+    """The import of what an outside teacher predicts for every example.
+
+    Attributes:
+      teacher: Who predicts.
+      image: The size of the images to come.
+      file_fingerprint: As in `TeacherImport`.
+    """
+
+    teacher: OutsideTeacher
     image: ImageSettings
     file_fingerprint: str = ""

@@ -38,6 +38,7 @@ from components.training.inputs.batches import VIEW_LOGITS, batches_by_file
 # some hundred microseconds whatever the batch; for large ones a larger batch only takes more memory.
 _VALUES_PER_BATCH = 400_000
 _BATCH_SIZES = (32, 512)
+_READING_BATCH = 1024
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -53,7 +54,7 @@ class Manifest:
     """What a set of stored predictions is.
 
     Attributes:
-      teacher_fingerprint: SHA-256 of the teacher's `.keras` file.
+      teacher_fingerprint: SHA-256 of the teacher's `.keras` file, or of the file of an outside teacher.
       num_classes: Width of the logits.
       shards: The files, by their names.
       dtype: Of the logits.
@@ -122,10 +123,44 @@ def write_predictions(
       InputError: The disk is full.
     """
     files = sorted(example_files)
-    batches = batches_by_file(files, image_shape=image_shape, batch_size=batch_size, views=views)
-    predictions = _predict(teacher, batches)
-    if views is not None:
-        predictions = _side_by_side(predictions, num_views=views.number)
+    predictions = _predict(
+        teacher, batches_by_file(files, image_shape=image_shape, batch_size=batch_size, views=views)
+    )
+    return write_batches(
+        predictions if views is None else _side_by_side(predictions, num_views=views.number),
+        teacher_fingerprint=teacher_fingerprint,
+        num_classes=teacher.output_shape[-1],
+        example_files=files,
+        directory=directory,
+        views=views,
+    )
+
+
+def write_batches(
+    batches: Iterable[Batch],
+    *,
+    teacher_fingerprint: str,
+    num_classes: int,
+    example_files: Sequence[str],
+    directory: str,
+    views: Views | None = None,
+) -> Manifest:
+    """Stores predictions as they come; see `write_predictions`.
+
+    Args:
+      batches: The predictions for all examples, in the order of the files and of the examples in them.
+      teacher_fingerprint: See `Manifest`.
+      num_classes: Width of the logits.
+      example_files: The TFRecord files to which the batches belong, by the index that they name.
+      directory: Where to write; it exists.
+      views: The views that they are of; None is of the images as they are.
+
+    Returns:
+      The manifest, which is in the directory too.
+
+    Raises:
+      InputError: The disk is full.
+    """
     shards: dict[str, Shard] = {}
 
     def write(file: str, predicted: Iterable[Batch]) -> None:
@@ -133,14 +168,14 @@ def write_predictions(
         shards[name] = _write_shard(pathlib.Path(directory, name), predicted)
 
     with _full_disk_explained(directory):
-        for number, predicted in itertools.groupby(predictions, key=lambda batch: batch.file):
-            write(files[number], predicted)
-        for file in files:
+        for number, predicted in itertools.groupby(batches, key=lambda batch: batch.file):
+            write(example_files[number], predicted)
+        for file in example_files:
             if _shard_name(file) not in shards:
                 write(file, ())
         manifest = Manifest(
             teacher_fingerprint=teacher_fingerprint,
-            num_classes=teacher.output_shape[-1],
+            num_classes=num_classes,
             shards=shards,
             **_describe(views),
         )
@@ -151,8 +186,8 @@ def write_predictions(
 def open_predictions(
     directory: str,
     *,
-    teacher_fingerprint: str,
-    num_examples: int,
+    teacher_fingerprint: str | None,
+    num_examples: int | None,
     example_files: Sequence[str],
     views: Views | None = None,
 ) -> list[str]:
@@ -162,8 +197,8 @@ def open_predictions(
 
     Args:
       directory: Where `write_predictions` wrote.
-      teacher_fingerprint: Of the teacher whose predictions are wanted.
-      num_examples: How many examples there are.
+      teacher_fingerprint: Of the teacher whose predictions are wanted; None if it is known by them alone.
+      num_examples: How many examples there are, if that is known.
       example_files: The files of those examples, in the order in which they will be read.
       views: The views that will be seen of their images; None is the images as they are.
 
@@ -178,7 +213,7 @@ def open_predictions(
     manifest = _read_manifest(path)
     if manifest is None:
         raise InputError(f"The teacher predictions in {directory} are incomplete: {advice}.")
-    if manifest.teacher_fingerprint != teacher_fingerprint:
+    if teacher_fingerprint is not None and manifest.teacher_fingerprint != teacher_fingerprint:
         raise InputError(
             f"The teacher predictions in {directory} are of the teacher {manifest.teacher_fingerprint[:12]}, "
             f"not of {teacher_fingerprint[:12]}: {advice}."
@@ -189,7 +224,7 @@ def open_predictions(
             f"their number or the code that makes them has changed; {advice}."
         )
     stored = sum(shard.num_examples for shard in manifest.shards.values())
-    if stored != num_examples:
+    if num_examples is not None and stored != num_examples:
         raise InputError(
             f"The teacher predictions in {directory} cover {stored} examples, but the split has "
             f"{num_examples}: {advice}."
@@ -218,6 +253,19 @@ def read_logits(prediction_files: Sequence[str], *, at_most: int = 1000) -> np.n
     records = tf.data.TFRecordDataset(list(prediction_files)).take(at_most)
     examples = [tf.train.Example.FromString(record) for record in records.as_numpy_iterator()]
     return np.stack([logits for example in examples for logits in _decode_logits(example)])
+
+
+def read_by_id(prediction_files: Sequence[str], *, num_classes: int) -> dict[bytes, np.ndarray]:
+    """Reads all stored logits, `[num_classes]`, by the id of the example."""
+    specification = {
+        "id": tf.io.FixedLenFeature([], tf.string),
+        "logits": tf.io.FixedLenFeature([num_classes], tf.float32),
+    }
+    found: dict[bytes, np.ndarray] = {}
+    for records in tf.data.TFRecordDataset(list(prediction_files)).batch(_READING_BATCH):
+        parsed = tf.io.parse_example(records, specification)
+        found.update(zip(parsed["id"].numpy(), parsed["logits"].numpy(), strict=True))
+    return found
 
 
 def _predict(teacher: keras.Model, batches: tf.data.Dataset) -> Iterator[Batch]:

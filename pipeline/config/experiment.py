@@ -13,7 +13,14 @@ from components.example_gen.registry import DataSettings
 from components.layout import UNLABELLED
 from components.settings.base import PositiveInt, Settings, custom_error
 from components.settings.evaluation import EvaluationSettings, PushSettings
-from components.settings.models import ImageSettings, ModelSettings, Teacher, TeacherSettings, TrainedModel
+from components.settings.models import (
+    ImageSettings,
+    ModelSettings,
+    OutsideTeacher,
+    Teacher,
+    TeacherSettings,
+    TrainedModel,
+)
 from components.settings.training import AugmentSettings, ClassWeights, HardwareSettings, Views
 from pipeline.config.kubeflow import KubeflowSettings
 from pipeline.config.nodes import distiller_id, teacher_id
@@ -71,6 +78,11 @@ class Config(Settings):
         return {"Teacher": self.teacher}
 
     @property
+    def outside_teacher(self) -> OutsideTeacher | None:
+        """The teacher that is known by its predictions alone, for which there is no node `Teacher`."""
+        return self.teacher if isinstance(self.teacher, OutsideTeacher) else None
+
+    @property
     def node_ids(self) -> tuple[str, ...]:
         """The ids of all nodes, in an order in which they can run."""
         return (
@@ -79,7 +91,7 @@ class Config(Settings):
             "SchemaGen",
             "ExampleValidator",
             "Transform",
-            *dict.fromkeys((*self.teachers, "Teacher")),
+            *(() if self.outside_teacher else dict.fromkeys((*self.teachers, "Teacher"))),
             # Without labels there is nothing to train on but the teacher's predictions.
             *(("Scratch",) if self.data.labels else ()),
             *(("TeacherPredictions",) if self.stores_predictions else ()),
@@ -136,6 +148,13 @@ class Config(Settings):
             if names.count(name) > 1:
                 given = ", ".join(repr(distillation.name) for distillation in self.distillations)
                 raise custom_error(f"distillations: {given} must differ in more than '_', '-' and capitals")
+        return self
+
+    @model_validator(mode="after")
+    def _possible_with_predictions_alone(self) -> Self:
+        problem = next(_needs_of_teacher_model(self), None)
+        if problem:
+            raise custom_error(problem)
         return self
 
     @model_validator(mode="after")
@@ -220,6 +239,34 @@ def _problems_of_unlabelled(config: Config) -> Iterator[str]:
 
 def _methods_without_labels() -> str:
     return ", ".join(name for name, method in METHODS.items() if not method.needs_labels)
+
+
+def _needs_of_teacher_model(config: Config) -> Iterator[str]:
+    """Says what in a configuration needs more of the teacher than predictions, if it has no more."""
+    for node, teacher in config.teachers.items():
+        if isinstance(teacher, OutsideTeacher) and isinstance(config.teacher, tuple):
+            yield (
+                f"teacher: got several, of which {node} is known by its predictions alone, but they are "
+                "averaged as Keras models; average the probabilities yourself, in one file: "
+                "teacher: {predictions: FILE}"
+            )
+    if config.outside_teacher is None:
+        return
+    missing = "but the teacher is known by its predictions alone"
+    if config.augment:
+        yield f"augment: needs a teacher that runs on the changed images, {missing}; leave it out"
+    if config.teacher_predictions == "online":
+        yield (
+            "teacher_predictions: got 'online', which needs a teacher that runs in the training step, "
+            f"{missing}; leave it out"
+        )
+    for index, distillation in enumerate(config.distillations):
+        if distillation.asks_teacher:
+            others = ", ".join(name for name, method in METHODS.items() if not method.asks_teacher)
+            yield (
+                f"distillations.{index}.method: got {distillation.method!r}, which looks into the teacher, "
+                f"{missing}; choose {others}"
+            )
 
 
 def _needs_of_labels(config: Config) -> Iterator[str]:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from components.distiller.methods.base import Method
 from components.errors import InputError
-from components.settings.models import PretrainedTeacher
+from components.settings.models import ModelSettings
 from pipeline.config.experiment import Config
 from pipeline.config.nodes import distiller_id
 
@@ -137,7 +137,7 @@ def _of_teachers(config: Config) -> list[RunParameter]:
             {node: f"custom_config.{_EPOCHS}"},
         )
         for node, teacher in config.teachers.items()
-        if not isinstance(teacher, PretrainedTeacher)
+        if isinstance(teacher, ModelSettings)
     ]
 
 

@@ -10,8 +10,14 @@ from components.errors import InputError
 from components.example_gen.registry import open_source
 from components.files import sha256
 from components.models import registry
-from components.pretrained import model_files
-from components.settings.models import FineTunedModel, PretrainedTeacher, Teacher
+from components.pretrained import model_files, predictions_file
+from components.settings.models import (
+    FineTunedModel,
+    OnnxTeacher,
+    PredictedTeacher,
+    PretrainedTeacher,
+    Teacher,
+)
 from pipeline.config.experiment import Config
 from pipeline.local.workspace import Workspace
 from pipeline.results.workspace_files import read_summary
@@ -27,6 +33,10 @@ def check_files(config: Config) -> None:
     models = [("teacher", teacher) for teacher in config.teachers.values()] + [("student", config.student)]
     for key, model in models:
         match model:
+            case PredictedTeacher(predictions=path):
+                predictions_file.check_predictions(path)
+            case OnnxTeacher(path=path):
+                model_files.check_onnx(path)
             case PretrainedTeacher(path=path):
                 model_files.find_model(path)
             case FineTunedModel(weights=str(path)):
@@ -59,6 +69,10 @@ def fingerprint_files(
 
 def _fingerprint_model(model: Teacher) -> str:
     match model:
+        case PredictedTeacher(predictions=path):
+            return model_files.fingerprint(path)
+        case OnnxTeacher(path=path):
+            return model_files.fingerprint_onnx(path)
         case PretrainedTeacher(path=path):
             return model_files.fingerprint(path)
         case FineTunedModel(weights=str(path)):

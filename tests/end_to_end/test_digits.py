@@ -172,6 +172,57 @@ def test_another_temperature_runs_no_teacher_and_an_unblessed_student_is_not_pus
 
 
 @pytest.mark.long
+def test_the_predictions_of_a_teacher_take_its_place(
+    first: tuple[dict[str, Any], str], workspace: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    """What the first run's teacher says, written as a user of another framework would."""
+    import keras
+
+    summary, _ = first
+    (model,) = workspace.glob("artifacts/Teacher/model/*/model.keras")
+    pixels = (load_digits().images * 255 / 16).round() / 255
+    logits = np.array(keras.saving.load_model(model)(pixels[..., np.newaxis].astype(np.float32)))
+    ids = [f"digits/{index:04d}" for index in range(len(logits))]
+    # Those that students learnt from, to the last bit, which depends on the size of a batch.
+    for name, stored in stored_logits(workspace).items():
+        np.testing.assert_allclose(stored, logits[ids.index(name)], rtol=1e-4, atol=1e-4)
+        logits[ids.index(name)] = stored
+    np.savez(tmp_path / "teacher.npz", id=ids, logits=logits, classes=summary["class_names"])
+
+    again, output = run(
+        *("digits.yaml", workspace, *QUICK_DIGITS[2:], "--set", f"push.directory={tmp_path}"),
+        *("--set", f"teacher={{predictions: {tmp_path / 'teacher.npz'}}}"),
+    )
+
+    assert [node for node, state in states(again).items() if state == "completed"] == [
+        *("TeacherPredictions", "Distiller-distilled", "Evaluator", "Pusher")
+    ]
+    for key in ("loss", "val_loss", "val_accuracy"):
+        before, after = (
+            [epoch[key] for epoch in each["histories"]["distilled"]["epochs"]] for each in (summary, again)
+        )
+        assert after == before
+    teacher, before = again["models"]["teacher"], summary["models"]["teacher"]
+    assert teacher["accuracy"] == before["accuracy"]
+    assert teacher["cross_entropy"] == pytest.approx(before["cross_entropy"], rel=1e-4)
+    assert again["models"]["distilled"]["accuracy"] == summary["models"]["distilled"]["accuracy"]
+    assert (teacher["parameters"], teacher["size_bytes"], teacher["latency_ms"]) == (None, None, None)
+    assert "the teacher is known by its predictions alone" in output
+
+
+def stored_logits(workspace: pathlib.Path) -> dict[str, list[float]]:
+    """Returns the logits that a run's teacher has left for the training images, by their ids."""
+    import tensorflow as tf
+
+    (split,) = workspace.glob("artifacts/TeacherPredictions/predictions/*/Split-train")
+    found = {}
+    for record in tf.data.TFRecordDataset([str(path) for path in split.glob("*-of-*")]):
+        features = tf.train.Example.FromString(record.numpy()).features.feature
+        found[features["id"].bytes_list.value[0].decode()] = list(features["logits"].float_list.value)
+    return found
+
+
+@pytest.mark.long
 def test_the_beam_runner_gives_the_same_metrics(
     first: tuple[dict[str, Any], str], tmp_path: pathlib.Path
 ) -> None:

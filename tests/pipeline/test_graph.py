@@ -176,6 +176,28 @@ def test_a_teacher_that_is_pretrained_is_not_trained() -> None:
     assert "of-the-file" in str(teacher.exec_properties)
 
 
+@pytest.mark.parametrize("teacher", ["{predictions: teacher.npz}", "{from: teacher.onnx}"])
+def test_a_teacher_of_any_framework_is_known_by_its_predictions_alone(teacher: str) -> None:
+    config = load_config(CONFIGS / "digits.yaml", overrides=[f"teacher={teacher}"])
+
+    pipeline = create_pipeline(
+        config, root="/root", push_directory="/pushed", fingerprints={"teacher": "of-the-file"}
+    )
+
+    nodes = {node.id: node for node in pipeline.components}
+    edges = {name: {upstream.id for upstream in node.upstream_nodes} for name, node in nodes.items()}
+    assert sorted(nodes) == sorted(config.node_ids)
+    assert "Teacher" not in nodes
+    assert edges["TeacherPredictions"] == {"Transform", "SchemaGen"}
+    assert edges["Distiller-distilled"] == TRAINING_INPUTS | {"TeacherPredictions"}
+    assert edges["Evaluator"] == {
+        *("Transform", "SchemaGen", "Scratch", "TeacherPredictions", "Distiller-distilled")
+    }
+    assert [name for name, node in nodes.items() if "of-the-file" in str(node.exec_properties)] == [
+        "TeacherPredictions"
+    ]
+
+
 def test_several_teachers_are_averaged_by_a_node_of_their_own() -> None:
     trained = "{architecture: digits_teacher, epochs: 1, batch_size: 32, learning_rate: 0.001}"
     config = load_config(

@@ -14,14 +14,14 @@ from components.layout import VALIDATION_FILE
 from components.report.summary import Gate
 
 
-def bless(blessing: Artifact, verdict: Sequence[Gate], *, model: Artifact, baseline: Artifact) -> None:
+def bless(blessing: Artifact, verdict: Sequence[Gate], *, model: Artifact, baseline: Artifact | None) -> None:
     """Marks a blessing as TFX's own Evaluator does, so that TFX's Pusher obeys it.
 
     Args:
       blessing: The artifact to mark.
       verdict: What the candidate had to meet.
       model: The candidate.
-      baseline: What it was compared with.
+      baseline: What it was compared with; None if that is no model at hand.
     """
     blessed = is_blessed(verdict)
     file_name = constants.BLESSED_FILE_NAME if blessed else constants.NOT_BLESSED_FILE_NAME
@@ -32,8 +32,9 @@ def bless(blessing: Artifact, verdict: Sequence[Gate], *, model: Artifact, basel
     )
     blessing.set_string_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_URI_KEY, model.uri)
     blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY, model.id)
-    blessing.set_string_custom_property(constants.ARTIFACT_PROPERTY_BASELINE_MODEL_URI_KEY, baseline.uri)
-    blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_BASELINE_MODEL_ID_KEY, baseline.id)
+    if baseline is not None:
+        blessing.set_string_custom_property(constants.ARTIFACT_PROPERTY_BASELINE_MODEL_URI_KEY, baseline.uri)
+        blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_BASELINE_MODEL_ID_KEY, baseline.id)
 
 
 def write_validation(directory: pathlib.Path, verdict: Sequence[Gate]) -> None:

@@ -18,6 +18,7 @@ from components.evaluator.judge.statistics import (
 from components.evaluator.judge.statistics import gap_closed as measure_gap_closed
 from components.evaluator.measure.cost import Cost, measure_cost
 from components.evaluator.measure.outcomes import Outcomes
+from components.evaluator.measure.predictions import Stored
 from components.evaluator.measure.results import MeasuredQuality, read_quality
 from components.evaluator.measure.slices import CLASS, Slice
 from components.evaluator.measure.speed import Speed
@@ -44,8 +45,8 @@ class Evidence:
     Attributes:
       class_names: In the order of the labels.
       quality: By model.
-      costs: By model.
-      speeds: By model.
+      costs: By model; a teacher that is known by its predictions alone is not among them.
+      speeds: Likewise.
       outcomes: What each model says of each test example.
       confidence: Level of the confidence intervals, in (0, 1).
     """
@@ -115,7 +116,7 @@ class Evidence:
 def gather(
     output: str,
     *,
-    models: Mapping[str, Servable],
+    models: Mapping[str, Servable | Stored],
     speeds: Mapping[str, Speed],
     class_names: tuple[str, ...],
     confidence: float,
@@ -135,7 +136,7 @@ def gather(
     return Evidence(
         class_names=class_names,
         quality={name: read_quality(output, model=name, class_names=class_names) for name in models},
-        costs={name: measure_cost(model) for name, model in models.items()},
+        costs={name: measure_cost(model) for name, model in models.items() if isinstance(model, Servable)},
         speeds=speeds,
         outcomes=Outcomes.read(pathlib.Path(output, OUTCOMES_FILE)),
         confidence=confidence,

@@ -20,7 +20,7 @@ from tfx_bsl.public import tfxio
 
 from components.evaluator.measure.disagreements import KeepDisagreements
 from components.evaluator.measure.outcomes import table_schema, to_table
-from components.evaluator.measure.predictions import Predict, logits_of
+from components.evaluator.measure.predictions import Predict, Stored, logits_of
 from components.evaluator.measure.slices import LABEL, add_image_size, rows_by_slice, to_text
 from components.files import write_json
 from components.layout import DISAGREEMENTS_FILE, OUTCOMES_FILE
@@ -38,7 +38,7 @@ def analyse(
     pipeline: beam.Pipeline,
     *,
     examples: str,
-    models: Mapping[str, Servable],
+    models: Mapping[str, Servable | Stored],
     teacher: str,
     baseline: str,
     class_names: Sequence[str],
@@ -147,7 +147,9 @@ def _examples_schema(slice_features: Sequence[schema_pb2.Feature]) -> schema_pb2
     return schema
 
 
-def _extractors(models: Mapping[str, Servable], *, slices: Sequence[str]) -> list[extractor.Extractor]:
+def _extractors(
+    models: Mapping[str, Servable | Stored], *, slices: Sequence[str]
+) -> list[extractor.Extractor]:
     """Predicts, and keeps together what TFMA's own extractors would take apart.
 
     TFMA makes an element of each example in each of its slices, which costs more than the models do. Here an

@@ -202,6 +202,14 @@ def count_labels(files: Sequence[str]) -> dict[int, int]:
     return dict(counts)
 
 
+def read_ids(file: str) -> list[bytes]:
+    """Returns the ids of the transformed examples in a TFRecord file, in their order."""
+    specification = {"id": tf.io.FixedLenFeature([], tf.string)}
+    batches = _read([file], None).batch(_COUNTING_BATCH)
+    parsed = batches.map(lambda examples: tf.io.parse_example(examples, specification)["id"])
+    return [each for ids in parsed for each in ids.numpy()]
+
+
 def parse_examples(examples: tf.Tensor, *, weighted: bool = False) -> dict[str, tf.Tensor]:
     """Parses a batch of serialized transformed examples.
 
@@ -344,7 +352,7 @@ def _parts(data: TrainingData, job: TrainingJob) -> list[_Part]:
 
 
 def _interleave(parts: Sequence[tf.data.Dataset], counts: Sequence[int]) -> tf.data.Dataset:
-    """Lays the examples without labels evenly between the others, so that a window of shuffling holds both."""
+    """Lays examples without labels evenly between the others, so that a window of shuffling holds both."""
     if len(parts) == 1:
         return parts[0]
     _, count = counts

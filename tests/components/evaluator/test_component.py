@@ -25,7 +25,9 @@ def nodes():
     }
     channels = {name: importer.outputs["result"] for name, importer in importers.items()}
     evaluator = Evaluator(
-        **{name: channels[name] for name in ("examples", "schema", "teacher", "teacher_run")},
+        **{name: channels[name] for name in ("examples", "schema")},
+        teacher=(channels["teacher"], channels["teacher_run"]),
+        teacher_predictions=None,
         scratch=(channels["scratch"], channels["scratch_run"]),
         students={name: (channels[name], channels[f"{name}_run"]) for name in ("kd_t4", "kd-t2")},
         evaluation=EvaluationSettings(min_accuracy=0.9),

@@ -17,11 +17,13 @@ from tfx.types import standard_artifacts
 from tfx.utils import proto_utils
 
 from components import tfx_patches
+from components.artifacts import TeacherPredictions
 from components.errors import InputError
 from components.evaluator import executor, kubeflow_page
 from components.evaluator.measure.speed import Speed
 from components.report.reference import SCHEMA_FILE
 from components.settings.evaluation import EvaluationSettings
+from components.teacher_predictions.store import Batch, write_batches
 
 CLASSES = ("ant", "bee", "cat")
 LN2 = math.log(2)
@@ -94,10 +96,13 @@ def quickly(monkeypatch):
 def evaluate(tmp_path, artifact, data, schema, write_model, write_history):
     """Runs the node on students given as `name: (weights, validation accuracies)`; returns its outputs."""
 
-    def run(*, students, teacher=TEACHER, scratch=SCRATCH, pushed="", **settings):
-        models = {"teacher": (teacher, [0.9])} | ({"scratch": (scratch, [0.4])} if scratch else {})
+    def run(*, students, teacher=TEACHER, scratch=SCRATCH, pushed="", predictions=None, **settings):
+        models = {} if predictions else {"teacher": (teacher, [0.9])}
+        models |= {"scratch": (scratch, [0.4])} if scratch else {}
         models |= {f"student_{name}": student for name, student in students.items()}
         inputs = {"examples": [data], "schema": [schema]}
+        if predictions:
+            inputs["teacher_predictions"] = [artifact(TeacherPredictions, predictions)]
         for number, (key, (weights, accuracies)) in enumerate(models.items(), start=1):
             run_key = f"run_{key.removeprefix('student_')}" if "_" in key else f"{key}_run"
             model = write_model(tmp_path / "models" / key, **weights)
@@ -287,6 +292,63 @@ def test_without_scratch_the_candidate_is_compared_with_the_teacher(evaluate, tm
     assert "The gap that <strong>kd</strong> closed is undefined" in report
     overview = pathlib.Path(outputs["overview"].uri, kubeflow_page.MARKDOWN_FILE).read_text()
     assert "no student trained from scratch" in overview
+
+
+@pytest.fixture
+def predict(tmp_path, data):
+    """Stores the predictions of TEACHER for the test images of some ids, in the order of the files."""
+
+    def run(numbers):
+        directory = tmp_path / "predictions" / "Split-test"
+        directory.mkdir(parents=True)
+        logits = math.log(4) * np.eye(3)[LABELS].astype(np.float32)
+        batches = [
+            Batch(shard, np.array([str(number).encode() for number in mine], object), logits[mine])
+            for shard in range(2)
+            if (mine := [number for number in numbers if number % 2 == shard])
+        ]
+        files = sorted(map(str, pathlib.Path(data.uri, "Split-test").iterdir()))
+        write_batches(
+            batches, teacher_fingerprint="x", num_classes=3, example_files=files, directory=str(directory)
+        )
+        return directory.parent
+
+    return run
+
+
+UNKNOWN = ("parameters", "size_bytes", "multiply_adds", "latency_ms", "throughput")
+
+
+@pytest.mark.usefixtures("quickly")
+@pytest.mark.parametrize("scratch", [SCRATCH, None], ids=["beside scratch", "without scratch"])
+def test_a_teacher_known_by_its_predictions_is_measured_by_them(evaluate, predict, scratch):
+    outputs = evaluate(students={"kd": (STUDENT, [0.7])}, scratch=scratch, predictions=predict(range(6)))
+    evaluation = read_evaluation(outputs)
+
+    models = evaluation["models"]
+    assert list(models) == ["teacher", *(["scratch"] if scratch else []), "kd"]
+    assert models["teacher"]["accuracy"] == 1
+    assert models["teacher"]["cross_entropy"] == pytest.approx(math.log(1.5), rel=1e-6)
+    assert models["kd"]["agreement_with_teacher"] == 4 / 6
+    assert [models["teacher"][key] for key in UNKNOWN] == [None] * 5
+    assert [models["kd"][key] is None for key in UNKNOWN] == [False] * 5
+    assert evaluation["architectures"]["teacher"] == []
+    assert evaluation["histories"]["teacher"]["epochs"] == []
+    assert "known by its predictions alone" in " ".join(evaluation["warnings"])
+    whole = json.loads(SCHEMA_FILE.read_text())
+    jsonschema.validate(evaluation, whole | {"required": list(evaluation)})
+    assert outputs["blessing"].has_custom_property("baseline_model_id") == bool(scratch)
+    assert not outputs["metrics"].has_custom_property("teacher_size_bytes")
+    report = pathlib.Path(outputs["report"].uri, "report.html").read_text()
+    assert "those of the teacher are unknown" in report
+    assert "That of teacher is unknown." in report
+    assert "smaller than the teacher" not in report
+
+
+@pytest.mark.usefixtures("quickly")
+def test_predictions_of_other_test_images_are_refused(evaluate, predict):
+    with pytest.raises(InputError, match=r"predictions of the teacher are of other examples: .* none for 5;"):
+        evaluate(students={"kd": (STUDENT, [0.7])}, predictions=predict(range(5)))
 
 
 @pytest.mark.usefixtures("quickly")

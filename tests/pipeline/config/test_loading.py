@@ -8,7 +8,13 @@ from components.distiller.methods.kd import Kd
 from components.errors import InputError
 from components.example_gen.splitting import SplitFractions
 from components.models import registry
-from components.settings.models import FineTunedModel, ModelSettings, PretrainedTeacher
+from components.settings.models import (
+    FineTunedModel,
+    ModelSettings,
+    OnnxTeacher,
+    PredictedTeacher,
+    PretrainedTeacher,
+)
 from components.settings.optimization import OneCycle, Sgd
 from pipeline.config.experiment import Config
 from pipeline.config.loading import ConfigError, load_config
@@ -77,6 +83,8 @@ def test_every_value_is_read(path):
     ("teacher", "kinds"),
     [
         ("{from: x.keras}", [PretrainedTeacher]),
+        ("{from: x.onnx}", [OnnxTeacher]),
+        ("{predictions: x.npz}", [PredictedTeacher]),
         (f"{{{VGG16}, weights: null}}", [FineTunedModel]),
         (f"[{{from: x.keras}}, {{{VGG16}, weights: vgg16.h5}}]", [PretrainedTeacher, FineTunedModel]),
     ],
@@ -86,6 +94,38 @@ def test_a_teacher_is_known_by_its_keys(teacher, kinds, path):
 
     assert [type(each) for each in config.teachers.values()] == kinds
     assert Config.model_validate_json(config.model_dump_json()) == config
+
+
+@pytest.mark.parametrize("teacher", ["{from: x.onnx}", "{predictions: x.npz}"])
+@pytest.mark.parametrize(
+    ("overrides", "problem", "advice"),
+    [
+        (["teacher_predictions=online"], "teacher_predictions: got 'online', which needs", "leave it out"),
+        (["augment.shift=0.1"], "augment: needs a teacher that runs on the changed images", "leave it out"),
+        (["teacher_predictions=online", "augment.shift=0.1"], "augment: needs a teacher", "leave it out"),
+        (
+            ["distillations.1={name: h, method: hint, teacher_layer: a, student_layer: b}"],
+            "distillations.1.method: got 'hint', which looks into the teacher",
+            "choose dist, dkd, kd, logits_mse",
+        ),
+        (["kubeflow.nodes.Teacher.gpus=0"], "kubeflow.nodes: there is no node 'Teacher'", "Scratch, "),
+    ],
+)  # fmt: skip
+def test_what_needs_more_of_a_teacher_than_its_predictions_is_refused(
+    teacher, overrides, problem, advice, refusal
+):
+    message = refusal(f"teacher={teacher}", *overrides)
+
+    assert message.startswith(problem)
+    assert advice in message
+    assert "\n" not in message
+
+
+def test_predictions_are_not_averaged_with_models(refusal):
+    message = refusal("teacher=[{from: x.keras}, {predictions: x.npz}]")
+
+    assert message.startswith("teacher: got several, of which Teacher-2 is known by its predictions alone")
+    assert "teacher: {predictions: FILE}" in message
 
 
 @pytest.mark.parametrize("role", ["teacher", "student"])
@@ -207,6 +247,8 @@ def test_override_that_leads_nowhere_is_refused(override, message, refusal):
         ("teacher={from: x, outputs: odds}", "teacher.outputs: got 'odds'", "'logits' or 'probabilities'"),
         ("teacher={from: x, pixels: bytes}", "teacher.pixels: got 'bytes'", "'minus_one_to_one'"),
         ("teacher={from: ''}", "teacher.from: got ''", "at least 1 character"),
+        ("teacher={predictions: x.npz, outputs: logits}", "teacher: unknown key 'outputs'", "predictions"),
+        ("teacher={predictions: ''}", "teacher.predictions: got ''", "at least 1 character"),
         ("teacher=[{from: x}]", "teacher: got [", "at least two teachers"),
         ("teacher=[{from: x}, 3]", "teacher.1: got 3", "must be a mapping"),
         ("teacher=[{from: x}, {from: y, epochs: 3}]", "teacher.1: unknown key 'epochs'", "allowed: from"),

@@ -34,10 +34,11 @@ def test_the_committed_pipeline_is_what_the_compiler_makes(config: pathlib.Path)
     )
 
 
-def test_there_is_a_pipeline_without_labels_one_with_a_hint_and_one_with_several_teachers() -> None:
+def test_every_shape_of_the_graph_has_a_pipeline() -> None:
     configs = {config.stem: load_config(config) for config in COMMITTED}
 
     assert not configs["unlabelled"].data.labels
     assert [each.method for each in configs["hint"].distillations] == ["hint", "kd"]
     assert list(configs["several_teachers"].teachers) == ["Teacher-1", "Teacher-2", "Teacher-3"]
-    assert len(configs) == 4
+    assert configs["outside_teacher"].outside_teacher is not None
+    assert len(configs) == 5

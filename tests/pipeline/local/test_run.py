@@ -149,6 +149,8 @@ def test_workspace_that_cannot_be_written_is_refused(place, tmp_path):
     [
         ("teacher={from: nowhere.keras}", "The teacher nowhere.keras does not exist"),
         ("teacher=[{from: nowhere.keras}, {from: nowhere}]", "The teacher nowhere.keras does not exist"),
+        ("teacher={from: nowhere.onnx}", "The teacher nowhere.onnx does not exist; give a .onnx file"),
+        ("teacher={predictions: nowhere.npz}", "teacher.predictions nowhere.npz is no file; give a"),
         (f"teacher={VGG16}", "teacher.weights 'imagenet' is no file, and nothing is downloaded"),
         (f"student={VGG16}", "student.weights 'imagenet' is no file, and nothing is downloaded"),
     ],
