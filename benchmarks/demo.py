@@ -135,7 +135,7 @@ def _train(name: str, config: Config, data: Data, *, seed: int, folder: pathlib.
             seed=seed,
         ),
         examples,
-        objective=Distillation(config.distillations[0]) if name == DISTILLED else Supervised(),
+        objective=Distillation(config.distillations[0].base) if name == DISTILLED else Supervised(),
         run_dir=str(folder),
     )
     if name == TEACHER:

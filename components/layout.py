@@ -17,6 +17,8 @@ KERAS_FILE = "model.keras"
 CLASSES_ASSET = pathlib.Path("assets.extra", "classes.json")
 # A `model_run`.
 HISTORY_FILE = "history.json"
+# Beside it, if the model is the best of several variants: the settings and the history of each.
+SEARCH_FILE = "search.json"
 # The teacher's predictions for a split: whose they are, and how many. Written last.
 MANIFEST_FILE = "manifest.json"
 

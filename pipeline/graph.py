@@ -13,7 +13,7 @@ from tfx.proto import pusher_pb2, transform_pb2
 from tfx.types import BaseChannel
 
 from components.distiller.component import Distiller
-from components.distiller.methods.base import Method
+from components.distiller.search import Search
 from components.evaluator.component import Evaluator
 from components.example_gen.component import ExampleGen
 from components.example_validator.component import ExampleValidator
@@ -240,16 +240,16 @@ class _Models:
 
     @functools.cached_property
     def distillers(self) -> dict[str, BaseNode]:
-        """Each distils a student; by the name of the distillation."""
-        return {each.name: self._distiller(each) for each in self.config.distillations}
+        """Each distils a student; by the name of what it trains."""
+        return {each.name: self._distiller(each) for each in self.config.distillers}
 
-    def _distiller(self, distillation: Method) -> BaseNode:
-        node_id = distiller_id(distillation.name)
-        reads_predictions = self.config.reads_predictions(distillation)
+    def _distiller(self, search: Search) -> BaseNode:
+        node_id = distiller_id(search.name)
+        reads_predictions = self.config.reads_predictions(search.base)
         return Distiller(
             job=self._job_of_student(node_id),
-            distillation=distillation,
-            asks_teacher=self.config.asks_teacher(distillation),
+            search=search,
+            asks_teacher=self.config.asks_teacher(search.base),
             teacher=self.teacher.outputs["model"] if self.teacher else None,
             teacher_predictions=self.predictor.outputs["predictions"] if reads_predictions else None,
             **self.data.training_inputs,
@@ -296,7 +296,11 @@ def _evaluator(models: _Models, *, push_directory: str, incumbent: str) -> Evalu
         teacher=_model_and_run(models.teacher) if models.teacher else None,
         teacher_predictions=None if models.teacher else models.predictor.outputs["predictions"],
         scratch=_model_and_run(models.scratch) if models.scratch else None,
-        students={name: _model_and_run(node) for name, node in models.distillers.items()},
+        distillers={name: _model_and_run(node) for name, node in models.distillers.items()},
+        students={
+            search.name: {each.name: each.own_values for each in models.config.distillers_of(search)}
+            for search in models.config.distillations
+        },
         evaluation=models.config.evaluation,
         push_directory=push_directory,
         incumbent=incumbent,

@@ -1,11 +1,13 @@
 """The Distiller node."""
 
+import json
+
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import BaseChannel, Channel, component_spec, standard_artifacts
 
 from components.artifacts import TeacherPredictions
 from components.distiller.executor import Executor
-from components.distiller.methods.base import Method
+from components.distiller.search import Search
 from components.settings.training import TrainingJob
 
 
@@ -27,12 +29,13 @@ class DistillerSpec(component_spec.ComponentSpec):
     PARAMETERS = {
         "job": component_spec.ExecutionParameter(type=str),
         "distillation": component_spec.ExecutionParameter(type=str),
+        "variants": component_spec.ExecutionParameter(type=str, optional=True),
         "asks_teacher": component_spec.ExecutionParameter(type=int),
     }
 
 
 class Distiller(base_component.BaseComponent):
-    """Trains a student on its teacher's predictions and on the labels."""
+    """Trains a student on its teacher's predictions and on the labels; of several variants the best one."""
 
     SPEC_CLASS = DistillerSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
@@ -41,7 +44,7 @@ class Distiller(base_component.BaseComponent):
         self,
         *,
         job: TrainingJob,
-        distillation: Method,
+        search: Search,
         asks_teacher: bool,
         examples: BaseChannel,
         transform_graph: BaseChannel,
@@ -54,7 +57,7 @@ class Distiller(base_component.BaseComponent):
 
         Args:
           job: The student and how it is trained.
-          distillation: The method and its hyper-parameters.
+          search: The method and its hyper-parameters; of several variants the worse are stopped early.
           asks_teacher: Whether the teacher runs in the training step, on the images that the student sees.
           examples: The transformed examples.
           transform_graph: The graph that transformed them.
@@ -69,7 +72,8 @@ class Distiller(base_component.BaseComponent):
         super().__init__(
             DistillerSpec(
                 job=job.model_dump_json(),
-                distillation=distillation.model_dump_json(),
+                distillation=search.base.model_dump_json(),
+                variants=json.dumps(search.values_by_name) if len(search.variants) > 1 else None,
                 asks_teacher=int(asks_teacher),
                 examples=examples,
                 transform_graph=transform_graph,

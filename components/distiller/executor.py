@@ -1,8 +1,9 @@
 """Runs the Distiller node."""
 
 import inspect
+import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -13,6 +14,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import Artifact, artifact_utils
 from tfx.utils import io_utils
 
+from components.distiller.halving import Epochs, Trial, halve, rungs, write_trials
 from components.distiller.methods.base import Method
 from components.distiller.objective import Distillation
 from components.distiller.registry import DistillationSettings
@@ -24,7 +26,8 @@ from components.teacher_predictions.store import (
     open_predictions,
     read_logits,
 )
-from components.training.adapter import Artifacts, Predictions, example_files, train
+from components.training.adapter import Aim, Artifacts, Predictions, Prepared, example_files, prepare
+from components.training.callbacks.history import read_history
 from components.training.callbacks.progress import tell
 from components.training.identity import fingerprint
 from components.training.inputs.batches import ordered_batches
@@ -40,7 +43,7 @@ class Executor(base_executor.BaseExecutor):
         output_dict: dict[str, list[Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Writes the `model` and the `model_run` of the student.
+        """Writes the `model` and the `model_run` of the student; of several variants those of the best.
 
         Raises:
           InputError: The predictions are not of this teacher or not of these examples, or the layers that the
@@ -60,20 +63,52 @@ class Executor(base_executor.BaseExecutor):
             if teacher_file is None or predictions
             else _ask(teacher_file, job=job, examples=example_files(artifacts.training_uri))
         )
-        warn_if_nothing_is_learnt(method, logits, name=job.name)
-        train(
-            job,
-            artifacts,
-            objective=Distillation(method, label_smoothing=job.model.label_smoothing),
-            predictions=predictions,
-            identity={
-                "distillation": exec_properties["distillation"],
-                "distillation code": fingerprint_method(method),
-                "teacher": teacher or "known by its predictions",
-                "teacher in the step": str(online is not None),
-            },
-            teacher=OnlineTeacher(keras_file=online, layers=method.layers) if online else None,
-        )
+
+        def aim(variant: Method) -> Aim:
+            return Aim(
+                objective=Distillation(variant, label_smoothing=job.model.label_smoothing),
+                identity={
+                    "distillation": variant.model_dump_json(),
+                    "distillation code": fingerprint_method(variant),
+                    "teacher": teacher or "known by its predictions",
+                    "teacher in the step": str(online is not None),
+                },
+                teacher=OnlineTeacher(keras_file=online, layers=variant.layers) if online else None,
+            )
+
+        prepared = prepare(job, artifacts, predictions=predictions)
+        values = json.loads(exec_properties.get("variants") or "{}")
+        if not values:
+            warn_if_nothing_is_learnt(method, logits, name=job.name)
+            prepared.train(aim(method))
+            return
+        variants = [method.model_copy(update=changes | {"name": name}) for name, changes in values.items()]
+        for variant in variants:
+            warn_if_nothing_is_learnt(variant, logits, name=job.name)
+        _search(prepared, variants, values=values, aim=aim)
+
+
+def _search(
+    prepared: Prepared,
+    variants: Sequence[Method],
+    *,
+    values: Mapping[str, Mapping[str, float]],
+    aim: Callable[[Method], Aim],
+) -> None:
+    """Trains the best of several variants to its end, and notes the history of each."""
+    histories: dict[str, dict[str, Any]] = {}
+
+    def train(variant: Method, epochs: range) -> Epochs:
+        history = prepared.train_some(epochs, aim=aim(variant), phase=variant.name)
+        histories[variant.name] = history
+        return history["epochs"]
+
+    name, epochs = prepared.job.name, prepared.job.model.epochs
+    winner = halve(variants, epochs=epochs, train=train, name=name)
+    prepared.train(aim(winner), phase=winner.name, epochs=rungs(len(variants), epochs=epochs)[-1])
+    model_run = prepared.artifacts.model_run_uri
+    histories[winner.name] = read_history(model_run)
+    write_trials(model_run, [Trial(values[each.name], histories[each.name]) for each in variants])
 
 
 def fingerprint_method(method: Method) -> str:

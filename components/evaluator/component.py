@@ -8,7 +8,8 @@ from tfx.types import BaseChannel, Channel, component_spec, standard_artifacts
 
 from components.artifacts import TeacherPredictions
 from components.evaluator import kubeflow_page
-from components.evaluator.executor import Executor, model_key, run_key
+from components.evaluator.executor import Executor
+from components.evaluator.students import model_key, run_key
 from components.settings.evaluation import EvaluationSettings
 
 
@@ -35,10 +36,11 @@ class EvaluatorSpec(component_spec.ComponentSpec):
 
 
 class Evaluator(base_beam_component.BaseBeamComponent):
-    """Measures teacher, scratch and every distilled student on the test split, and blesses or not.
+    """Measures teacher, scratch and the distilled students on the test split, and blesses or not.
 
-    Its `model` is a copy of the candidate, the distilled student that is best on the validation split:
-    Pusher takes one fixed channel, and which student is the candidate is known only after training.
+    Variants of one distillation are compared on the validation split alone, and only the best of them is
+    measured. Its `model` is a copy of the candidate, the distilled student that is best on the validation
+    split: Pusher takes one fixed channel, and which student is the candidate is known only after training.
     """
 
     SPEC_CLASS = EvaluatorSpec
@@ -52,7 +54,8 @@ class Evaluator(base_beam_component.BaseBeamComponent):
         teacher: tuple[BaseChannel, BaseChannel] | None,
         teacher_predictions: BaseChannel | None,
         scratch: tuple[BaseChannel, BaseChannel] | None,
-        students: Mapping[str, tuple[BaseChannel, BaseChannel]],
+        distillers: Mapping[str, tuple[BaseChannel, BaseChannel]],
+        students: Mapping[str, Mapping[str, Mapping[str, float]]],
         evaluation: EvaluationSettings,
         push_directory: str,
         incumbent: str = "",
@@ -66,14 +69,16 @@ class Evaluator(base_beam_component.BaseBeamComponent):
           teacher_predictions: These predictions, of the test split among others; None if there is a model.
           scratch: The model and the history of the student trained without a teacher; None where there are
             no labels to train it on.
-          students: The model and the history of each distilled student, by the distillation's name.
+          distillers: The model and the history that each Distiller has made, by a name.
+          students: For each distilled student the names of the Distillers that trained variants of it, with
+            the values by which these differ: it is the variant that is best on validation.
           evaluation: What the candidate must reach.
           push_directory: Where blessed students go, and so where the last one lies.
           incumbent: The version there that the candidate is compared with, or `none`; if it is empty, the
             newest when the node runs.
         """
-        models = {model_key(name): model for name, (model, _) in students.items()}
-        runs = {run_key(name): run for name, (_, run) in students.items()}
+        models = {model_key(name): model for name, (model, _) in distillers.items()}
+        runs = {run_key(name): run for name, (_, run) in distillers.items()}
         for name, model_and_run in (("teacher", teacher), ("scratch", scratch)):
             if model_and_run:
                 models[name], runs[f"{name}_run"] = model_and_run
@@ -90,7 +95,7 @@ class Evaluator(base_beam_component.BaseBeamComponent):
                 model=Channel(type=standard_artifacts.Model),
                 **{key: Channel(type=kind) for key, kind in kubeflow_page.OUTPUTS.items()},
                 evaluation_settings=evaluation.model_dump_json(),
-                students=json.dumps(list(students)),
+                students=json.dumps(students),
                 push_directory=push_directory,
                 incumbent=incumbent,
             )

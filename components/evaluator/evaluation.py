@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from components.evaluator.judge.advice import advise
 from components.evaluator.judge.evidence import INCUMBENT, SCRATCH, TEACHER, Evidence, role
 from components.evaluator.judge.verdict import is_blessed, is_teacher_worse, put_into_words, rivals
 from components.evaluator.measure.machine import describe_machine, describe_versions
@@ -27,6 +28,7 @@ from components.report.summary import (
     Model,
     SliceQuality,
     TopK,
+    Variant,
     key_of,
 )
 
@@ -38,6 +40,7 @@ def describe(
     gates: Sequence[Gate],
     architectures: Architectures,
     histories: Mapping[str, History],
+    variants: Mapping[str, Sequence[Variant]],
     warnings: Sequence[str],
 ) -> Evaluation:
     """Puts together all that an evaluation says.
@@ -48,11 +51,13 @@ def describe(
       gates: What it had to meet.
       architectures: The layers of teacher and student.
       histories: The training of each model.
+      variants: What was tried for each distilled student.
       warnings: What the reader should know, beside what the evidence tells.
 
     Returns:
       The evaluation, measured on this machine with these libraries.
     """
+    variants_tried = sum(map(len, variants.values()))
     return Evaluation(
         candidate=candidate,
         blessed=is_blessed(gates),
@@ -63,6 +68,8 @@ def describe(
             confidence=evidence.confidence,
             rivals=rivals(evidence, candidate=candidate),
             gates=gates,
+            chosen=next(each.settings for each in variants[candidate] if each.chosen),
+            variants_tried=variants_tried,
         ),
         warnings=(*warnings, *_warnings(evidence)),
         gates=tuple(gates),
@@ -74,6 +81,9 @@ def describe(
         models={name: _model(evidence, name) for name in evidence.models},
         architectures=architectures,
         histories=histories,
+        searches={name: tuple(tried) for name, tried in variants.items() if len(tried) > 1},
+        variants_tried=variants_tried,
+        advice=advise(histories, candidate=candidate),
         machine=Machine(**describe_machine()),
         versions=describe_versions(),
     )

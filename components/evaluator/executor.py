@@ -24,6 +24,7 @@ from components.evaluator.measure.predictions import Stored
 from components.evaluator.measure.slices import slice_features
 from components.evaluator.measure.speed import measuring_speed
 from components.evaluator.opening import Opened, open_models
+from components.evaluator.students import Student, read_student
 from components.files import write_json, write_text
 from components.layout import EVALUATION_FILE, REPORT_FILE, predictions_directory
 from components.report.page import render
@@ -36,18 +37,11 @@ from components.training.adapter import example_files
 from components.training.callbacks.history import read_history
 
 
-def model_key(name: str) -> str:
-    """Returns the input key of a distilled student's model."""
-    return f"student_{name}"
-
-
-def run_key(name: str) -> str:
-    """Returns the input key of a distilled student's history."""
-    return f"run_{name}"
-
-
 class Executor(base_beam_executor.BaseBeamExecutor):
-    """Evaluates all models in one pass over the test split."""
+    """Evaluates teacher, scratch and the best variant of each distillation in one pass over the test split.
+
+    The other variants are compared on the validation split alone.
+    """
 
     def Do(
         self,
@@ -65,7 +59,10 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         inputs = {key: artifact_utils.get_single_instance(artifacts) for key, artifacts in input_dict.items()}
         outputs = {key: artifact_utils.get_single_instance(found) for key, found in output_dict.items()}
         settings = EvaluationSettings.model_validate_json(exec_properties["evaluation_settings"])
-        students = json.loads(exec_properties["students"])
+        students = {
+            name: read_student(inputs, distillers=distillers)
+            for name, distillers in json.loads(exec_properties["students"]).items()
+        }
         artifacts, histories = _models_and_histories(inputs, students=students)
         baseline = SCRATCH if SCRATCH in artifacts else TEACHER
         schema = _read_schema(inputs["schema"].uri)
@@ -73,7 +70,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         stored = _stored_teacher(inputs, num_classes=len(class_names(schema)))
         opened = open_models(
             {name: model.uri for name, model in artifacts.items()},
-            student=students[0],
+            student=next(iter(students)),
             class_names=class_names(schema),
             push_directory=exec_properties["push_directory"],
             incumbent=exec_properties["incumbent"],
@@ -98,8 +95,9 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             evidence,
             candidate=candidate,
             gates=verdict,
-            architectures=_architectures(opened, student=students[0]),
+            architectures=_architectures(opened, student=candidate),
             histories=histories,
+            variants={name: student.variants for name, student in students.items()},
             warnings=opened.warnings,
         )
         page = render(evaluation, disagreements=read_disagreements(folder))
@@ -147,15 +145,17 @@ class Executor(base_beam_executor.BaseBeamExecutor):
 
 
 def _models_and_histories(
-    inputs: Mapping[str, Artifact], *, students: list[str]
+    inputs: Mapping[str, Artifact], *, students: Mapping[str, Student]
 ) -> tuple[dict[str, Artifact], dict[str, History]]:
     """Returns the `model` artifact of each model of this run that has one, and the history of each."""
     fixed = [name for name in (TEACHER, SCRATCH) if name in inputs]
-    models = {name: inputs[name] for name in fixed} | {name: inputs[model_key(name)] for name in students}
-    runs = {name: inputs[f"{name}_run"] for name in fixed}
-    runs |= {name: inputs[run_key(name)] for name in students}
-    histories = {name: History(**read_history(run.uri)) for name, run in runs.items()}
-    return models, {TEACHER: History(best_epoch=None, epochs=())} | histories
+    models = {name: inputs[name] for name in fixed}
+    models |= {name: student.model for name, student in students.items()}
+    # A teacher that is known by its predictions alone has no history of its own.
+    histories = {TEACHER: History(best_epoch=None, epochs=())}
+    histories |= {name: History(**read_history(inputs[f"{name}_run"].uri)) for name in fixed}
+    histories |= {name: student.history for name, student in students.items()}
+    return models, histories
 
 
 def _stored_teacher(inputs: Mapping[str, Artifact], *, num_classes: int) -> dict[str, Stored]:

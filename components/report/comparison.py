@@ -45,7 +45,7 @@ def tables(runs: Runs) -> dict[str, list[Column]]:
     _, accuracy, *quality = quality_columns(candidates)
     decision = [
         _column("Blessed", runs, lambda run: "yes" if run.blessed else "no", is_number=False),
-        _column("Candidate", runs, lambda run: run.candidate, is_number=False),
+        _column("Candidate", runs, lambda run: run.labels[run.candidate], is_number=False),
         accuracy,
         _column("Against scratch (points)", runs, lambda run: _difference(run, baseline="scratch")),
         _column("Against teacher (points)", runs, lambda run: _difference(run, baseline="teacher")),
@@ -75,7 +75,8 @@ def changed_settings(runs: Runs) -> dict[str, dict[str, str]]:
 
 def _flatten(value: Any, *, key: str = "") -> Iterator[tuple[str, str]]:
     """Yields each leaf of a configuration as the command line would name it."""
-    children = dict(enumerate(value)) if isinstance(value, list) else value
+    is_tree = isinstance(value, list) and any(isinstance(each, dict | list) for each in value)
+    children = dict(enumerate(value)) if is_tree else value
     if not isinstance(children, Mapping):
         yield key, str(value)
         return

@@ -17,11 +17,14 @@ def to_markdown(evaluation: Evaluation) -> str:
       A page of Markdown with the verdict, the table of models and the gates.
     """
     columns = [*quality_columns(evaluation.models), *cost_columns(evaluation.models)]
-    rows = [[name, *(column.cells[name] for column in columns)] for name in evaluation.models]
+    rows = [
+        [evaluation.labels[name], *(column.cells[name] for column in columns)] for name in evaluation.models
+    ]
     parts = [
         f"**{'Blessed' if evaluation.blessed else 'Not blessed'}.** {_escape(evaluation.verdict)}",
         *(f"**Note:** {_escape(warning)}" for warning in evaluation.warnings),
         _table(["Model", *(column.heading for column in columns)], rows),
+        *(f"**What to change:** {_escape(advice)}" for advice in evaluation.advice),
         _table(["Gate", "Against", "Images", "Bound", "Measured", "Held"], map(_gate_row, evaluation.gates)),
     ]
     return "\n\n".join(parts) + "\n"

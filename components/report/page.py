@@ -14,7 +14,7 @@ from PIL import Image
 
 from components.metrics import ACCURACY, METRICS, Metric
 from components.report import figures, wording
-from components.report.columns import Column, cost_columns, quality_columns
+from components.report.columns import UNKNOWN, Column, cost_columns, quality_columns
 from components.report.summary import Difference, Evaluation, GapClosed, Summary
 
 # An image of fewer pixels is shown as pixels; a larger one is smoothed.
@@ -26,6 +26,7 @@ _SECTIONS = {
     "differences": "Is it better?",
     "gates": "Gates",
     "training": "Training",
+    "search": "Search",
     "cost": "Accuracy and cost",
     "classes": "Classes",
     "confusion": "Confusion",
@@ -46,6 +47,15 @@ class Fact:
     detail: str = ""
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SearchTable:
+    """The variants of a distillation as a table of texts."""
+
+    caption: str
+    headings: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
 def render(evaluation: Evaluation, *, disagreements: Sequence[Mapping[str, Any]] = ()) -> str:
     """Renders the report.
 
@@ -62,6 +72,7 @@ def render(evaluation: Evaluation, *, disagreements: Sequence[Mapping[str, Any]]
     reliabilities = figures.reliabilities(evaluation.models)
     optional = {
         "training": curves,
+        "search": evaluation.searches,
         "reliability": reliabilities,
         "disagreements": disagreements,
         "data": run,
@@ -81,6 +92,7 @@ def render(evaluation: Evaluation, *, disagreements: Sequence[Mapping[str, Any]]
             facts=list(_facts(evaluation)),
             sections={id_: name for id_, name in _SECTIONS.items() if optional.get(id_, True)},
             curves=curves,
+            searches=[_search(evaluation, name) for name in evaluation.searches],
             differences=figures.differences(evaluation.differences, names=list(evaluation.models)),
             trade_offs=figures.trade_offs(evaluation.models),
             class_errors=figures.class_errors(evaluation),
@@ -124,6 +136,29 @@ def _tables(evaluation: Evaluation) -> dict[str, list[Column]]:
         f"Quality on the test split: {images}, the same for every model": quality_columns(evaluation.models),
         "Cost": cost_columns(evaluation.models),
     }
+
+
+def _search(evaluation: Evaluation, name: str) -> SearchTable:
+    """Lays out the variants of a distillation, the best first."""
+    variants = sorted(
+        evaluation.searches[name], key=lambda each: (not each.chosen, -each.val_accuracy, each.val_loss or 0)
+    )
+    measure = "agreement" if evaluation.histories[name].reference == "teacher" else "accuracy"
+    decimals = wording.telling_decimals(each.val_accuracy for each in variants)
+    return SearchTable(
+        caption=f"{name}: the {len(variants)} variants on the validation split",
+        headings=[*variants[0].settings, measure, "cross-entropy", "best epoch", "epochs trained"],
+        rows=[
+            [
+                *map(wording.setting, each.settings.values()),
+                wording.percent(each.val_accuracy, decimals=decimals),
+                UNKNOWN if each.val_loss is None else f"{each.val_loss:.4f}",
+                str(each.best_epoch),
+                str(each.epochs),
+            ]
+            for each in variants
+        ],
+    )
 
 
 def _names(metrics: Iterable[Metric]) -> str:

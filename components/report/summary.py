@@ -255,6 +255,19 @@ class History(Part):
         return next(epoch for epoch in self.epochs if epoch.epoch == self.best_epoch)
 
 
+class Variant(Part):
+    """One of the settings that were tried for a distilled student, judged on the validation split alone."""
+
+    settings: Mapping[str, bool | int | float] = Field(description="Its value for each key of several.")
+    chosen: bool = Field(description="Whether it is the best, and so the student of the comparison.")
+    best_epoch: int = Field(description="The epoch with its best validation accuracy.")
+    epochs: Count = Field(
+        description="Number of epochs that it was trained; with halving fewer of the worse."
+    )
+    val_accuracy: float = Field(description="On the validation split at its best epoch, a share of 1.")
+    val_loss: Number = Field(description="Cross-entropy there, in nats.")
+
+
 class Machine(Part):
     """The machine on which the latencies and throughputs were measured."""
 
@@ -288,6 +301,18 @@ class Evaluation(Part):
     )
     architectures: Architectures = Field(description="The layers of teacher and student.")
     histories: Mapping[str, History] = Field(description="The training of each model but the incumbent.")
+    searches: Mapping[str, tuple[Variant, ...]] = Field(
+        default={}, description="The variants of each distilled student of which there were several."
+    )
+    variants_tried: Count | None = Field(
+        default=None,
+        description="Among how many variants of all distillations the candidate was chosen; null in older "
+        "summaries.",
+    )
+    advice: tuple[str, ...] = Field(
+        default=(),
+        description="What to change, if a student underfits its teacher; none if nothing is known.",
+    )
     machine: Machine = Field(description="Where latency and throughput were measured.")
     versions: Mapping[str, str] = Field(description="Of Python and of the libraries that decide the numbers.")
 
@@ -307,6 +332,12 @@ class Evaluation(Part):
     def student(self) -> Model:
         """The candidate."""
         return self.models[self.candidate]
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The name of each model, with the number of variants of which it is the best."""
+        found = {name: name for name in self.models}
+        return found | {name: f"{name} (best of {len(variants)})" for name, variants in self.searches.items()}
 
     @property
     def leads(self) -> tuple[Difference, ...]:

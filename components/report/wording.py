@@ -1,6 +1,6 @@
 """Numbers as people read them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from rich import filesize
 
@@ -28,6 +28,16 @@ def telling_decimals(shares: Iterable[float]) -> int:
 def file_size(size_bytes: float) -> str:
     """Writes a number of bytes in units of which each is 1,000 of the one before."""
     return filesize.decimal(round(size_bytes), precision=2, separator=_SPACE)
+
+
+def setting(value: float) -> str:
+    """Writes a value of a configuration as its user does."""
+    return str(value).lower() if isinstance(value, bool) else f"{value:g}"
+
+
+def settings(values: Mapping[str, float]) -> str:
+    """Writes keys of a configuration with their values."""
+    return ", ".join(f"{key} {setting(value)}" for key, value in values.items())
 
 
 def _three_digits(number: float) -> str:

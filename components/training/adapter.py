@@ -4,6 +4,7 @@ import dataclasses
 import pathlib
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -14,11 +15,12 @@ from components.layout import UNLABELLED, keras_file
 from components.schema_gen.schema import class_names, has_weights
 from components.settings.training import ClassWeights, TrainingJob
 from components.training.callbacks.checkpoints import Checkpoints
+from components.training.callbacks.history import read_history
 from components.training.identity import identify
 from components.training.inputs.batches import count_labels
 from components.training.inputs.class_weights import balanced_weights, named_weights
 from components.training.inputs.training_data import TrainingData
-from components.training.job import Destination, train_and_export
+from components.training.job import Destination, train_and_export, train_model
 from components.training.online_teacher import OnlineTeacher
 
 Predictions = Mapping[str, Sequence[str]]
@@ -54,43 +56,105 @@ def example_files(split_uri: str) -> list[str]:
     return sorted(tf.io.gfile.glob(f"{split_uri.rstrip('/*')}/*"))
 
 
-def train(
-    job: TrainingJob,
-    artifacts: Artifacts,
-    *,
-    objective: keras.losses.Loss,
-    predictions: Predictions = MappingProxyType({}),
-    identity: Mapping[str, str] = MappingProxyType({}),
-    teacher: OnlineTeacher | None = None,
-) -> None:
-    """Trains the model of a job and writes its `model` and `model_run` artifacts.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Aim:
+    """What a model is trained for.
+
+    Attributes:
+      objective: What to minimise.
+      identity: What it decides of the result, by names for a reader.
+      teacher: The teacher, if it is to run in the training step.
+    """
+
+    objective: keras.losses.Loss
+    identity: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    teacher: OnlineTeacher | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """What a node has found for its training, or for several of one model on the same data.
+
+    Attributes:
+      job: What to train.
+      artifacts: What to read, and where to write.
+      data: What to train and validate on.
+      identity: What decides the result beside the aim, by names for a reader.
+    """
+
+    job: TrainingJob
+    artifacts: Artifacts
+    data: TrainingData
+    identity: Mapping[str, str]
+
+    def train(self, aim: Aim, *, phase: str = "training", epochs: range | None = None) -> None:
+        """Trains the model of the job and writes its `model` and `model_run` artifacts.
+
+        Args:
+          aim: What it is trained for.
+          phase: Tells the checkpoints of several trainings apart.
+          epochs: The last, if those before them have been trained; None is all.
+        """
+        train_and_export(
+            self.job,
+            self.data,
+            objective=aim.objective,
+            teacher=aim.teacher,
+            transform_graph=self.artifacts.transform_graph,
+            destination=Destination(
+                keras_file=keras_file(self.artifacts.model_uri),
+                serving_dir=path_utils.serving_model_dir(self.artifacts.model_uri),
+                run_dir=self.artifacts.model_run_uri,
+            ),
+            checkpoints=self._checkpoints(aim),
+            phase=phase,
+            epochs=epochs,
+        )
+
+    def train_some(self, epochs: range, *, aim: Aim, phase: str) -> dict[str, Any]:
+        """Trains the model for some epochs, to go on later; only the logs and a checkpoint are written.
+
+        Args:
+          epochs: Which, from 0; those before them have been trained.
+          aim: What it is trained for.
+          phase: Tells the checkpoints and the logs of several trainings apart.
+
+        Returns:
+          The history so far.
+        """
+        run_dir = f"{self.artifacts.model_run_uri}/{phase}"
+        train_model(
+            self.job,
+            self.data,
+            objective=aim.objective,
+            run_dir=run_dir,
+            teacher=aim.teacher,
+            checkpoints=self._checkpoints(aim),
+            phase=phase,
+            epochs=epochs,
+        )
+        return read_history(run_dir)
+
+    def _checkpoints(self, aim: Aim) -> Checkpoints:
+        return Checkpoints(
+            directory=_checkpoint_directory(self.job, model_uri=self.artifacts.model_uri),
+            identity={**self.identity, **aim.identity},
+        )
+
+
+def prepare(
+    job: TrainingJob, artifacts: Artifacts, *, predictions: Predictions = MappingProxyType({})
+) -> Prepared:
+    """Finds what a training needs.
 
     Args:
       job: What to train.
       artifacts: What to read, and where to write.
-      objective: What to minimise.
       predictions: Files of the teacher's predictions, by split: for `train` and `unlabelled` if the objective
         wants them, and for both `train` and `validation` if these have no labels.
-      identity: What decides the result beside the job and the files, by names for a reader.
-      teacher: The teacher, if it is to run in the training step.
     """
     data = _find_data(job, artifacts, predictions=predictions)
-    train_and_export(
-        job,
-        data,
-        objective=objective,
-        teacher=teacher,
-        transform_graph=artifacts.transform_graph,
-        destination=Destination(
-            keras_file=keras_file(artifacts.model_uri),
-            serving_dir=path_utils.serving_model_dir(artifacts.model_uri),
-            run_dir=artifacts.model_run_uri,
-        ),
-        checkpoints=Checkpoints(
-            directory=_checkpoint_directory(job, model_uri=artifacts.model_uri),
-            identity={**identify(job, data), **identity},
-        ),
-    )
+    return Prepared(job=job, artifacts=artifacts, data=data, identity=identify(job, data))
 
 
 def _find_data(job: TrainingJob, artifacts: Artifacts, *, predictions: Predictions) -> TrainingData:

@@ -51,6 +51,8 @@ def train_and_export(
     destination: Destination,
     teacher: OnlineTeacher | None = None,
     checkpoints: Checkpoints | None = None,
+    phase: str = "training",
+    epochs: range | None = None,
 ) -> None:
     """Trains a model as `train_model` does, and writes it.
 
@@ -62,12 +64,21 @@ def train_and_export(
       destination: Where to write.
       teacher: Runs in each training step, for objectives that want more than stored predictions.
       checkpoints: From which to go on after an interruption; removed once all is written. None saves none.
+      phase: See `fit`.
+      epochs: See `fit`.
 
     Raises:
       InputError: See `train_model`.
     """
     model = train_model(
-        job, data, objective=objective, run_dir=destination.run_dir, teacher=teacher, checkpoints=checkpoints
+        job,
+        data,
+        objective=objective,
+        run_dir=destination.run_dir,
+        teacher=teacher,
+        checkpoints=checkpoints,
+        phase=phase,
+        epochs=epochs,
     )
     export_model(
         model,
@@ -89,6 +100,8 @@ def train_model(
     run_dir: str,
     teacher: OnlineTeacher | None = None,
     checkpoints: Checkpoints | None = None,
+    phase: str = "training",
+    epochs: range | None = None,
 ) -> keras.Model:
     """Builds a model and trains it.
 
@@ -102,6 +115,8 @@ def train_model(
       run_dir: Where the history and the logs go.
       teacher: Runs in each training step, for objectives that want more than stored predictions.
       checkpoints: From which to go on after an interruption; None saves none.
+      phase: See `fit`.
+      epochs: See `fit`.
 
     Returns:
       The model, with the weights of its best epoch.
@@ -125,8 +140,15 @@ def train_model(
         head = _training_of_head(job)
         if head is not None:
             with applications.frozen_body(model):
-                train(make_learner(), head, run_dir=pathlib.Path(run_dir, "head"), phase="head")
-        train(make_learner(), job, run_dir=pathlib.Path(run_dir))
+                train(
+                    make_learner(),
+                    head,
+                    run_dir=pathlib.Path(run_dir, "head"),
+                    phase="head" if phase == "training" else f"{phase}-head",
+                    # Before later epochs it has been trained.
+                    epochs=range(head.model.epochs, head.model.epochs) if epochs and epochs.start else None,
+                )
+        train(make_learner(), job, run_dir=pathlib.Path(run_dir), phase=phase, epochs=epochs)
     return model
 
 

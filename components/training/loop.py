@@ -1,5 +1,6 @@
 """One training run: seeded, watched, and ending with the weights of its best epoch."""
 
+import contextlib
 import dataclasses
 import math
 import pathlib
@@ -47,6 +48,7 @@ def fit(
     run_dir: pathlib.Path,
     checkpoints: Checkpoints | None = None,
     phase: str = "training",
+    epochs: range | None = None,
 ) -> None:
     """Trains a learner and gives it the weights of its best epoch.
 
@@ -60,10 +62,12 @@ def fit(
       run_dir: Where the history and the logs go.
       checkpoints: Where to save one after each epoch; None saves none.
       phase: Tells the checkpoints of several trainings of one node apart.
+      epochs: Which to train for now, from 0, if those before them are in the checkpoint; None is all.
 
     Raises:
       InputError: The loss became NaN or infinite.
     """
+    epochs = range(job.model.epochs) if epochs is None else epochs
     schedule = make_schedule(job.model, steps_per_epoch=len(batches.training))
     _compile(learner, job, schedule=schedule)
     best = BestEpoch()
@@ -73,25 +77,28 @@ def fit(
         about={"reference": "labels" if job.labels else "teacher", "precision": job.hardware.precision},
     )
     checkpointer = Checkpointer(checkpoints, phase=phase, name=job.name, best=best, recorder=recorder)
-    learner.fit(
-        batches.training,
-        validation_data=batches.validation,
-        initial_epoch=checkpointer.restore(learner, epochs=job.model.epochs),
-        epochs=job.model.epochs,
-        shuffle=False,  # The data comes shuffled.
-        verbose=0,
-        callbacks=[
-            *_averaging(job),  # First: it gives the others the averaged weights to see, and takes them back.
-            keras.callbacks.LambdaCallback(on_epoch_begin=lambda number, _: batches.epoch.assign(number)),
-            keras.callbacks.LambdaCallback(on_epoch_begin=lambda number, _: learner.begin_epoch(number)),
-            checkpointer,  # Before the recorder, so that saving is not part of an epoch's seconds.
-            _StopAtDivergence(name=job.name),
-            ProgressLogger(model_name=job.name),
-            recorder,
-            keras.callbacks.TensorBoard(str(run_dir / "logs"), write_graph=False),
-            best,
-        ],
-    )
+    with contextlib.suppress(_PausedError):
+        learner.fit(
+            batches.training,
+            validation_data=batches.validation,
+            initial_epoch=checkpointer.restore(learner, epochs=job.model.epochs, expected=epochs.start),
+            epochs=job.model.epochs,
+            shuffle=False,  # The data comes shuffled.
+            verbose=0,
+            callbacks=[
+                # First: it gives the others the averaged weights to see, and takes them back.
+                *_averaging(job),
+                keras.callbacks.LambdaCallback(on_epoch_begin=lambda number, _: batches.epoch.assign(number)),
+                keras.callbacks.LambdaCallback(on_epoch_begin=lambda number, _: learner.begin_epoch(number)),
+                checkpointer,  # Before the recorder, so that saving is not part of an epoch's seconds.
+                _PauseBefore(epochs.stop),
+                _StopAtDivergence(name=job.name),
+                ProgressLogger(model_name=job.name),
+                recorder,
+                keras.callbacks.TensorBoard(str(run_dir / "logs"), write_graph=False),
+                best,
+            ],
+        )
     learner.set_weights(best.weights)
 
 
@@ -122,6 +129,26 @@ def choose_steps_per_execution(
         return 1  # TensorFlow 2.21 fails on a loop of steps that are spread over several devices.
     values_per_step = math.prod(image_shape) * batch_size
     return max(1, min(_MAX_STEPS_PER_EXECUTION, _VALUES_PER_EXECUTION // values_per_step))
+
+
+class _PausedError(Exception):
+    """Ends a training that goes on later."""
+
+
+class _PauseBefore(keras.callbacks.Callback):
+    """Leaves a training before an epoch as a kill would: Keras's own end would change averaged weights.
+
+    Args:
+      epoch: Its number, from 0; the checkpoint of the epoch before must have been saved.
+    """
+
+    def __init__(self, epoch: int) -> None:
+        super().__init__()
+        self._epoch = epoch
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if epoch >= self._epoch:
+            raise _PausedError
 
 
 class _StopAtDivergence(keras.callbacks.Callback):

@@ -5,7 +5,7 @@ import pathlib
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components.settings.training import TrainingJob
-from components.training.adapter import Artifacts, train
+from components.training.adapter import Aim, Artifacts, prepare
 from components.training.learner import Supervised
 
 
@@ -22,4 +22,4 @@ def run_fn(fn_args: FnArgs) -> None:
         model_uri=str(pathlib.Path(fn_args.serving_model_dir).parent),
         model_run_uri=fn_args.model_run_dir,
     )
-    train(job, artifacts, objective=Supervised(label_smoothing=job.model.label_smoothing))
+    prepare(job, artifacts).train(Aim(objective=Supervised(label_smoothing=job.model.label_smoothing)))

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from components.distiller.methods.base import Method
-from components.distiller.registry import METHODS, DistillationSettings
+from components.distiller.registry import METHODS
+from components.distiller.search import MOST_VARIANTS, Search, SearchSettings
 from components.example_gen.dated import is_dated
 from components.example_gen.registry import DataSettings
 from components.layout import UNLABELLED
@@ -61,7 +62,8 @@ class Config(Settings):
     image: ImageSettings
     teacher: TeacherSettings
     student: TrainedModel
-    distillations: tuple[DistillationSettings, ...]
+    distillations: tuple[Search, ...]
+    search: SearchSettings = SearchSettings()
     class_weights: ClassWeights | None = None
     hardware: HardwareSettings = HardwareSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
@@ -83,6 +85,15 @@ class Config(Settings):
         return self.teacher if isinstance(self.teacher, OutsideTeacher) else None
 
     @property
+    def distillers(self) -> tuple[Search, ...]:
+        """What each Distiller trains."""
+        return tuple(each for search in self.distillations for each in self.distillers_of(search))
+
+    def distillers_of(self, search: Search) -> tuple[Search, ...]:
+        """Returns what each Distiller of a distillation trains: one variant or, with halving, all of them."""
+        return (search,) if self.search.halving else search.apart()
+
+    @property
     def node_ids(self) -> tuple[str, ...]:
         """The ids of all nodes, in an order in which they can run."""
         return (
@@ -95,7 +106,7 @@ class Config(Settings):
             # Without labels there is nothing to train on but the teacher's predictions.
             *(("Scratch",) if self.data.labels else ()),
             *(("TeacherPredictions",) if self.stores_predictions else ()),
-            *(distiller_id(distillation.name) for distillation in self.distillations),
+            *(distiller_id(each.name) for each in self.distillers),
             "Evaluator",
             "Pusher",
         )
@@ -110,7 +121,7 @@ class Config(Settings):
     @property
     def stores_predictions(self) -> bool:
         """Whether any distillation reads stored predictions."""
-        return any(self.reads_predictions(distillation) for distillation in self.distillations)
+        return any(self.reads_predictions(search.base) for search in self.distillations)
 
     @property
     def predicted_splits(self) -> tuple[str, ...]:
@@ -143,11 +154,32 @@ class Config(Settings):
 
     @model_validator(mode="after")
     def _distinct_names(self) -> Self:
-        names = [distillation.name.lower().replace("_", "-") for distillation in self.distillations]
-        for name in names:
-            if names.count(name) > 1:
-                given = ", ".join(repr(distillation.name) for distillation in self.distillations)
-                raise custom_error(f"distillations: {given} must differ in more than '_', '-' and capitals")
+        # A search of no lists is called as its only variant is.
+        names = [
+            name
+            for search in self.distillations
+            for name in dict.fromkeys([search.name, *(variant.name for variant in search.variants)])
+        ]
+        ids = [name.lower().replace("_", "-") for name in names]
+        alike = [repr(name) for name, id_ in zip(names, ids, strict=True) if ids.count(id_) > 1]
+        if alike:
+            raise custom_error(
+                f"distillations: {', '.join(alike)} must differ in more than '_', '-' and capitals"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _few_enough_variants(self) -> Self:
+        sizes = [len(search.variants) for search in self.distillations if search.searched]
+        if sum(sizes) > MOST_VARIANTS:
+            raise custom_error(
+                f"distillations: {' + '.join(map(str, sizes))} = {sum(sizes)} variants, more than "
+                f"{MOST_VARIANTS}; shorten the lists"
+            )
+        if self.search.halving and not sizes:
+            raise custom_error(
+                "search.halving: no distillation has a list of values to choose from; give one, or remove it"
+            )
         return self
 
     @model_validator(mode="after")
@@ -169,11 +201,11 @@ class Config(Settings):
                 "teacher_predictions.views: without augment all views of an image are the same; set augment, "
                 "or teacher_predictions: stored"
             )
-        for distillation in self.distillations:
-            if self.augment and self.augment.mixup and distillation.needs_labels:
+        for search in self.distillations:
+            if self.augment and self.augment.mixup and search.base.needs_labels:
                 raise custom_error(
-                    f"augment.mixup: a mixed image has two labels, but method {distillation.method} of "
-                    f"{distillation.name!r} needs one; choose another method, or remove mixup"
+                    f"augment.mixup: a mixed image has two labels, but method {search.base.method} of "
+                    f"{search.name!r} needs one; choose another method, or remove mixup"
                 )
         return self
 
@@ -229,10 +261,10 @@ def _problems_of_unlabelled(config: Config) -> Iterator[str]:
             f"{key}: with data.labels: false no image of the training split has a label; put all images "
             "there, and leave it out"
         )
-    for index, distillation in enumerate(config.distillations):
-        if distillation.needs_labels:
+    for index, search in enumerate(config.distillations):
+        if search.base.needs_labels:
             yield (
-                f"distillations.{index}.method: got {distillation.method!r}, which needs labels, but {key} "
+                f"distillations.{index}.method: got {search.base.method!r}, which needs labels, but {key} "
                 f"gives images without; choose {_methods_without_labels()}"
             )
 
@@ -260,11 +292,11 @@ def _needs_of_teacher_model(config: Config) -> Iterator[str]:
             "teacher_predictions: got 'online', which needs a teacher that runs in the training step, "
             f"{missing}; leave it out"
         )
-    for index, distillation in enumerate(config.distillations):
-        if distillation.asks_teacher:
+    for index, search in enumerate(config.distillations):
+        if search.base.asks_teacher:
             others = ", ".join(name for name, method in METHODS.items() if not method.asks_teacher)
             yield (
-                f"distillations.{index}.method: got {distillation.method!r}, which looks into the teacher, "
+                f"distillations.{index}.method: got {search.base.method!r}, which looks into the teacher, "
                 f"{missing}; choose {others}"
             )
 
@@ -277,11 +309,11 @@ def _needs_of_labels(config: Config) -> Iterator[str]:
             f"teacher: needs labels to be trained, {missing}; use a pretrained one: "
             "teacher: {from: PATH} of a .keras file or a SavedModel"
         )
-    for index, distillation in enumerate(config.distillations):
-        key, weight = f"distillations.{index}", distillation.student_loss_weight
-        if distillation.needs_labels:
+    for index, search in enumerate(config.distillations):
+        key, weight = f"distillations.{index}", max(each.student_loss_weight for each in search.variants)
+        if search.base.needs_labels:
             yield (
-                f"{key}.method: got {distillation.method!r}, which needs labels, {missing}; choose "
+                f"{key}.method: got {search.base.method!r}, which needs labels, {missing}; choose "
                 f"{_methods_without_labels()}"
             )
         if weight:

@@ -22,8 +22,8 @@ def check_hints(config: Config) -> None:
     Raises:
       InputError: There is no such layer, or the outputs of the two layers cannot be compared.
     """
-    for distillation in config.distillations:
-        layers = distillation.layers
+    for search in config.distillations:
+        layers = search.base.layers
         if layers is None:
             continue
         if type(config.teacher) is ModelSettings:

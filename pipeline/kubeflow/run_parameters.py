@@ -7,10 +7,10 @@ through the node's exec properties; JSON strings on the way are entered like map
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from components.distiller.methods.base import Method
+from components.distiller.search import Search
 from components.errors import InputError
 from components.settings.models import ModelSettings
 from pipeline.config.experiment import Config
@@ -48,7 +48,7 @@ def run_parameters(config: Config) -> tuple[RunParameter, ...]:
       config: The experiment.
     """
     scratch = {"Scratch": f"custom_config.{_EPOCHS}"} if config.data.labels else {}
-    distillers = [distiller_id(distillation.name) for distillation in config.distillations]
+    distillers = [distiller_id(each.name) for each in config.distillers]
     parameters = [
         *_of_data(config),
         *_of_teachers(config),
@@ -67,8 +67,9 @@ def run_parameters(config: Config) -> tuple[RunParameter, ...]:
             {"Pusher": _PUSH_PATH},
         ),
     ]
-    for distillation in config.distillations:
-        parameters += _of_distillation(distillation, labels=config.data.labels)
+    for search in config.distillations:
+        distillers = [distiller_id(each.name) for each in config.distillers_of(search)]
+        parameters += _of_distillation(search, distillers=distillers, labels=config.data.labels)
     return tuple(parameters)
 
 
@@ -141,19 +142,20 @@ def _of_teachers(config: Config) -> list[RunParameter]:
     ]
 
 
-def _of_distillation(distillation: Method, *, labels: bool) -> list[RunParameter]:
-    prefix = distillation.name.replace("-", "_")
-    values = distillation.model_dump()
+def _of_distillation(search: Search, *, distillers: Sequence[str], labels: bool) -> list[RunParameter]:
+    """Returns the parameters of all variants of a distillation alike; a key of several values has none."""
+    prefix = search.name.replace("-", "_")
+    values = search.base.model_dump()
     return [
         RunParameter(
             f"{prefix}_{key}",
             "NUMBER_DOUBLE",
             values[key],
-            f"The {key.replace('_', ' ')} of the distillation {distillation.name!r}.",
-            {distiller_id(distillation.name): f"distillation.{key}"},
+            f"The {key.replace('_', ' ')} of the distillation {search.name!r}.",
+            dict.fromkeys(distillers, f"distillation.{key}"),
         )
-        for key in distillation.run_parameters
-        if labels or key != "student_loss_weight"
+        for key in search.base.run_parameters
+        if key not in search.searched and (labels or key != "student_loss_weight")
     ]
 
 

@@ -70,6 +70,60 @@ def test_a_hint_asks_the_teacher_itself_whatever_is_stored() -> None:
     assert "TeacherPredictions" in alone.node_ids
 
 
+SEARCH = "distillations.0.temperature=[2, 4]"
+
+
+def test_variants_are_trained_side_by_side_and_the_evaluator_sees_them_all() -> None:
+    config = load_config(CONFIGS / "digits.yaml", overrides=[SEARCH])
+
+    nodes = {n.id: n for n in create_pipeline(config, root="/root", push_directory="/pushed").components}
+
+    edges = {name: {upstream.id for upstream in node.upstream_nodes} for name, node in nodes.items()}
+    assert sorted(edges) == sorted(config.node_ids)
+    distillers = {"Distiller-distilled-T2", "Distiller-distilled-T4"}
+    assert distillers < edges["Evaluator"]
+    for name in distillers:
+        assert edges[name] == TRAINING_INPUTS | {"Teacher", "TeacherPredictions"}
+    assert json.loads(nodes["Evaluator"].exec_properties["students"]) == {
+        "distilled": {"distilled-T2": {"temperature": 2.0}, "distilled-T4": {"temperature": 4.0}}
+    }
+    distillation = json.loads(nodes["Distiller-distilled-T4"].exec_properties["distillation"])
+    assert (distillation["temperature"], distillation["student_loss_weight"]) == (4.0, 0.1)
+
+
+def test_a_further_value_leaves_what_the_other_variants_are_told() -> None:
+    configs = (
+        load_config(CONFIGS / "digits.yaml", overrides=[override])
+        for override in (SEARCH, "distillations.0.temperature=[8, 4, 2]")
+    )
+
+    few, more = (
+        {
+            node.id: node.exec_properties
+            for node in create_pipeline(config, root="/root", push_directory="/pushed").components
+        }
+        for config in configs
+    )
+
+    assert more.keys() - few.keys() == {"Distiller-distilled-T8"}
+    assert {name for name in few if few[name] != more[name]} == {"Evaluator"}
+
+
+def test_with_halving_one_node_trains_all_variants() -> None:
+    config = load_config(CONFIGS / "digits.yaml", overrides=[SEARCH, "search.halving=true"])
+
+    nodes = {n.id: n for n in create_pipeline(config, root="/root", push_directory="/pushed").components}
+
+    assert sorted(nodes) == sorted(config.node_ids)
+    (distiller,) = (node for name, node in nodes.items() if name.startswith("Distiller"))
+    assert distiller.id == "Distiller-distilled"
+    assert json.loads(distiller.exec_properties["variants"]) == {
+        "distilled-T2": {"temperature": 2.0},
+        "distilled-T4": {"temperature": 4.0},
+    }
+    assert json.loads(nodes["Evaluator"].exec_properties["students"]) == {"distilled": {"distilled": {}}}
+
+
 def test_without_labels_a_teacher_in_the_training_step_has_its_predictions_stored_too() -> None:
     """They stand for the labels, in the histories and where the best epoch is chosen."""
     config = load_config(

@@ -1,12 +1,16 @@
 """Which student is the candidate, whether it may ship, and why."""
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import TypeVar
 
 from components.evaluator.judge.evidence import INCUMBENT, SCRATCH, TEACHER, Evidence
 from components.report.summary import Gate, History
-from components.report.wording import in_unit, percent, signed_points, telling_decimals
+from components.report.wording import in_unit, percent, settings, signed_points, telling_decimals
+from components.training.callbacks.best_epoch import rank
+
+K = TypeVar("K")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -56,8 +60,8 @@ def is_teacher_worse(evidence: Evidence) -> bool:
     return evidence.metric(TEACHER, "accuracy") < evidence.metric(SCRATCH, "accuracy")
 
 
-def choose_candidate(histories: Mapping[str, History]) -> str:
-    """Chooses among distilled students by the validation split alone.
+def choose_candidate(histories: Mapping[K, History]) -> K:
+    """Chooses among distilled students, or variants of one, by the validation split alone.
 
     Args:
       histories: The training of each student, by name.
@@ -66,12 +70,8 @@ def choose_candidate(histories: Mapping[str, History]) -> str:
       The name of the student with the highest validation accuracy at its best epoch; of several, the one
       with the lowest validation loss there, and then the first.
     """
-
-    def rank(name: str) -> tuple[float, float]:
-        best = histories[name].best
-        return -best.val_accuracy, math.inf if best.val_loss is None else best.val_loss
-
-    return min(histories, key=rank)
+    best = {name: history.best for name, history in histories.items()}
+    return min(best, key=lambda name: rank(best[name].val_accuracy, loss=best[name].val_loss))
 
 
 def is_blessed(gates: Sequence[Gate]) -> bool:
@@ -87,6 +87,8 @@ def put_into_words(
     confidence: float,
     rivals: Sequence[Rival],
     gates: Sequence[Gate],
+    chosen: Mapping[str, float] = MappingProxyType({}),
+    variants_tried: int = 1,
 ) -> str:
     """Says in one sentence what was decided, why, and on what numbers.
 
@@ -97,6 +99,8 @@ def put_into_words(
       confidence: Level of the confidence intervals, in (0, 1).
       rivals: What it is compared with.
       gates: What it had to meet.
+      chosen: The settings by which it differs from other variants of its distillation, if it has any.
+      variants_tried: Among how many variants it was chosen.
 
     Returns:
       The sentence.
@@ -108,7 +112,16 @@ def put_into_words(
     reached = f"accuracy {percent(accuracy, decimals=decimals)} on {images}"
     compared = [_compare(rival, decimals=decimals) for rival in rivals]
     level = f"in brackets its lead and the {confidence * 100:g}\N{NO-BREAK SPACE}% interval"
-    return "; ".join([f"The student {candidate!r} is {blessed}", reached, *compared]) + f" ({level})."
+    subject = f"The student {candidate!r}{_choice(chosen, variants_tried=variants_tried)}"
+    return "; ".join([f"{subject} is {blessed}", reached, *compared]) + f" ({level})."
+
+
+def _choice(chosen: Mapping[str, float], *, variants_tried: int) -> str:
+    """Says which settings won, and against how many."""
+    if variants_tried < 2:
+        return ""
+    among = f"the best of {variants_tried} variants on the validation split"
+    return f" ({settings(chosen)}: {among})" if chosen else f" ({among})"
 
 
 def _compare(rival: Rival, *, decimals: int) -> str:

@@ -1,5 +1,6 @@
 """Keeps the weights of a training's best epoch."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,16 @@ def index_of_best(accuracies: Sequence[float]) -> int:
       accuracies: The validation accuracy of each epoch; at least one.
     """
     return max(range(len(accuracies)), key=accuracies.__getitem__)
+
+
+def rank(accuracy: float, *, loss: float | None) -> tuple[float, float]:
+    """Sorts trainings by their best epochs, the best first: by accuracy, and of equals by loss.
+
+    Args:
+      accuracy: The validation accuracy.
+      loss: The validation loss; None if it is not finite.
+    """
+    return -accuracy, math.inf if loss is None else loss
 
 
 class BestEpoch(keras.callbacks.Callback):

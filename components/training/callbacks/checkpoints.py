@@ -158,12 +158,13 @@ class Checkpointer(keras.callbacks.Callback):
         self._recorder = recorder
         self._saved = 0
 
-    def restore(self, model: keras.Model, *, epochs: int) -> int:
+    def restore(self, model: keras.Model, *, epochs: int, expected: int = 0) -> int:
         """Brings a compiled model, whose variables exist, to where the last checkpoint left it.
 
         Args:
           model: What is trained.
           epochs: Of the whole training, for the message.
+          expected: How many were finished on purpose; to go on from there is no news.
 
         Returns:
           How many epochs are finished.
@@ -179,6 +180,8 @@ class Checkpointer(keras.callbacks.Callback):
         self._recorder.restore(state.history)
         self._best.restore(accuracies=state.accuracies, weights=state.best_weights)
         self._saved = len(state.history)
+        if self._saved == expected:
+            return self._saved
         done = "is trained already" if self._saved == epochs else f"goes on from epoch {self._saved + 1}"
         tell(f"{done}, by its last checkpoint", name=self._name)
         return self._saved

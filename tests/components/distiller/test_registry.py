@@ -66,7 +66,8 @@ def test_a_module_in_the_folder_is_all_that_a_new_method_takes(tmp_path: pathlib
         "another = 'distillations=[{name: a, method: another, number: 3}]'\n"
         "overrides = [another, 'data.labelled_fraction=1']\n"
         f"config = load_config(pathlib.Path({str(DIGITS)!r}), overrides=overrides)\n"
-        "(method,) = config.distillations\n"
+        "(search,) = config.distillations\n"
+        "method = search.base\n"
         "print(type(method).__name__, method.number, config.asks_teacher(method))"
     )
 

@@ -12,7 +12,7 @@ from components.settings.evaluation import EvaluationSettings
 
 @pytest.fixture
 def nodes():
-    """An Evaluator of two students, and the nodes that its inputs come from."""
+    """An Evaluator of a student in two variants, and the nodes that its inputs come from."""
     types = {"examples": standard_artifacts.Examples, "schema": standard_artifacts.Schema}
     names = ("teacher", "scratch", "kd_t4", "kd-t2")
     types |= dict.fromkeys(names, standard_artifacts.Model)
@@ -29,7 +29,8 @@ def nodes():
         teacher=(channels["teacher"], channels["teacher_run"]),
         teacher_predictions=None,
         scratch=(channels["scratch"], channels["scratch_run"]),
-        students={name: (channels[name], channels[f"{name}_run"]) for name in ("kd_t4", "kd-t2")},
+        distillers={name: (channels[name], channels[f"{name}_run"]) for name in ("kd_t4", "kd-t2")},
+        students={"kd": {"kd_t4": {"temperature": 4.0}, "kd-t2": {"temperature": 2.0}}},
         evaluation=EvaluationSettings(min_accuracy=0.9),
         push_directory="/pushed",
     )
@@ -50,7 +51,9 @@ def test_every_student_has_inputs_of_its_own(nodes):
         "model": standard_artifacts.Model,
         **OUTPUTS,
     }
-    assert json.loads(evaluator.exec_properties["students"]) == ["kd_t4", "kd-t2"]
+    assert json.loads(evaluator.exec_properties["students"]) == {
+        "kd": {"kd_t4": {"temperature": 4.0}, "kd-t2": {"temperature": 2.0}}
+    }
     assert EvaluationSettings.model_validate_json(
         evaluator.exec_properties["evaluation_settings"]
     ) == EvaluationSettings(min_accuracy=0.9)

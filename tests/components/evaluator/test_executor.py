@@ -94,9 +94,22 @@ def quickly(monkeypatch):
 
 @pytest.fixture
 def evaluate(tmp_path, artifact, data, schema, write_model, write_history):
-    """Runs the node on students given as `name: (weights, validation accuracies)`; returns its outputs."""
+    """Runs the node on students given as `name: (weights, validation accuracies)`; returns its outputs.
 
-    def run(*, students, teacher=TEACHER, scratch=SCRATCH, pushed="", predictions=None, **settings):
+    Each is the only variant of a distillation of its name, unless `searches` says otherwise.
+    """
+
+    def run(
+        *,
+        students,
+        searches=None,
+        noted=None,
+        teacher=TEACHER,
+        scratch=SCRATCH,
+        pushed="",
+        predictions=None,
+        **settings,
+    ):
         models = {} if predictions else {"teacher": (teacher, [0.9])}
         models |= {"scratch": (scratch, [0.4])} if scratch else {}
         models |= {f"student_{name}": student for name, student in students.items()}
@@ -107,6 +120,8 @@ def evaluate(tmp_path, artifact, data, schema, write_model, write_history):
             run_key = f"run_{key.removeprefix('student_')}" if "_" in key else f"{key}_run"
             model = write_model(tmp_path / "models" / key, **weights)
             history = write_history(tmp_path / "runs" / key, val_accuracy=accuracies)
+            if run_key.removeprefix("run_") in (noted or {}):
+                shutil.copy(noted[run_key.removeprefix("run_")], pathlib.Path(history, "search.json"))
             inputs[key] = [artifact(standard_artifacts.Model, model, identifier=number)]
             inputs[run_key] = [artifact(standard_artifacts.ModelRun, history)]
         types = {
@@ -122,7 +137,7 @@ def evaluate(tmp_path, artifact, data, schema, write_model, write_history):
             beam_pipeline_args=["--direct_running_mode=in_memory"], tmp_dir=str(tmp_path / "tmp")
         )
         properties = {
-            "students": json.dumps(list(students)),
+            "students": json.dumps(searches or {name: {name: {}} for name in students}),
             "evaluation_settings": EvaluationSettings.model_validate(settings).model_dump_json(),
             "push_directory": str(tmp_path / "pushed"),
             "incumbent": pushed,
@@ -365,6 +380,68 @@ def test_validation_chooses_the_candidate_even_where_the_test_split_disagrees(ev
     original = tmp_path / "models" / "student_bad"
     for name in ("model.keras", "Format-Serving/saved_model.pb"):
         assert (copy / name).read_bytes() == (original / name).read_bytes()
+
+
+@pytest.mark.usefixtures("quickly")
+def test_of_several_variants_the_best_on_validation_alone_is_measured(evaluate, tmp_path):
+    # The worse would be refused if it were opened: it has four outputs.
+    never_opened = {"kernel": np.zeros((4, 4)), "bias": np.zeros(4)}
+    outputs = evaluate(
+        students={"kd-T2": (never_opened, [0.6]), "kd-T4": (STUDENT, [0.5, 0.7]), "plain": (SCRATCH, [0.65])},
+        searches={
+            "kd": {"kd-T2": {"temperature": 2.0}, "kd-T4": {"temperature": 4.0}},
+            "plain": {"plain": {}},
+        },
+    )
+
+    evaluation = read_evaluation(outputs)
+    assert list(evaluation["models"]) == ["teacher", "scratch", "kd", "plain"]
+    assert evaluation["models"]["kd"]["accuracy"] == 4 / 6
+    assert evaluation["candidate"] == "kd"
+    worse = {"settings": {"temperature": 2.0}, "chosen": False, "best_epoch": 1, "epochs": 1}
+    best = {"settings": {"temperature": 4.0}, "chosen": True, "best_epoch": 2, "epochs": 2}
+    assert evaluation["searches"] == {
+        "kd": [
+            worse | {"val_accuracy": 0.6, "val_loss": 0.5},
+            best | {"val_accuracy": 0.7, "val_loss": 0.5},
+        ]
+    }
+    assert evaluation["variants_tried"] == 3
+    assert evaluation["verdict"].startswith(
+        "The student 'kd' (temperature 4: the best of 3 variants on the validation split) is blessed"
+    )
+    blessed = outputs["blessing"].get_string_custom_property("current_model")
+    assert blessed == str(tmp_path / "models" / "student_kd-T4")
+    whole = json.loads(SCHEMA_FILE.read_text())
+    jsonschema.validate(evaluation, whole | {"required": list(evaluation)})
+    overview = pathlib.Path(outputs["overview"].uri, kubeflow_page.MARKDOWN_FILE).read_text()
+    assert "| kd (best of 2) |" in overview
+
+
+@pytest.mark.usefixtures("quickly")
+def test_a_distiller_that_tried_several_variants_has_noted_them(evaluate, tmp_path):
+    def history(*accuracies):
+        epochs = [
+            {"epoch": n, "seconds": 1.0, "loss": 1.0, "accuracy": 0.5, "val_loss": 0.5, "val_accuracy": each}
+            for n, each in enumerate(accuracies, start=1)
+        ]
+        return {"best_epoch": len(epochs), "epochs": epochs}
+
+    halved = [
+        {"settings": {"temperature": 2.0}, "history": history(0.6)},
+        {"settings": {"temperature": 4.0}, "history": history(0.65, 0.7)},
+    ]
+    noted = tmp_path / "search.json"
+    noted.write_text(json.dumps({"variants": halved}))
+
+    evaluation = read_evaluation(evaluate(students={"kd": (STUDENT, [0.65, 0.7])}, noted={"kd": noted}))
+
+    assert [(each["settings"], each["chosen"], each["epochs"]) for each in evaluation["searches"]["kd"]] == [
+        ({"temperature": 2.0}, False, 1),
+        ({"temperature": 4.0}, True, 2),
+    ]
+    assert evaluation["variants_tried"] == 2
+    assert evaluation["histories"]["kd"]["best_epoch"] == 2
 
 
 @pytest.mark.usefixtures("quickly")

@@ -64,6 +64,17 @@ def test_settings_that_differ_are_named_as_on_the_command_line(runs):
     }
 
 
+def test_a_search_is_compared_by_its_winner_and_by_its_lists(contents):
+    tried = {"best_epoch": 1, "epochs": 2, "val_accuracy": 0.9, "val_loss": 0.5}
+    settings = [{"settings": {"temperature": t}, "chosen": t == 3.0} | tried for t in (1.0, 3.0)]
+    contents["b"]["searches"] = {"kd_t8": settings}
+    contents["b"]["configuration"]["distillations"][0]["temperature"] = [1.0, 3.0]
+    runs = read(contents)
+    assert cells(runs)["Candidate"] == {"a": "kd_t2", "b": "kd_t8 (best of 2)"}
+    assert changed_settings(runs)["distillations.0.temperature"] == {"a": "2.0", "b": "[1.0, 3.0]"}
+    assert "kd_t8 (best of 2)" in render_comparison(runs)
+
+
 def test_runs_on_other_test_images_are_not_compared_fairly(runs):
     assert is_fair(runs)
     assert "different test images" not in render_comparison(runs)

@@ -13,6 +13,7 @@ from PIL import Image
 
 from components.report import page as report
 from components.report.summary import Evaluation, Run, Summary
+from components.report.terminal import to_text
 
 TESTS = pathlib.Path(__file__).parents[2]
 VOID = {"meta", "path", "use", "br", "link", "img", "image", "rect"}
@@ -312,6 +313,65 @@ def test_many_classes_stay_small_and_readable(summary, disagreements):
     (classes,) = (each for each in page.alternatives() if each.startswith("Errors for each class"))
     assert "Most errors of kd_t2: class 042" in classes
     assert sum(">class " in line for line in re.findall(r"<text[^<]*<", text)) < 20 + 5 * 2 * 20 + 1
+
+
+@pytest.fixture
+def searched(summary):
+    """The example as if kd_t2 had been the best of four variants, and advice had been given."""
+    tried = [(2.0, 0.5, 0.91), (4.0, 0.1, 0.95), (4.0, 0.5, 0.9307), (8.0, 0.1, 0.9304)]
+    summary["searches"] = {
+        "kd_t2": [
+            {"settings": {"temperature": temperature, "student_loss_weight": weight}, "best_epoch": 3}
+            | {"chosen": accuracy == 0.95, "epochs": 6, "val_accuracy": accuracy, "val_loss": None}
+            for temperature, weight, accuracy in tried
+        ]
+    }
+    return summary | {"variants_tried": 5, "advice": ["raise <everything>"]}
+
+
+def test_variants_are_folded_into_one_row_and_a_table_of_their_own(searched):
+    text = render(searched)
+    page = Page(text)
+
+    assert sections(page)[3:6] == ["training", "search", "cost"]
+    assert "kd_t2 (best of 4)" in page.text
+    assert "only the best of each distillation went on to the test split" in page.text
+    (folded,) = re.findall(r"<details>\s*<summary>kd_t2: the 4 variants.*?</details>", text, flags=re.DOTALL)
+    rows = re.findall(r"<tr.*?</tr>", folded, flags=re.DOTALL)
+    cells = [re.findall(r">([^<>]+)</t[dh]>", row.replace("\N{NO-BREAK SPACE}", " ")) for row in rows]
+    assert cells == [
+        ["temperature", "student_loss_weight", "accuracy", "cross-entropy", "best epoch", "epochs trained"],
+        ["4", "0.1", "95.00 %", "–", "3", "6"],  # noqa: RUF001
+        ["4", "0.5", "93.07 %", "–", "3", "6"],  # noqa: RUF001
+        ["8", "0.1", "93.04 %", "–", "3", "6"],  # noqa: RUF001
+        ["2", "0.5", "91.00 %", "–", "3", "6"],  # noqa: RUF001
+    ]
+    assert [row.startswith('<tr class="chosen"') for row in rows] == [False, True, False, False, False]
+
+
+def test_the_other_students_test_numbers_are_no_choice(summary):
+    warning = "No student should be chosen by these numbers"
+    assert warning in Page(render(summary)).text
+    del summary["gap_closed"]["kd_t8"]
+    assert warning not in Page(render(summary)).text
+
+
+def test_advice_stands_beside_the_verdict(searched, text):
+    page = Page(render(searched))
+    top = page.text[: page.text.index("Quality on the test split")]
+    assert "What to change: raise <everything>" in top
+    assert "What to change" not in text
+
+
+def test_the_terminal_folds_variants_too(searched):
+    lines = to_text(Summary.model_validate(searched)).splitlines()
+    assert [line.split("  ")[0] for line in lines[2:7]] == [
+        "teacher",
+        "scratch",
+        "kd_t2 (best of 4)",
+        "kd_t8",
+        "incumbent",
+    ]
 
 
 @pytest.fixture

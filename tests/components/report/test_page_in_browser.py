@@ -31,11 +31,22 @@ const luminance = name => {
 """
 
 
+def variants(number):
+    """Variants of many settings, of which the first is chosen."""
+    keys = ("temperature", "target_weight", "non_target_weight", "warmup_epochs", "student_loss_weight")
+    return [
+        {"settings": dict.fromkeys(keys, each / 7), "chosen": each == 0, "best_epoch": 9, "epochs": 10}
+        | {"val_accuracy": 1 - each / 64, "val_loss": 0.5}
+        for each in range(number)
+    ]
+
+
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
     """The report of a run and the comparison of two, on disk."""
     folder = tmp_path_factory.mktemp("pages")
-    summary = Summary.model_validate_json((TESTS / "example_summary.json").read_text())
+    content = json.loads((TESTS / "example_summary.json").read_text())
+    summary = Summary.model_validate(content | {"searches": {"kd_t2": variants(32)}, "advice": ["Try it."]})
     disagreements = json.loads((TESTS / "example_disagreements.json").read_text())["images"]
     (folder / "report.html").write_text(render(summary, disagreements=disagreements))
     long_name = "a-run-whose-name-tells-all-that-there-is-to-tell-about-it"
@@ -75,6 +86,19 @@ def test_every_chart_and_image_is_seen(browser, pages, width, scheme):
     sizes = browser.run("return [...document.images].map(each => [each.naturalWidth, each.width])")
     assert len(sizes) == 6
     assert all(natural == 8 and shown > 100 for natural, shown in sizes)
+
+
+@pytest.mark.parametrize(("width", "scheme"), zip(WIDTHS, SCHEMES, strict=True))
+def test_the_variants_of_a_search_unfold_without_a_script(browser, pages, width, scheme):
+    browser.visit(pages / "report.html", width=width, scheme=scheme)
+    section = browser.driver.find_element("css selector", "section[aria-labelledby=search]")
+    rows = section.find_elements("css selector", "tbody tr")
+    assert len(rows) == 32
+    assert not any(row.is_displayed() for row in rows)
+    section.find_element("tag name", "summary").click()
+    assert all(row.is_displayed() for row in rows)
+    excess = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert browser.run(excess) == 0
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

@@ -183,7 +183,7 @@ def test_configuration_is_frozen_and_survives_json(path):
 @pytest.mark.parametrize(
     ("override", "found"),
     [
-        ("distillations.1.temperature=3", lambda config: config.distillations[1].temperature == 3.0),
+        ("distillations.1.temperature=3", lambda config: config.distillations[1].base.temperature == 3.0),
         ("student.learning_rate=5e-4", lambda config: config.student.learning_rate == 0.0005),
         ("evaluation={min_accuracy: 0.5}", lambda config: config.evaluation.min_accuracy == 0.5),
         ("hardware.precision=mixed_bfloat16", lambda config: config.hardware.precision == "mixed_bfloat16"),
@@ -358,6 +358,13 @@ def test_override_that_leads_nowhere_is_refused(override, message, refusal):
             "add it",
         ),
         ("distillations.0.hint_weight=1", "distillations.0: unknown key 'hint_weight'", "temperature"),
+        ("distillations.0.temperature=[]", "distillations.0.temperature: got []", "at least one value"),
+        ("distillations.0.temperature=[2, 2.0]", "distillations.0.temperature: got [2, 2.0]", "2.0 twice"),
+        ("distillations.0.temperature=[2, hot]", "distillations.0.temperature: got 'hot'", "valid number"),
+        ("distillations.1.temperature=[2, 0]", "distillations.1.temperature: got 0", "greater than 0"),
+        ("distillations.0.name=[a, b]", "distillations.0.name: got ['a', 'b']", "valid string"),
+        ("search.halving=true", "search.halving: no distillation has a list", "remove it"),
+        ("search.halving=1", "search.halving: got 1", "valid boolean"),
         ("teacher_predictions=live", "teacher_predictions: got 'live'", "'stored' or 'online'"),
         ("teacher_predictions.views=8", "teacher_predictions.views: without augment", "set augment, or"),
         ("teacher_predictions.views=0", "teacher_predictions.views: got 0", "greater than 0"),
@@ -375,6 +382,25 @@ def test_impossible_value_is_refused_in_one_line(override, given, allowed, refus
     assert message.startswith(given)
     assert allowed in message
     assert "\n" not in message
+
+
+def test_variants_beyond_the_bound_are_refused_with_the_product_that_makes_them(refusal):
+    temperatures, weights = (
+        "temperature=[1, 2, 3, 4, 5, 6]",
+        "student_loss_weight=[0, 0.1, 0.2, 0.3, 0.4, 0.5]",
+    )
+    assert refusal(f"distillations.0.{temperatures}", f"distillations.0.{weights}") == (
+        "distillations.0: 6 x 6 = 36 variants, more than 32; shorten the lists"
+    )
+    most = f"[{', '.join(map(str, range(1, 33)))}]"
+    assert refusal(f"distillations.0.temperature={most}", "distillations.1.temperature=[2]") == (
+        "distillations: 32 + 1 = 33 variants, more than 32; shorten the lists"
+    )
+
+
+def test_a_variant_must_not_be_called_like_another_distillation(refusal):
+    message = refusal("distillations.0.temperature=[2, 4]", "distillations.1.name=distilled_t4")
+    assert message.startswith("distillations: 'distilled-T4', 'distilled_t4' must differ")
 
 
 def test_mixed_images_are_refused_for_the_method_that_needs_one_label(refusal):

@@ -106,6 +106,19 @@ def test_every_experiment_compiles_under_a_name_that_kubeflow_takes(config: path
     assert information["displayName"] == config.stem
 
 
+def test_variants_run_side_by_side() -> None:
+    search = ["distillations.0.temperature=[1, 2.5]", "distillations.0.student_loss_weight=[0, 0.5]"]
+    config = load_config(DIGITS, overrides=search)
+
+    tasks = documents(render_pipeline(config))[0]["root"]["dag"]["tasks"]
+
+    distillers = {f"Distiller-distilled-T{t}-w{w}" for t in ("1", "2-5") for w in ("0", "0-5")}
+    assert {name for name in tasks if name.startswith("Distiller")} == distillers
+    assert set(tasks["Evaluator"]["dependentTasks"]) > distillers
+    for name in distillers:
+        assert set(tasks[name]["dependentTasks"]).isdisjoint(distillers)
+
+
 def test_a_teacher_s_file_need_not_be_here() -> None:
     """It lies where the container sees it."""
     teachers = "teacher=[{from: /models/one.keras}, {from: /models/two}]"

@@ -38,7 +38,7 @@ def test_every_shape_of_the_graph_has_a_pipeline() -> None:
     configs = {config.stem: load_config(config) for config in COMMITTED}
 
     assert not configs["unlabelled"].data.labels
-    assert [each.method for each in configs["hint"].distillations] == ["hint", "kd"]
+    assert [each.base.method for each in configs["hint"].distillations] == ["hint", "kd"]
     assert list(configs["several_teachers"].teachers) == ["Teacher-1", "Teacher-2", "Teacher-3"]
     assert configs["outside_teacher"].outside_teacher is not None
     assert len(configs) == 5

@@ -40,6 +40,20 @@ def test_students_share_their_epochs_and_nothing_else():
     assert "data_location" not in nodes  # The digits come with scikit-learn.
 
 
+@pytest.mark.parametrize("halving", [False, True])
+def test_a_key_of_several_values_is_no_parameter_and_the_others_reach_every_variant(halving):
+    overrides = ["distillations.0.temperature=[2, 4]", f"search.halving={halving}"]
+    config = load_config(CONFIGS / "digits.yaml", overrides=overrides)
+    paths = {parameter.name: parameter.paths for parameter in run_parameters(config)}
+    assert "distilled_temperature" not in paths
+    distillers = {"Distiller-distilled-T2", "Distiller-distilled-T4"}
+    distillers = {"Distiller-distilled"} if halving else distillers
+    assert paths["distilled_student_loss_weight"] == dict.fromkeys(
+        distillers, "distillation.student_loss_weight"
+    )
+    assert set(paths["student_epochs"]) == distillers | {"Scratch"}
+
+
 def test_only_teachers_that_are_trained_have_epochs():
     trained = "{architecture: digits_teacher, epochs: 3, batch_size: 32, learning_rate: 0.001}"
 

@@ -63,7 +63,7 @@ TEACHER_IN_WORDS = "the teacher 98.3 % [−2.20 points, −3.50 to −0.90]"  # 
 NOTE = "(in brackets its lead and the 95 % interval)"
 
 
-def put(*gates, rivals=RIVALS, test_examples=360):
+def put(*gates, rivals=RIVALS, test_examples=360, **choice):
     sentence = put_into_words(
         "kd",
         accuracy=0.961,
@@ -71,6 +71,7 @@ def put(*gates, rivals=RIVALS, test_examples=360):
         confidence=0.95,
         rivals=rivals,
         gates=gates,
+        **choice,
     )
     return sentence.replace("\N{NO-BREAK SPACE}", " ")
 
@@ -123,6 +124,17 @@ def test_a_remark_stands_beside_the_rival():
         name="the teacher", accuracy=0.9, difference=0.061, low=0.05, high=0.07, remark="worse than scratch"
     )
     assert "the teacher 90.0 %, worse than scratch [+6.10 points" in put(rivals=[rival])
+
+
+def test_the_number_of_variants_stands_in_the_verdict():
+    chosen = {"temperature": 2.5, "standardise_logits": True, "warmup_epochs": 20}
+    settings = "temperature 2.5, standardise_logits true, warmup_epochs 20"
+    among = "the best of 9 variants on the validation split"
+    assert put(chosen=chosen, variants_tried=9).startswith(
+        f"The student 'kd' ({settings}: {among}) is blessed;"
+    )
+    assert put(variants_tried=9).startswith(f"The student 'kd' ({among}) is blessed;")
+    assert put(chosen={"temperature": 2.5}, variants_tried=1).startswith("The student 'kd' is blessed;")
 
 
 def test_one_image_is_one():

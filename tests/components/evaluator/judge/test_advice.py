@@ -1,0 +1,118 @@
+"""What is said where a student falls short; each history is made by hand."""
+
+import pytest
+
+from components.evaluator.judge.advice import advise
+from components.report.summary import Epoch, History
+
+
+def trained(*, training, validation, losses=(1.0, 0.5, 0.5), best=2, reference="labels"):
+    """A history whose best epoch has these accuracies."""
+    return History(
+        best_epoch=best,
+        reference=reference,
+        epochs=tuple(
+            Epoch(
+                epoch=number,
+                seconds=1.0,
+                loss=loss,
+                accuracy=training if number == best else 0.1,
+                val_accuracy=validation if number == best else 0.1,
+                val_loss=0.5,
+            )
+            for number, loss in enumerate(losses, start=1)
+        ),
+    )
+
+
+TEACHER = trained(training=0.99, validation=0.95)
+GOOD = trained(training=0.99, validation=0.945)
+UNFINISHED = (1.0, 0.6, 0.4)
+
+
+def said(student, *, scratch=GOOD, teacher=TEACHER):
+    histories = {"teacher": teacher, "kd": student} | ({"scratch": scratch} if scratch else {})
+    return [sentence.replace("\N{NO-BREAK SPACE}", " ") for sentence in advise(histories, candidate="kd")]
+
+
+def test_a_student_on_a_par_with_its_teacher_needs_no_advice():
+    assert said(GOOD) == []
+    assert said(trained(training=0.99, validation=0.945, losses=UNFINISHED, best=3)) == []
+
+
+@pytest.mark.parametrize(
+    ("student", "scratch", "key"),
+    [
+        pytest.param(
+            trained(training=0.93, validation=0.90, losses=UNFINISHED, best=3),
+            trained(training=0.93, validation=0.90),
+            "raise student.epochs",
+            id="its best epoch is the last, and its loss was falling",
+        ),
+        pytest.param(
+            trained(training=0.98, validation=0.935),
+            trained(training=0.985, validation=0.946),
+            "raise its student_loss_weight",
+            id="a point worse than scratch",
+        ),
+        pytest.param(
+            trained(training=0.985, validation=0.93),
+            trained(training=0.985, validation=0.93),
+            "augment and teacher_predictions: online",
+            id="five points better in training",
+        ),
+        pytest.param(
+            trained(training=0.90, validation=0.89),
+            trained(training=0.90, validation=0.89),
+            "a larger student.architecture",
+            id="short of its teacher in training, as scratch is",
+        ),
+    ],
+)
+def test_each_fault_has_its_advice(student, scratch, key):
+    (advice,) = said(student, scratch=scratch)
+    assert key in advice
+
+
+def test_the_numbers_stand_in_the_advice():
+    (advice,) = said(trained(training=0.90, validation=0.89), scratch=trained(training=0.90, validation=0.89))
+    assert "(90.0 % against 99.0 %)" in advice
+
+
+def test_a_training_that_ended_with_a_flat_loss_is_not_called_too_short():
+    flat = trained(training=0.93, validation=0.90, losses=(1.0, 0.5, 0.495), best=3)
+    assert not any("student.epochs" in advice for advice in said(flat))
+
+
+def test_a_student_that_falls_short_where_scratch_does_not_is_not_called_too_small():
+    assert (
+        said(trained(training=0.90, validation=0.89), scratch=trained(training=0.99, validation=0.89)) == []
+    )
+
+
+def test_several_faults_are_said_at_once():
+    advice = said(trained(training=0.93, validation=0.90, losses=UNFINISHED, best=3))
+    assert [("student.epochs" in each, "student_loss_weight" in each) for each in advice] == [
+        (True, False),
+        (False, True),
+    ]
+
+
+def test_nothing_helps_but_a_better_teacher_where_scratch_is_as_good():
+    (advice,) = said(
+        trained(training=0.93, validation=0.90, losses=UNFINISHED, best=3),
+        scratch=trained(training=0.96, validation=0.95),
+    )
+    assert "a better teacher first, by more teacher.epochs" in advice
+    assert "teacher (95.0 %) is no better than scratch (95.0 %)" in advice
+
+
+def test_nothing_is_said_where_it_is_not_known_what_the_teacher_has_reached():
+    pretrained = History(best_epoch=None, epochs=())
+    assert said(trained(training=0.5, validation=0.4), teacher=pretrained) == []
+
+
+def test_without_labels_the_teacher_agrees_with_itself():
+    student = trained(training=0.90, validation=0.89, reference="teacher")
+    (advice,) = said(student, scratch=None, teacher=History(best_epoch=None, epochs=()))
+    assert "(90.0 % against 100.0 %): take a larger student.architecture" in advice
