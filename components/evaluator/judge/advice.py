@@ -99,8 +99,8 @@ def ask_for_more_images(facts: Facts) -> str | None:
         return None
     return (
         f"The student does better on its training images ({percent(facts.student.training)}) than on others "
-        f"({percent(facts.student.validation)}): distil from more images, or with augment and "
-        "teacher_predictions: online."
+        f"({percent(facts.student.validation)}): distil from more images, which need no labels "
+        "(data.unlabelled), or with augment and teacher_predictions: {views: 8}."
     )
 
 

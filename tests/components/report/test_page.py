@@ -341,10 +341,10 @@ def test_variants_are_folded_into_one_row_and_a_table_of_their_own(searched):
     cells = [re.findall(r">([^<>]+)</t[dh]>", row.replace("\N{NO-BREAK SPACE}", " ")) for row in rows]
     assert cells == [
         ["temperature", "student_loss_weight", "accuracy", "cross-entropy", "best epoch", "epochs trained"],
-        ["4", "0.1", "95.00 %", "–", "3", "6"],  # noqa: RUF001
-        ["4", "0.5", "93.07 %", "–", "3", "6"],  # noqa: RUF001
-        ["8", "0.1", "93.04 %", "–", "3", "6"],  # noqa: RUF001
-        ["2", "0.5", "91.00 %", "–", "3", "6"],  # noqa: RUF001
+        ["4", "0.1", "95.0 %", "–", "3", "6"],  # noqa: RUF001
+        ["4", "0.5", "93.1 %", "–", "3", "6"],  # noqa: RUF001
+        ["8", "0.1", "93.0 %", "–", "3", "6"],  # noqa: RUF001
+        ["2", "0.5", "91.0 %", "–", "3", "6"],  # noqa: RUF001
     ]
     assert [row.startswith('<tr class="chosen"') for row in rows] == [False, True, False, False, False]
 
