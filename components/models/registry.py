@@ -20,6 +20,7 @@ ARCHITECTURES = {
     "mnist_student": "components.models.mnist:mnist_student",
     "cats_vs_dogs_teacher": "components.models.cats_vs_dogs:cats_vs_dogs_teacher",
     "cats_vs_dogs_student": "components.models.cats_vs_dogs:cats_vs_dogs_student",
+    "airbench": "components.models.airbench:airbench",
     "resnet20": "components.models.resnet:resnet20",
     "resnet56": "components.models.resnet:resnet56",
     "mobilenet_v3_small": "components.models.mobile:mobilenet_v3_small",

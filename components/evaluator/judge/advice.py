@@ -88,8 +88,8 @@ def ask_for_labels(facts: Facts) -> str | None:
         return None
     return (
         f"On the validation split the student ({percent(facts.student.validation)}) is worse than scratch "
-        f"({percent(facts.scratch.validation)}): raise its student_loss_weight, or lower its temperature; a "
-        "list of values tries several."
+        f"({percent(facts.scratch.validation)}): raise its student_loss_weight, or lower its temperature, if "
+        "it has one; a list of values tries several."
     )
 
 

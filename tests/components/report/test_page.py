@@ -219,7 +219,8 @@ def test_a_student_that_is_larger_and_slower_is_called_so(summary):
 
 
 def test_everything_is_escaped(summary, disagreements):
-    hostile = json.loads(json.dumps(summary).replace("ant", "<b>").replace("bee/7.jpg", "<i>.jpg"))
+    hostile = re.sub(r"\bant\b", "<b>", json.dumps(summary))
+    hostile = json.loads(hostile.replace("bee/7.jpg", "<i>.jpg"))
     hostile["verdict"] = "The student is <not> blessed."
     disagreements[0]["id"] = '"><i>'
     page = Page(render(hostile, disagreements=disagreements))
