@@ -1,6 +1,7 @@
 """The names of splits and files, and where they lie in artifacts and workspaces: each stands only here."""
 
 import pathlib
+import zipfile
 
 # The splits of every data set; models are measured on the last.
 SPLITS = ("train", "validation", "test")
@@ -13,6 +14,8 @@ DATASET_FILE = "dataset.json"
 SCHEMA_FILE = "schema.pbtxt"
 # A `model`: what a later node loads.
 KERAS_FILE = "model.keras"
+# What every `.keras` file holds.
+_KERAS_CONFIG = "config.json"
 # A served model: the names of the classes, in the order of the outputs.
 CLASSES_ASSET = pathlib.Path("assets.extra", "classes.json")
 # A `model_run`.
@@ -45,6 +48,14 @@ PUSHED_DIRECTORY = "pushed"
 def is_saved_model(directory: pathlib.Path) -> bool:
     """Tells whether a directory is that of a SavedModel."""
     return (directory / "saved_model.pb").is_file()
+
+
+def is_keras_file(path: pathlib.Path) -> bool:
+    """Tells whether a path is that of a `.keras` file."""
+    if not path.is_file() or not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return _KERAS_CONFIG in archive.namelist()
 
 
 def keras_file(model_uri: str) -> str:

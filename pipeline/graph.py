@@ -27,6 +27,7 @@ from components.settings.models import (
     PredictionsImport,
     PretrainedTeacher,
     TeacherImport,
+    TrainedModel,
 )
 from components.settings.training import TrainingJob
 from components.teacher_predictions.component import TeacherPredictor
@@ -56,7 +57,7 @@ def create_pipeline(
       push_directory: Where a blessed student goes.
       metadata_path: The SQLite file of ML Metadata; None where the platform brings its own.
       fingerprints: Of what the cache cannot see by itself: `data`, the code and files of `teacher`, or of
-        each of several (`teacher-1`, ...), the code of `student`, and the version of the `incumbent`, the
+        each of several (`teacher-1`, ...), those of `student`, and the version of the `incumbent`, the
         student pushed last, or `none`.
       beam_args: Options of Beam's pipelines.
       checkpoint_directory: Where unfinished trainings leave their checkpoints; None is beside their outputs.
@@ -273,7 +274,7 @@ class _Models:
         views = self.config.views
         return job.model_copy(update={"augment": None, "views": views}) if views else job
 
-    def _job(self, name: str, model: ModelSettings, *, code: str, seed: int) -> TrainingJob:
+    def _job(self, name: str, model: TrainedModel, *, code: str, seed: int) -> TrainingJob:
         """Says what to train; `code` names the fingerprint of the architecture's code."""
         return TrainingJob(
             name=name,

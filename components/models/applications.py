@@ -5,11 +5,10 @@ Naming them imports no Keras: configurations are checked before it is needed.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import sys
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from components.errors import InputError, first_line, suggest
 
@@ -71,12 +70,14 @@ def _build(
 ) -> keras.Model:
     import keras
 
+    from components.models.fine_tuning import freeze_batch_normalization
+
     function = getattr(keras.applications, name)
     *size, channels = image_shape
     body = function(include_top=False, weights=None, input_shape=(*size, 3), pooling="avg")
     if weights_file is not None:
         _load_weights(body, name=name, path=weights_file)
-        _freeze_batch_normalization(body)
+        freeze_batch_normalization(body)
     images = keras.Input(image_shape)
     coloured = images if channels == 3 else keras.layers.Concatenate(name="grey_to_rgb")([images] * 3)
     prepared = sys.modules[function.__module__].preprocess_input(coloured * 255)
@@ -92,30 +93,3 @@ def _load_weights(body: keras.Model, *, name: str, path: str) -> None:
             f"The weights {path} do not fit {PREFIX}{name} without its last layer ({reason}); give "
             "a file named *_notop.h5 of this architecture, or one that its save_weights wrote."
         ) from error
-
-
-def _freeze_batch_normalization(body: keras.Model) -> None:
-    """Makes BatchNormalization keep its weights and statistics.
-
-    Calling the body with `training=False` would not do it: a model that is called with `training=True` hands
-    that on to all its layers.
-    """
-    import keras
-
-    for layer in body.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.trainable = False
-
-
-@contextlib.contextmanager
-def frozen_body(model: keras.Model) -> Iterator[None]:
-    """Makes the layer of logits of a model of `architecture` the only one that is trained, for a while."""
-    import keras
-
-    bodies = [layer for layer in model.layers if isinstance(layer, keras.Model)]
-    layers = [(layer, layer.trainable) for body in bodies for layer in body.layers]
-    for layer, _ in layers:
-        layer.trainable = False
-    yield
-    for layer, was_trainable in layers:
-        layer.trainable = was_trainable

@@ -3,14 +3,12 @@
 import hashlib
 import importlib.util
 import pathlib
-import zipfile
 from typing import Literal
 
 from components.errors import InputError
 from components.files import sha256
-from components.layout import KERAS_FILE, is_saved_model
+from components.layout import KERAS_FILE, is_keras_file, is_saved_model
 
-_KERAS_CONFIG = "config.json"
 _WEIGHTS = "https://storage.googleapis.com/tensorflow/keras-applications"
 
 Format = Literal["keras", "saved_model"]
@@ -38,10 +36,8 @@ def find_model(path: str) -> tuple[pathlib.Path, Format]:
         place = place / KERAS_FILE
     if is_saved_model(place):
         return place, "saved_model"
-    if place.is_file() and zipfile.is_zipfile(place):
-        with zipfile.ZipFile(place) as archive:
-            if _KERAS_CONFIG in archive.namelist():
-                return place, "keras"
+    if is_keras_file(place):
+        return place, "keras"
     raise InputError(
         f"The teacher {path} is neither a .keras file nor a SavedModel's directory; write one with "
         "model.save('teacher.keras') or model.export('teacher')."

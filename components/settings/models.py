@@ -28,11 +28,10 @@ class ImageSettings(Settings):
         return self.height, self.width, self.channels
 
 
-class ModelSettings(Settings):
-    """An architecture and how it is trained.
+class TrainingSettings(Settings):
+    """How a model is trained.
 
     Attributes:
-      architecture: A registered name, or an import path `package.module:function`.
       epochs: Passes over the training data.
       batch_size: Examples in a batch, over all devices.
       learning_rate: The optimizer's, at its highest.
@@ -45,7 +44,6 @@ class ModelSettings(Settings):
         validated and kept; None averages none.
     """
 
-    architecture: str
     epochs: PositiveInt
     batch_size: PositiveInt
     learning_rate: PositiveFloat
@@ -63,6 +61,10 @@ class ModelSettings(Settings):
             raise custom_error(problem)
         return schedule
 
+
+class _Architecture(Settings):
+    architecture: str
+
     @field_validator("architecture")
     @classmethod
     def _known_architecture(cls, name: str) -> str:
@@ -70,6 +72,14 @@ class ModelSettings(Settings):
         if problem:
             raise custom_error(problem)
         return name
+
+
+class ModelSettings(TrainingSettings, _Architecture):
+    """An architecture and how it is trained.
+
+    Attributes:
+      architecture: A registered name, or an import path `package.module:function`.
+    """
 
 
 class FineTunedModel(ModelSettings):
@@ -94,6 +104,23 @@ class FineTunedModel(ModelSettings):
         if problem:
             raise custom_error(problem)
         return name
+
+
+class ContinuedModel(TrainingSettings):
+    """A model from a `.keras` file that is trained further.
+
+    Its last layer may be trained alone for `head_epochs`, then everything for `epochs`.
+
+    Attributes:
+      path: The key `from`: the file.
+      head_epochs: Passes over the training data in which the last layer is trained alone; None is one if the
+        layer is new, because the file's is for other classes, and none if it is not.
+      head_learning_rate: In these epochs, in which it is constant.
+    """
+
+    path: Annotated[str, Field(alias="from", min_length=1)]
+    head_epochs: NonNegativeInt | None = None
+    head_learning_rate: PositiveFloat = 0.001
 
 
 class PretrainedTeacher(Settings):
@@ -135,9 +162,14 @@ _ONNX_SUFFIX = ".onnx"
 
 
 def _kind_of_training(value: Any) -> str:
-    """Returns the kind of training that a value describes, by the architecture."""
-    name = value.get("architecture") if isinstance(value, dict) else getattr(value, "architecture", None)
-    return "fine_tuned" if applications.is_application(name) else "trained"
+    """Returns the kind of training that a value describes, by its keys and the architecture."""
+    if isinstance(value, Settings):
+        value = value.model_dump()
+    if not isinstance(value, dict):
+        return "trained"
+    if "from" in value:
+        return "continued"
+    return "fine_tuned" if applications.is_application(value.get("architecture")) else "trained"
 
 
 def _kind_of_teacher(value: Any) -> str:
@@ -162,7 +194,9 @@ def _check_number_of_teachers(teachers: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 TrainedModel = Annotated[
-    Annotated[ModelSettings, Tag("trained")] | Annotated[FineTunedModel, Tag("fine_tuned")],
+    Annotated[ModelSettings, Tag("trained")]
+    | Annotated[FineTunedModel, Tag("fine_tuned")]
+    | Annotated[ContinuedModel, Tag("continued")],
     Discriminator(_kind_of_training),
 ]
 Teacher = Annotated[

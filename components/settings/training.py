@@ -103,13 +103,13 @@ class TrainingJob(Settings):
 
     Attributes:
       name: How to call the model in messages.
-      model: The architecture, and how it is trained.
+      model: The architecture or the file, and how it is trained.
       image: The size of the images.
       hardware: What it runs on.
       seed: Decides the initial weights, dropout, the order of the examples and their augmentation.
       labels: Whether the examples to train and to validate on have some.
       class_weights: How much the examples of each class count; None for alike.
-      code_fingerprint: Changes nothing but the cache's key, when the architecture's code has changed.
+      code_fingerprint: Changes nothing but the cache's key, when the architecture's code or file has changed.
       checkpoint_directory: Outlives the machine that trains; None is beside the node's outputs.
       augment: Random changes to the training images, others in each epoch.
       views: Instead of them, views of the training images.

@@ -11,7 +11,7 @@ import tensorflow as tf
 import components
 from components.files import sha256
 from components.models import registry
-from components.settings.models import FineTunedModel
+from components.settings.models import ContinuedModel, FineTunedModel
 from components.settings.training import TrainingJob
 from components.training.inputs.training_data import TrainingData
 
@@ -31,6 +31,8 @@ _TRAINING = (
     "training/optimization.py",
     "training/precision.py",
     "models/building.py",
+    "models/continued.py",
+    "models/fine_tuning.py",
     "transform/pixels.py",
 )
 
@@ -43,7 +45,6 @@ def identify(job: TrainingJob, data: TrainingData, *, root: pathlib.Path = ROOT)
       data: What it is trained on.
       root: The directory of the components, whose code takes part.
     """
-    weights = job.model.weights if isinstance(job.model, FineTunedModel) else None
     return {
         "job": job.model_dump_json(exclude={"checkpoint_directory"}),
         "classes": ", ".join(data.class_names),
@@ -51,11 +52,26 @@ def identify(job: TrainingJob, data: TrainingData, *, root: pathlib.Path = ROOT)
         "unlabelled examples": fingerprint(data.unlabelled_files),
         "validation examples": fingerprint(data.validation_files),
         "teacher predictions": fingerprint(data.all_prediction_files),
-        "initial weights": fingerprint([weights] if weights else []),
+        "initial weights": fingerprint(_initial_weights(job)),
         "code": fingerprint(path for pattern in _TRAINING for path in sorted(root.glob(pattern))),
-        "architecture": fingerprint([registry.source_file(job.model.architecture)]),
+        "architecture": fingerprint(_architecture(job)),
         "libraries": f"Keras {keras.__version__}, TensorFlow {tf.__version__}, NumPy {np.__version__}",
     }
+
+
+def _initial_weights(job: TrainingJob) -> list[str]:
+    match job.model:
+        case ContinuedModel(path=path) | FineTunedModel(weights=str(path)):
+            return [path]
+        case _:
+            return []
+
+
+def _architecture(job: TrainingJob) -> list[pathlib.Path]:
+    """Returns the code of the architecture; a `.keras` file brings its own."""
+    if isinstance(job.model, ContinuedModel):
+        return []
+    return [registry.source_file(job.model.architecture)]
 
 
 def fingerprint(files: Iterable[str | pathlib.Path]) -> str:

@@ -12,10 +12,13 @@ import pathlib
 import keras
 import tensorflow as tf
 
+from components.errors import InputError
 from components.models import applications, registry
 from components.models.building import build_model, load_model
+from components.models.continued import continue_model
+from components.models.fine_tuning import can_train_head, frozen_body
 from components.serving.export import export_model
-from components.settings.models import FineTunedModel
+from components.settings.models import ContinuedModel, FineTunedModel
 from components.settings.optimization import Constant
 from components.settings.training import TrainingJob
 from components.training.callbacks.checkpoints import Checkpoints
@@ -133,13 +136,12 @@ def train_model(
         prediction_files=data.all_prediction_files,
     )
     with _scope(job.hardware.strategy), damage:
-        model = _build(job, num_classes=len(data.class_names))
+        model, head = _build(job, num_classes=len(data.class_names))
         # Made after the model, whose initial weights and dropout then do not depend on the teacher.
         make_learner = functools.partial(_make_learner, model, objective=objective, teacher=teacher)
         train = functools.partial(fit, batches=_open_batches(job, data), checkpoints=checkpoints)
-        head = _training_of_head(job)
         if head is not None:
-            with applications.frozen_body(model):
+            with frozen_body(model):
                 train(
                     make_learner(),
                     head,
@@ -165,19 +167,51 @@ def _scope(strategy: str) -> contextlib.AbstractContextManager[object]:
     return tf.distribute.MirroredStrategy().scope() if strategy == "mirrored" else contextlib.nullcontext()
 
 
-def _build(job: TrainingJob, *, num_classes: int) -> keras.Model:
-    name = job.model.architecture
-    if isinstance(job.model, FineTunedModel):
-        architecture = applications.architecture(name, weights_file=job.model.weights)
+def _build(job: TrainingJob, *, num_classes: int) -> tuple[keras.Model, TrainingJob | None]:
+    """Returns the model, and how its layer of logits is trained alone, first; None if it is not."""
+    settings = job.model
+    if isinstance(settings, ContinuedModel):
+        return _continue(job, settings, num_classes=num_classes)
+    name = settings.architecture
+    if isinstance(settings, FineTunedModel):
+        architecture = applications.architecture(name, weights_file=settings.weights)
+        head = _training_of_head(job, settings, epochs=settings.head_epochs)
     else:
-        architecture = registry.load(name)
-    return build_model(
+        architecture, head = registry.load(name), None
+    model = build_model(
         architecture,
         name=name,
         image_shape=job.image.shape,
         num_classes=num_classes,
         precision=job.hardware.precision,
     )
+    return model, head
+
+
+def _continue(
+    job: TrainingJob, settings: ContinuedModel, *, num_classes: int
+) -> tuple[keras.Model, TrainingJob | None]:
+    continued = continue_model(
+        settings.path,
+        image_shape=job.image.shape,
+        num_classes=num_classes,
+        precision=job.hardware.precision,
+    )
+    epochs = settings.head_epochs
+    if epochs is None:
+        epochs = 0 if continued.former_classes is None else 1
+    if continued.former_classes is not None:
+        tell(
+            f"has a new last layer for {num_classes} classes in place of that for "
+            f"{continued.former_classes}; epochs in which it is trained alone: {epochs}",
+            name=job.name,
+        )
+    if epochs and not can_train_head(continued.model):
+        raise InputError(
+            f"student.head_epochs: {settings.path} does not end in a keras.layers.Dense that could be "
+            "trained alone; leave it out."
+        )
+    return continued.model, _training_of_head(job, settings, epochs=epochs)
 
 
 def _make_learner(
@@ -205,18 +239,19 @@ def _open_batches(job: TrainingJob, data: TrainingData) -> Batches:
     return Batches(training=training_batches(data, job, epoch=epoch), validation=validation, epoch=epoch)
 
 
-def _training_of_head(job: TrainingJob) -> TrainingJob | None:
+def _training_of_head(
+    job: TrainingJob, settings: FineTunedModel | ContinuedModel, *, epochs: int
+) -> TrainingJob | None:
     """Returns how the layer of logits is trained alone, first; None if it is not.
 
     The rate is constant, and the weights are not averaged: all of that is for the whole training.
     """
-    model = job.model
-    if not isinstance(model, FineTunedModel) or not model.head_epochs:
+    if not epochs:
         return None
     changes = {
-        "epochs": model.head_epochs,
-        "learning_rate": model.head_learning_rate,
+        "epochs": epochs,
+        "learning_rate": settings.head_learning_rate,
         "schedule": Constant(name="constant"),
         "ema_decay": None,
     }
-    return job.model_copy(update={"model": model.model_copy(update=changes)})
+    return job.model_copy(update={"model": settings.model_copy(update=changes)})

@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras import ops
 from keras.optimizers import schedules
 
-from components.settings.models import ModelSettings
+from components.settings.models import TrainingSettings
 from components.settings.optimization import Constant, Cosine, OneCycle, Steps
 
 _OPTIMIZERS = {
@@ -20,7 +20,7 @@ _NOT_DECAYED = ("bias", "beta", "gamma")
 
 
 def make_optimizer(
-    settings: ModelSettings, *, schedule: schedules.LearningRateSchedule, weights: Iterable[keras.Variable]
+    settings: TrainingSettings, *, schedule: schedules.LearningRateSchedule, weights: Iterable[keras.Variable]
 ) -> keras.optimizers.Optimizer:
     """Makes the optimizer of a training.
 
@@ -45,7 +45,7 @@ def make_optimizer(
     return optimizer
 
 
-def make_schedule(settings: ModelSettings, *, steps_per_epoch: int) -> schedules.LearningRateSchedule:
+def make_schedule(settings: TrainingSettings, *, steps_per_epoch: int) -> schedules.LearningRateSchedule:
     """Makes the schedule of a training: a function from the number of a step, from 0, to its learning rate.
 
     Args:

@@ -9,14 +9,16 @@ from collections.abc import Mapping
 from components.errors import InputError
 from components.example_gen.registry import open_source
 from components.files import sha256
-from components.models import registry
+from components.models import continued, registry
 from components.pretrained import model_files, predictions_file
 from components.settings.models import (
+    ContinuedModel,
     FineTunedModel,
     OnnxTeacher,
     PredictedTeacher,
     PretrainedTeacher,
     Teacher,
+    TrainedModel,
 )
 from pipeline.config.experiment import Config
 from pipeline.local.workspace import Workspace
@@ -41,6 +43,8 @@ def check_files(config: Config) -> None:
                 model_files.find_model(path)
             case FineTunedModel(weights=str(path)):
                 model_files.check_weights(path, key=f"{key}.weights")
+            case ContinuedModel(path=path):
+                continued.check_file(path)
 
 
 def fingerprint_files(
@@ -67,13 +71,13 @@ def fingerprint_files(
     return fingerprints | {"incumbent": incumbent}
 
 
-def _fingerprint_model(model: Teacher) -> str:
+def _fingerprint_model(model: Teacher | TrainedModel) -> str:
     match model:
         case PredictedTeacher(predictions=path):
             return model_files.fingerprint(path)
         case OnnxTeacher(path=path):
             return model_files.fingerprint_onnx(path)
-        case PretrainedTeacher(path=path):
+        case PretrainedTeacher(path=path) | ContinuedModel(path=path):
             return model_files.fingerprint(path)
         case FineTunedModel(weights=str(path)):
             return f"{sha256(registry.source_file(model.architecture))} {model_files.fingerprint(path)}"
