@@ -11,19 +11,19 @@ _NAME = "head"
 
 
 def find_head(model: keras.Model) -> keras.layers.Dense | None:
-    """Returns the Dense layer that makes the outputs, up to activations; None if another layer does.
+    """Returns the Dense layer that makes the outputs, up to activations or a scale; None if another does.
 
     Args:
       model: A functional model of one output.
     """
     for operation in reversed(model.operations):
-        if not _is_activation(operation):
+        if not _only_maps(operation):
             return operation if isinstance(operation, keras.layers.Dense) else None
     return None
 
 
 def layers_behind(model: keras.Model, *, head: keras.layers.Dense) -> list[keras.Layer]:
-    """Returns the activations between the layer that `find_head` found and the outputs."""
+    """Returns the activations and scales between the layer that `find_head` found and the outputs."""
     return list(itertools.takewhile(lambda operation: operation is not head, reversed(model.operations)))
 
 
@@ -82,5 +82,6 @@ def leaves(model: keras.Model) -> Iterator[keras.Layer]:
             yield layer
 
 
-def _is_activation(operation: Any) -> bool:
-    return isinstance(operation, keras.layers.Activation | keras.layers.Softmax)
+def _only_maps(operation: Any) -> bool:
+    """Tells whether an operation is a layer that maps logits without weights of its own."""
+    return isinstance(operation, keras.layers.Activation | keras.layers.Softmax | keras.layers.Rescaling)

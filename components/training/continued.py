@@ -137,7 +137,7 @@ def _check_takes(shape: tuple[int | None, ...], *, image_shape: tuple[int, int, 
 
 
 def _in_precision(model: keras.Model, precision: str) -> keras.Model:
-    """Returns a model of the same weights that computes in a precision, but for activations at its end."""
+    """Returns a model of the same weights that computes in a precision, but for what maps its logits."""
     head = fine_tuning.find_head(model)
     kept = fine_tuning.layers_behind(model, head=head) if head else []
     layers = [layer for layer in fine_tuning.leaves(model) if layer.weights and layer not in kept]

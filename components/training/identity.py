@@ -22,6 +22,7 @@ ROOT = pathlib.Path(components.__file__).parent
 _TRAINING = (
     "training/callbacks/best_epoch.py",
     "training/callbacks/checkpoints.py",
+    "training/continued.py",
     "training/inputs/*.py",
     "training/job.py",
     "training/learner.py",
@@ -31,7 +32,6 @@ _TRAINING = (
     "training/optimization.py",
     "training/precision.py",
     "models/building.py",
-    "models/continued.py",
     "models/fine_tuning.py",
     "transform/pixels.py",
 )

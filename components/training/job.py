@@ -15,7 +15,6 @@ import tensorflow as tf
 from components.errors import InputError
 from components.models import applications, registry
 from components.models.building import build_model, load_model
-from components.models.continued import continue_model
 from components.models.fine_tuning import can_train_head, frozen_body
 from components.serving.export import export_model
 from components.settings.models import ContinuedModel, FineTunedModel
@@ -23,6 +22,7 @@ from components.settings.optimization import Constant
 from components.settings.training import TrainingJob
 from components.training.callbacks.checkpoints import Checkpoints
 from components.training.callbacks.progress import tell
+from components.training.continued import continue_model
 from components.training.inputs.batches import (
     damage_explained,
     epoch_counter,

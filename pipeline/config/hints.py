@@ -6,8 +6,8 @@ import keras
 
 from components.models import registry
 from components.models.building import build_model
-from components.models.continued import load_student
 from components.settings.models import ContinuedModel, ModelSettings, TrainedModel
+from components.training.continued import load_student
 from components.training.online_teacher import check_layer, online_with_features
 from pipeline.config.experiment import Config
 

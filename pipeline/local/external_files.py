@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from components.errors import InputError
 from components.example_gen.registry import open_source
 from components.files import sha256
-from components.models import continued, registry
+from components.models import registry
 from components.pretrained import model_files, predictions_file
 from components.settings.models import (
     ContinuedModel,
@@ -20,6 +20,7 @@ from components.settings.models import (
     Teacher,
     TrainedModel,
 )
+from components.training import continued
 from pipeline.config.experiment import Config
 from pipeline.local.workspace import Workspace
 from pipeline.results.workspace_files import read_summary

@@ -7,6 +7,7 @@ from components.settings.training import TrainingJob
 
 MODEL = {"architecture": "digits_student", "epochs": 3, "batch_size": 32, "learning_rate": 0.001}
 FINE_TUNED = MODEL | {"architecture": "keras.applications.VGG16", "weights": None, "head_epochs": 2}
+CONTINUED = {"from": "student.keras", "epochs": 3, "batch_size": 32, "learning_rate": 0.001}
 
 
 @pytest.mark.parametrize(
@@ -14,6 +15,7 @@ FINE_TUNED = MODEL | {"architecture": "keras.applications.VGG16", "weights": Non
     [
         {},
         {"model": FINE_TUNED},
+        {"model": CONTINUED},
         {"model": MODEL | {"optimizer": "sgd", "schedule": "cosine", "clip_norm": 1.0, "ema_decay": 0.99}},
         {"model": MODEL | {"schedule": {"name": "steps", "milestones": [1, 2]}}},
         {"class_weights": "balanced"},

@@ -14,6 +14,7 @@ from components.distiller.objective import Distillation
 from components.errors import InputError
 from components.models import applications
 from components.models.building import build_model, load_model
+from components.models.fine_tuning import frozen_body
 from components.settings.models import FineTunedModel, ImageSettings
 from components.settings.training import HardwareSettings, TrainingJob
 from components.training.inputs.batches import epoch_counter, ordered_batches
@@ -101,7 +102,7 @@ def test_the_head_is_trained_first_then_all_but_batch_normalization(
             run_dir=tmp_path,
         )
 
-    with applications.frozen_body(model):
+    with frozen_body(model):
         train()
 
     for found, expected in zip(weights_of_body(model), body.get_weights(), strict=True):

@@ -1,5 +1,6 @@
 import pathlib
 
+import keras
 import pytest
 
 from components.errors import InputError
@@ -9,9 +10,9 @@ from pipeline.config.loading import load_config
 DIGITS = pathlib.Path(__file__).parents[3] / "configs" / "digits.yaml"
 
 
-def check(*, teacher_layer: str, student_layer: str) -> None:
+def check(*overrides: str, teacher_layer: str, student_layer: str) -> None:
     hinted = f"{{name: hinted, method: hint, teacher_layer: {teacher_layer}, student_layer: {student_layer}}}"
-    check_hints(load_config(DIGITS, overrides=[f"distillations=[{hinted}]"]))
+    check_hints(load_config(DIGITS, overrides=[f"distillations=[{hinted}]", *overrides]))
 
 
 def test_layers_that_the_architectures_have_are_accepted() -> None:
@@ -37,3 +38,22 @@ def test_hints_that_do_not_fit_are_refused_before_anything_is_trained(
 ) -> None:
     with pytest.raises(InputError, match=message):
         check(**layers)
+
+
+def test_a_student_from_a_file_is_looked_into_when_it_is_there(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "student.keras"
+    student = f"student={{from: {path}, epochs: 1, batch_size: 8, learning_rate: 0.1}}"
+    check(student, teacher_layer="dense", student_layer="hidden")
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            keras.layers.Flatten(),
+            keras.layers.Dense(4, name="hidden"),
+            keras.layers.Dense(10),
+        ]
+    )
+    model.save(path)
+
+    check(student, teacher_layer="dense", student_layer="hidden")
+    with pytest.raises(InputError, match=r"student_layer 'hiden' .* did you mean 'hidden'\?"):
+        check(student, teacher_layer="dense", student_layer="hiden")

@@ -9,6 +9,7 @@ from components.errors import InputError
 from components.example_gen.splitting import SplitFractions
 from components.models import registry
 from components.settings.models import (
+    ContinuedModel,
     FineTunedModel,
     ModelSettings,
     OnnxTeacher,
@@ -138,6 +139,20 @@ def test_a_student_is_fine_tuned_like_a_teacher(path):
 
     assert isinstance(config.student, FineTunedModel)
     assert Config.model_validate_json(config.model_dump_json()) == config
+
+
+def test_a_student_from_a_file_is_trained_and_a_teacher_from_one_is_not(path, refusal):
+    trained = "epochs: 3, batch_size: 8, learning_rate: 0.001"
+    config = load_config(path, overrides=[f"student={{from: x.keras, {trained}}}"])
+
+    assert isinstance(config.student, ContinuedModel)
+    assert (config.student.path, config.student.head_epochs) == ("x.keras", None)
+    assert Config.model_validate_json(config.model_dump_json()) == config
+    assert refusal("student={from: x.keras}").startswith("student.epochs: is missing; add it")
+    assert refusal("teacher={from: x.keras, epochs: 3}").startswith("teacher: unknown key 'epochs'")
+    assert refusal(
+        f"student={{from: x.keras, {trained}, schedule: {{name: steps, milestones: [9]}}}}"
+    ).startswith("student.schedule")
 
 
 def test_a_key_of_one_of_several_teachers_is_overridden_by_its_index(path):

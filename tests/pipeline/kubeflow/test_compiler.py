@@ -119,14 +119,20 @@ def test_variants_run_side_by_side() -> None:
         assert set(tasks[name]["dependentTasks"]).isdisjoint(distillers)
 
 
-def test_a_teacher_s_file_need_not_be_here() -> None:
-    """It lies where the container sees it."""
+def test_the_files_of_models_need_not_be_here() -> None:
+    """They lie where the containers see them."""
     teachers = "teacher=[{from: /models/one.keras}, {from: /models/two}]"
+    student = "student={from: /models/three.keras, epochs: 3, batch_size: 8, learning_rate: 0.001}"
 
-    specification = documents(render_pipeline(load_config(DIGITS, overrides=[teachers])))[0]
+    specification = documents(render_pipeline(load_config(DIGITS, overrides=[teachers, student])))[0]
 
-    assert {"Teacher-1", "Teacher-2", "Teacher"} <= set(specification["root"]["dag"]["tasks"])
+    tasks = specification["root"]["dag"]["tasks"]
+    assert {"Teacher-1", "Teacher-2", "Teacher"} <= set(tasks)
     assert "/models/two" in json.dumps(specification)
+    starting = {node for node, task in tasks.items() if "/models/three.keras" in json.dumps(task)}
+    assert starting == {"Scratch", "Distiller-distilled"}
+    parameters = specification["root"]["inputDefinitions"]["parameters"]
+    assert parameters["student_epochs"]["defaultValue"] == 3
 
 
 @pytest.mark.parametrize(

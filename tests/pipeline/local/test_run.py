@@ -17,6 +17,7 @@ VGG16 = (
     "{architecture: keras.applications.VGG16, weights: imagenet, epochs: 1, batch_size: 8,"
     " learning_rate: 0.1}"
 )
+TRAINED = "epochs: 1, batch_size: 8, learning_rate: 0.1"
 
 
 @pytest.fixture
@@ -152,6 +153,8 @@ def test_workspace_that_cannot_be_written_is_refused(place, tmp_path):
         ("teacher={from: nowhere.onnx}", "The teacher nowhere.onnx does not exist; give a .onnx file"),
         ("teacher={predictions: nowhere.npz}", "teacher.predictions nowhere.npz is no file; give a"),
         (f"teacher={VGG16}", "teacher.weights 'imagenet' is no file, and nothing is downloaded"),
+        (f"student={{from: nowhere.keras, {TRAINED}}}", "student.from nowhere.keras does not exist; give a"),
+        (f"student={{from: README.md, {TRAINED}}}", "student.from README.md is no .keras file"),
         (f"student={VGG16}", "student.weights 'imagenet' is no file, and nothing is downloaded"),
     ],
 )
