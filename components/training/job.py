@@ -236,6 +236,8 @@ def _open_batches(job: TrainingJob, data: TrainingData) -> Batches:
         prediction_files=data.validation_prediction_files,
         num_classes=len(data.class_names),
     )
+    # Without the ids: of several devices TensorFlow adds up what they read, which it cannot do with text.
+    validation = validation.map(lambda images, targets: (images, {"label": targets["label"]}))
     return Batches(training=training_batches(data, job, epoch=epoch), validation=validation, epoch=epoch)
 
 
