@@ -82,9 +82,9 @@ class Experiment:
 
 
 # The demo's own experiment, on few labels, is that of `benchmarks.demo`.
-_ALL_LABELS = (
+ALL_LABELS = (
     "data.labelled_fraction=1",
-    "teacher.epochs=30",
+    "teacher.batch_size=32",
     "student={architecture: digits_student, epochs: 60, batch_size: 32, learning_rate: 0.003}",
 )
 
@@ -93,7 +93,7 @@ EXPERIMENTS = {
         "digits.yaml",
         {seed: seed for seed in range(FOLDS)},
         hint=("dense", "dense"),
-        overrides=_ALL_LABELS,
+        overrides=ALL_LABELS,
     ),
     "mnist": Experiment(
         "mnist.yaml",

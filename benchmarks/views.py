@@ -26,7 +26,7 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.examples import Examples, load_splits, write_examples
-from benchmarks.quality import divide
+from benchmarks.quality import ALL_LABELS, divide
 from components.distiller.methods.base import Method
 from components.distiller.methods.kd import Kd
 from components.distiller.methods.logits_mse import LogitsMse
@@ -76,7 +76,7 @@ def main() -> None:
     rounding.add_argument("--data-dir")
     rounding.add_argument("--seeds", type=int, default=5)
     arguments = parser.parse_args()
-    overrides = []
+    overrides: Sequence[str] = ALL_LABELS
     if arguments.experiment == "mnist":
         overrides = [
             f"data.data_dir={arguments.data_dir}",
