@@ -55,3 +55,27 @@ def sha256(path: str | pathlib.Path) -> str:
     """Returns the SHA-256 of a file, in hexadecimal."""
     with pathlib.Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def expand_user(path: str) -> pathlib.Path:
+    """Puts a user's home in the place of `~`; where there is no such user, the path stays as it is."""
+    try:
+        return pathlib.Path(path).expanduser()
+    except RuntimeError:
+        return pathlib.Path(path)
+
+
+def is_folder(path: pathlib.Path) -> bool:
+    """Tells whether there is a folder, as far as one may look."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def is_there(path: pathlib.Path) -> bool:
+    """Tells whether there is anything at a path, as far as one may look and names may be so long."""
+    try:
+        return path.exists()
+    except OSError:
+        return False

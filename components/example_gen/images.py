@@ -40,7 +40,10 @@ def lies_on_its_side(data: bytes) -> bool:
         return False
     from PIL import Image
 
-    return Image.open(io.BytesIO(data)).getexif().get(_ORIENTATION) in _ON_ITS_SIDE
+    try:
+        return Image.open(io.BytesIO(data)).getexif().get(_ORIENTATION) in _ON_ITS_SIDE
+    except Image.DecompressionBombError:
+        raise ImageError("it has too many pixels") from None
 
 
 def _explain(data: bytes) -> str:

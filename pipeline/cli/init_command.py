@@ -18,6 +18,7 @@ from pipeline.cli.console import stdout
 from pipeline.cli.screen import print_line
 from pipeline.proposal.locating import locate
 from pipeline.proposal.proposal import (
+    FRACTIONS_OF_FEW,
     choose_fractions,
     choose_name,
     describe_sizes,
@@ -54,7 +55,10 @@ def init(
     command = shlex.join(("distill", "run", str(file)))
     made_by = shlex.join(("distill", "init", path))
     title = (f"Proposed by {made_by}; docs/configuration.md lists every key.", "", f"  {command}")
-    write_text(file, to_yaml(sections, title=title))
+    try:
+        write_text(file, to_yaml(sections, title=title))
+    except OSError as error:
+        raise InputError(f"--output {file}: cannot be written ({error.strerror}); give another.") from error
     _print_survey(survey, path=path)
     values = {section.key: section.value for section in sections}
     teacher, student = values["teacher"], values["student"]
@@ -68,12 +72,24 @@ def init(
 
 def _survey(data: dict[str, Any]) -> tuple[dict[str, Any], Survey]:
     """Looks at the images; returns the settings of the data too, with other shares where those are better."""
-    survey = look_at(_open(data))
     if "splits" in data:
-        return data, survey
+        return data, look_at(_open(data))
+    try:
+        survey = look_at(_open(data))
+    except InputError as error:
+        return _survey_of_few(data, problem=error)
     shared = data | {"split_fractions": choose_fractions(survey)}
     changed = look_at(_open(shared))
     return (data, survey) if changed.classes == survey.classes else (shared, changed)
+
+
+def _survey_of_few(data: dict[str, Any], *, problem: InputError) -> tuple[dict[str, Any], Survey]:
+    """Looks at images of which the usual shares leave a split without any; else says what the problem is."""
+    shared = data | {"split_fractions": FRACTIONS_OF_FEW}
+    try:
+        return shared, look_at(_open(shared))
+    except InputError:
+        raise problem from None
 
 
 def _open(data: dict[str, Any]) -> Source:
@@ -110,6 +126,8 @@ def _print_survey(survey: Survey, *, path: str) -> None:
         names = [item.id for item in survey.skipped if item.reason == reason]
         more = ", ..." if count > _NAMES_SHOWN else ""
         print_line(console, f"Left out:  {count:,} ({reason}): {', '.join(names[:_NAMES_SHOWN])}{more}")
+    for name in (name for name, count in classes.items() if not count):
+        print_line(console, f"Note:      no image of {name} is in the train split; add images of it")
     if is_imbalanced(classes):
         print_line(
             console, "Note:      some classes have few images; class_weights: balanced makes up for it"

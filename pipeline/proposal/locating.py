@@ -9,6 +9,7 @@ from components.errors import InputError, suggest
 from components.example_gen import split_names
 from components.example_gen.dated import is_dated
 from components.example_gen.sources import image_folder, image_list, tfds
+from components.files import expand_user
 from pipeline.silence import silenced
 
 _DATASET = re.compile(r"[a-z]\w*(/[\w.-]+)?(:\d+\.\d+\.\d+)?")
@@ -24,7 +25,7 @@ def locate(path: str) -> dict[str, Any]:
     Raises:
       InputError: There is no such thing, or the data set is not prepared.
     """
-    place = pathlib.Path(path).expanduser()
+    place = expand_user(path)
     prepared = tfds.prepared_folder(place.name, data_dir=place.parent)
     if prepared:
         return _from_tfds(place.name, prepared=prepared, data_dir=str(place.parent))

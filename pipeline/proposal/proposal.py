@@ -25,6 +25,7 @@ _IMBALANCE = 3
 _SEEN_IMAGES = 100_000  # In a training, as far as the bounds on the epochs allow.
 _EPOCHS = (5, 60)
 _FEW_IMAGES = 1000
+FRACTIONS_OF_FEW = SplitFractions(train=0.6, validation=0.2, test=0.2).model_dump()
 _COLUMNS = 100
 _SAY_NOTHING = ("", "labels", "metadata")
 
@@ -41,10 +42,7 @@ class Section:
 def choose_fractions(survey: Survey) -> dict[str, float]:
     """Chooses the shares of the splits: of few images, more are needed to tell good models from bad ones."""
     images = sum(survey.count(split) for split in survey.classes)
-    fractions = (
-        SplitFractions(train=0.6, validation=0.2, test=0.2) if images < _FEW_IMAGES else SplitFractions()
-    )
-    return fractions.model_dump()
+    return FRACTIONS_OF_FEW if images < _FEW_IMAGES else SplitFractions().model_dump()
 
 
 def propose(survey: Survey, *, name: str, data: Mapping[str, Any]) -> list[Section]:

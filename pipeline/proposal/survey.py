@@ -97,7 +97,7 @@ def _look(record: Record) -> Look | Skipped:
         if lies_on_its_side(record.image):
             width, height = height, width
         return Look(height=height, width=width, is_grey=is_grey)
-    except (OSError, SyntaxError, ValueError):  # What Pillow raises for files that are damaged.
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # Damaged, or far too large.
         return Skipped(record.id, "cannot be decoded", corrupt=True)
 
 

@@ -17,6 +17,7 @@ from components.example_gen import split_names, splitting
 from components.example_gen.dated import is_dated, newest
 from components.example_gen.source import NO_LABEL, Listing, Record, Skipped, Source, SourceSettings
 from components.example_gen.splitting import SplitFractions
+from components.files import expand_user, is_folder
 from components.layout import SPLITS
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -81,7 +82,8 @@ class ImageFolderSource(Source):
     @property
     def class_names(self) -> tuple[str, ...]:
         """The names of the class folders, sorted."""
-        return _folder_names(self._class_parent)
+        parent = self._class_parent
+        return tuple(name for name in _folder_names(parent) if not self._is_unlabelled(parent / name))
 
     def check(self) -> None:
         """Refuses a folder that is missing, empty, or not laid out as it should be."""
@@ -154,7 +156,7 @@ class ImageFolderSource(Source):
     def _root(self) -> pathlib.Path:
         """The folder; of dated ones it is chosen once, and stays the same in every process."""
         path = self.settings.path
-        return newest(path) if is_dated(path) else pathlib.Path(path).expanduser()
+        return newest(path) if is_dated(path) else expand_user(path)
 
     @property
     def _name(self) -> str:
@@ -172,7 +174,7 @@ class ImageFolderSource(Source):
 
         A class may be called as a split is, as long as its folder holds no others.
         """
-        names = _folder_names(self._root)
+        names = [name for name in _folder_names(self._root) if not self._is_unlabelled(self._root / name)]
         named = [name for name in names if split_names.split_of(name)]
         if len(named) < len(names) and not any(_folder_names(self._root / name) for name in named):
             return {}
@@ -199,12 +201,10 @@ class ImageFolderSource(Source):
             and any(map(_is_image, _names(self._root / name)))
         ]
 
-    def _is_unlabelled(self, name: str) -> bool:
-        """Tells whether something beside the split folders is what `data.unlabelled` names."""
+    def _is_unlabelled(self, folder: pathlib.Path) -> bool:
+        """Tells whether something beside the split or the class folders is what `data.unlabelled` names."""
         unlabelled = self.settings.unlabelled
-        return unlabelled is not None and (self._root / name).resolve() == (
-            pathlib.Path(unlabelled).expanduser().resolve()
-        )
+        return unlabelled is not None and folder.resolve() == (expand_user(unlabelled).resolve())
 
     def _has_class_folders(self, split: str) -> bool:
         return self.settings.labels or split == "test"
@@ -276,7 +276,7 @@ class ImageFolderSource(Source):
             members["train"].extend(
                 FoundFile(name, problem=_NO_LABELS if split_names.split_of(name) else _NO_SPLIT)
                 for name in _names(self._root)
-                if name not in self._folders.values() and not self._is_unlabelled(name)
+                if name not in self._folders.values() and not self._is_unlabelled(self._root / name)
             )
         else:
             members["train"] = list(self._list_classes(""))
@@ -294,7 +294,9 @@ class ImageFolderSource(Source):
         labels = {name: label for label, name in enumerate(self.class_names)}
         for name in _names(self._root / parent):
             path = f"{parent}/{name}" if parent else name
-            if (self._root / path).is_dir():
+            if self._is_unlabelled(self._root / path):
+                continue
+            if is_folder(self._root / path):
                 yield from self._walk(path, labels.get(name, NO_LABEL))
             else:
                 yield FoundFile(path, problem=_NO_CLASS)
@@ -307,7 +309,7 @@ class ImageFolderSource(Source):
             return
         for name in _names(place):
             path = f"{folder}/{name}"
-            if (place / name).is_dir():
+            if is_folder(place / name):
                 yield from self._walk(path, label, above=(*above, place))
             else:
                 problem = _find_problem(place / name)
@@ -326,13 +328,15 @@ class ImageFolderSource(Source):
 def _names(folder: pathlib.Path) -> list[str]:
     try:
         names = [entry.name for entry in folder.iterdir()]
+        if not os.access(folder, os.X_OK):
+            raise PermissionError
     except PermissionError:
         raise InputError(f"data.path: {str(folder)!r} may not be read; change its permissions.") from None
     return [name for name in names if not name.startswith(".")]
 
 
 def _folder_names(folder: pathlib.Path) -> tuple[str, ...]:
-    return tuple(sorted(name for name in _names(folder) if (folder / name).is_dir()))
+    return tuple(sorted(name for name in _names(folder) if is_folder(folder / name)))
 
 
 def _find_problem(file: pathlib.Path) -> str | None:

@@ -20,6 +20,7 @@ from components.example_gen import split_names, splitting
 from components.example_gen.source import NO_LABEL, Listing, Record, Skipped, Source, SourceSettings
 from components.example_gen.sources.image_folder import find_irregularity
 from components.example_gen.splitting import SplitFractions
+from components.files import expand_user, is_there
 from components.layout import SPLITS
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
@@ -122,15 +123,17 @@ class ImageListSource(Source):
         splits = SPLITS if self.settings.labels else ("test",)
         names = {row.class_name for split in splits for row in self._contents.rows[split]}
         are_numbers = all(name.isdecimal() for name in names)
-        return tuple(sorted(names, key=int if are_numbers else None))
+        return tuple(sorted(names, key=lambda name: (int(name) if are_numbers else 0, name)))
 
     def check(self) -> None:
         """Refuses a list that cannot be read, lacks columns or labels, or names an image twice."""
         rows = self._contents.rows
         splitting.check_none_empty({split: len(rows[split]) for split in SPLITS}, fractions=self._fractions)
-        for name, count in Counter(row.id for split in SPLITS for row in rows[split]).items():
-            if count > 1:
-                raise InputError(f"{self._given}, which names {name!r} {count} times; keep one row.")
+        places = {row.id: posixpath.normpath(row.location) for split in SPLITS for row in rows[split]}
+        counts = Counter(posixpath.normpath(row.location) for split in SPLITS for row in rows[split])
+        for name, place in places.items():
+            if counts[place] > 1:
+                raise InputError(f"{self._given}, which names {name!r} {counts[place]} times; keep one row.")
         for split in SPLITS:
             missing = [row.id for row in rows[split] if not row.class_name]
             if missing and (self.settings.labels or split == "test"):
@@ -150,7 +153,7 @@ class ImageListSource(Source):
         for split in SPLITS:
             for row in self._contents.rows[split]:
                 file = _as_file(row.location)
-                if file and file.exists():
+                if file and is_there(file):
                     status = file.stat()
                     digest.update(f"{row.id!r} {status.st_size} {status.st_mtime_ns}\n".encode())
         return digest.hexdigest()[:16]
@@ -185,12 +188,12 @@ class ImageListSource(Source):
         Returns:
           None where the first image is at its place, or in none of the folders.
         """
-        row = self._contents.rows["train"][0]
-        file, place = _as_file(row.location), _as_file(self.settings.path)
-        if file is None or place is None or file.exists():
+        row = next(iter(self._contents.rows["train"]), None)
+        file, place = _as_file(row.location) if row else None, _as_file(self.settings.path)
+        if row is None or file is None or place is None or is_there(file):
             return None
         folders = sorted(place.parent.iterdir())
-        return next((str(folder) for folder in folders if (folder / row.id).is_file()), None)
+        return next((str(folder) for folder in folders if is_there(folder / row.id)), None)
 
     @property
     def _fractions(self) -> dict[str, float]:
@@ -256,13 +259,21 @@ class ImageListSource(Source):
         except UnicodeDecodeError:
             raise InputError(f"{self._given}, which is no UTF-8 text; save it as one.") from None
         delimiter = "\t" if location.partition("?")[0].lower().endswith(".tsv") else ","
-        table = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
-        columns = self._choose_columns(table.fieldnames or ())
-        rows = list(table)
+        table = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        try:
+            table.fieldnames = [name.strip() for name in table.fieldnames or ()]
+            columns = self._choose_columns(table.fieldnames)
+            rows = list(table)
+        except csv.Error as error:  # Such as a quote that nothing closes.
+            raise InputError(
+                f"{self._given}, which is damaged near its line {table.line_num} ({error})."
+            ) from None
         return {key: [(row[name] or "").strip() for row in rows] for key, name in columns.items()}
 
     def _choose_columns(self, names: Sequence[str]) -> dict[str, str]:
         """Returns the names of the columns that are used, by the keys that name them."""
+        if not names:
+            raise InputError(f"{self._given}, which is empty; expected a line with the names of the columns.")
         columns = {}
         by_lower_case = {name.lower(): name for name in reversed(names)}
         for key, usual_names in _USUAL_NAMES.items():
@@ -279,7 +290,7 @@ class ImageListSource(Source):
             elif key in _NEEDED:
                 raise InputError(
                     f"data.{key}: no column of {self.settings.path!r} is called {', '.join(usual_names)}; "
-                    f"name one of {', '.join(names)}."
+                    f"name one of {', '.join(names)}{_hint_at_semicolons(names)}."
                 )
         return columns
 
@@ -356,14 +367,28 @@ def _read_parquet(data: bytes, choose: Callable[[Sequence[str]], dict[str, str]]
 
     try:
         file = pyarrow.parquet.ParquetFile(io.BytesIO(data))
-    except pyarrow.ArrowInvalid as error:
-        raise InputError(f"data.path: the list is no Parquet file ({first_line(error)}).") from None
-    columns = choose(file.schema_arrow.names)
-    table = file.read(columns=list(columns.values()))
-    return {
-        key: ["" if value is None else str(value) for value in table[name].to_pylist()]
-        for key, name in columns.items()
-    }
+        columns = choose(file.schema_arrow.names)
+        kind = file.schema_arrow.field(columns["path_column"]).type
+        if pyarrow.types.is_nested(kind):
+            raise InputError(
+                f"data.path_column: {columns['path_column']!r} holds {kind}, no paths; name one "
+                "that does, or write the images to files."
+            )
+        table = file.read(columns=list(columns.values()))
+    except (pyarrow.ArrowInvalid, OSError) as error:
+        raise InputError(f"data.path: the list is no sound Parquet file ({first_line(error)}).") from None
+    return {key: [_to_text(value) for value in table[name].to_pylist()] for key, name in columns.items()}
+
+
+def _to_text(value: object) -> str:
+    """Writes a value; whole numbers that a column of floats holds, since some are missing, as such."""
+    if value is None:
+        return ""
+    return str(int(value) if isinstance(value, float) and value.is_integer() else value)
+
+
+def _hint_at_semicolons(names: Sequence[str]) -> str:
+    return "; separate columns by commas, not semicolons" if any(";" in name for name in names) else ""
 
 
 def _read_image(row: Row, label: int) -> Record | Skipped:
@@ -373,7 +398,7 @@ def _read_image(row: Row, label: int) -> Record | Skipped:
         return Skipped(row.id, problem)
     try:
         return Record(row.id, _read(row.location), label, row.weight)
-    except OSError as error:
+    except (OSError, ValueError, ImportError) as error:  # fsspec knows no such protocol, or lacks it.
         return Skipped(row.id, f"cannot be read: {_reason(error)}", corrupt=True)
 
 
@@ -400,4 +425,4 @@ def _reason(error: Exception) -> str:
 def _as_file(location: str) -> pathlib.Path | None:
     """Returns the path of a file on this machine, or None for another URL."""
     location = location.removeprefix("file://")
-    return None if _URL.match(location) else pathlib.Path(location).expanduser()
+    return None if _URL.match(location) else expand_user(location)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from components.errors import InputError
 from components.example_gen import splitting
 from components.example_gen.source import NO_LABEL, Record, Skipped
+from components.files import expand_user
 
 # No source names an image like that: an id there may be a path, but never one with an empty part.
 ID_PREFIX = "unlabelled://"
@@ -64,7 +65,7 @@ class UnlabelledFolder:
 
     @property
     def _root(self) -> pathlib.Path:
-        return pathlib.Path(self.path).expanduser()
+        return expand_user(self.path)
 
     @functools.cached_property
     def _names(self) -> list[str]:

@@ -345,3 +345,18 @@ def test_a_dated_path_is_the_newest_folder_and_stays_it(make_folder) -> None:
     assert open_folder(root / "2026-11-08").fingerprint() != before
     with pytest.raises(InputError, match="2026-11-15', which holds no class folders"):
         open_folder(root / "{YYYY}-{MM}-{DD}").check()
+
+
+def test_the_folder_of_images_without_labels_is_no_class(make_folder, make_image) -> None:
+    names = [f"{name}/{index}.png" for name in ("cat", "dog", "more") for index in range(20)]
+    folder = make_folder({name: make_image(seed=seed) for seed, name in enumerate(names)})
+    data = ImageFolderData(source="image_folder", path=str(folder), unlabelled=str(folder / "more"))
+    source = data.make_source()
+    source.check()
+    assert source.class_names == ("cat", "dog")
+    assert sum(sum(source.listing(split).labels.values()) for split in SPLITS) == 40
+
+
+def test_a_home_of_nobody_is_no_folder() -> None:
+    with pytest.raises(InputError, match="does not exist"):
+        ImageFolderData(source="image_folder", path="~nobody-of-this-name/photos").make_source().check()

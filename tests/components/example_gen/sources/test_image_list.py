@@ -179,11 +179,22 @@ def test_without_labels_only_those_of_the_test_split_are_needed(pets: pathlib.Pa
 @pytest.mark.parametrize(
     ("text", "settings", "message"),
     [
-        ("", {}, r"data.path_column: no column of .* is called path, file_name"),
+        ("", {}, "which is empty; expected a line with the names of the columns"),
+        (
+            "path;label\n1.png;a\n",
+            {},
+            r"name one of path;label; separate columns by commas, not semicolons\.$",
+        ),
+        (
+            CSV.replace("val0.png,", 'val0.png,"'),
+            {},
+            r"is damaged near its line \d+ \(unexpected end of data\)",
+        ),
         ("id,breed\n1,pug\n", {}, r"data.path_column: no column .*; name one of id, breed\.$"),
         ("path,kind\n1.png,pug\n", {"label_column": "kinds"}, r"data.label_column: .*did you mean 'kind'\?"),
         ("path,kind\n1.png,pug\n", {}, r"data.label_column: no column .*; name one of path, kind\.$"),
         (CSV + "val1.png,cat,train\n", {}, "names 'val1.png' 2 times; keep one row"),
+        (CSV + "./val1.png,cat,train\n", {}, "val1.png' 2 times; keep one row"),
         (CSV.replace("dog", "cat"), {}, "names only the class 'cat'"),
         (CSV.replace("cat,val", "cat,other"), {}, "data.split_column: 'val0.png' is in the split 'other'"),
         (CSV.replace("train\n", "val\n"), {}, "has no image of the train split"),
@@ -216,3 +227,30 @@ def test_fingerprint_follows_the_images(pets: pathlib.Path) -> None:
     assert open_list(pets).fingerprint() == before
     os.utime(pets.parent / "val0.png", ns=(0, 1))
     assert open_list(pets).fingerprint() != before
+
+
+def test_numbers_that_are_equal_have_one_order_in_every_process(make_folder) -> None:
+    rows = "".join(f"{index}.png,{label}\n" for index, label in enumerate(("01", "2", "1") * 20))
+    folder = make_folder({"list.csv": f"path,label\n{rows}".encode()})
+    assert open_list(folder / "list.csv").class_names == ("01", "1", "2")
+
+
+def test_whole_numbers_of_a_parquet_file_with_a_gap_are_whole(pets: pathlib.Path) -> None:
+    names = [path.name for path in sorted(pets.parent.glob("*.png"))]
+    splits = ["test", "test", "train", "train", "val", "val"]
+    table = pa.table({"path": names, "label": [10.0, 2.0] * 3, "split": splits})
+    pyarrow.parquet.write_table(table, pets.parent / "pets.parquet")
+    assert open_list(pets.parent / "pets.parquet").class_names == ("2", "10")
+
+
+def test_images_inside_a_parquet_file_are_no_paths(pets: pathlib.Path) -> None:
+    table = pa.table({"image": [{"bytes": b"", "path": "a.png"}], "label": [0]})
+    pyarrow.parquet.write_table(table, pets.parent / "pets.parquet")
+    with pytest.raises(InputError, match=r"data.path_column: 'image' holds struct<.*>, no paths"):
+        open_list(pets.parent / "pets.parquet").check()
+
+
+def test_a_list_of_one_row_has_no_root_to_be_found(make_folder) -> None:
+    rows = next(f"{n}.png,cat\n" for n in range(100) if splitting.position(f"{n}.png") > 0.9)
+    folder = make_folder({"list.csv": f"path,label\n{rows}".encode()})
+    assert open_list(folder / "list.csv").find_root() is None
