@@ -113,6 +113,7 @@ def history_of(run: pathlib.Path) -> dict[str, Any]:
     return json.loads((run / "model_run" / "history.json").read_text())
 
 
+@pytest.mark.long
 def test_the_winner_of_a_search_is_the_student_that_nothing_interrupted(
     distil: Distil, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
