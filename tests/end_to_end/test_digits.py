@@ -211,12 +211,12 @@ def test_the_predictions_of_a_teacher_take_its_place(
 
 
 def stored_logits(workspace: pathlib.Path) -> dict[str, list[float]]:
-    """Returns the logits that a run's teacher has left for the training images, by their ids."""
+    """Returns the logits that a run's teacher has left for the images to learn from, by their ids."""
     import tensorflow as tf
 
-    (split,) = workspace.glob("artifacts/TeacherPredictions/predictions/*/Split-train")
     found = {}
-    for record in tf.data.TFRecordDataset([str(path) for path in split.glob("*-of-*")]):
+    files = workspace.glob("artifacts/TeacherPredictions/predictions/*/Split-*/*-of-*")
+    for record in tf.data.TFRecordDataset([str(path) for path in files]):
         features = tf.train.Example.FromString(record.numpy()).features.feature
         found[features["id"].bytes_list.value[0].decode()] = list(features["logits"].float_list.value)
     return found
