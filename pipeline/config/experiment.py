@@ -191,7 +191,7 @@ class Config(Settings):
 
     @model_validator(mode="after")
     def _augmentation_is_taught(self) -> Self:
-        if self.augment and self.teacher_predictions == "stored":
+        if self.augment and self.teacher_predictions == "stored" and self.stores_predictions:
             raise custom_error(
                 "augment: the stored predictions are not those of augmented images; set "
                 "teacher_predictions: {views: 8}, or online, or remove augment"
@@ -265,12 +265,24 @@ def _problems_of_unlabelled(config: Config) -> Iterator[str]:
         if search.base.needs_labels:
             yield (
                 f"distillations.{index}.method: got {search.base.method!r}, which needs labels, but {key} "
-                f"gives images without; choose {_methods_without_labels()}"
+                f"gives images without; choose {_possible_methods(config)}"
+            )
+        if any(variant.student_loss_weight == 1 for variant in search.variants):
+            yield (
+                f"distillations.{index}.student_loss_weight: got 1, with which nothing is learnt from the "
+                f"images without labels that {key} gives; take less"
             )
 
 
-def _methods_without_labels() -> str:
-    return ", ".join(name for name, method in METHODS.items() if not method.needs_labels)
+def _possible_methods(config: Config) -> str:
+    """Lists the methods that need neither labels nor a look into the teacher, if there are none to be had."""
+    without_labels = config.data.has_unlabelled or not config.data.labels
+    return ", ".join(
+        name
+        for name, method in METHODS.items()
+        if not (without_labels and method.needs_labels)
+        and not (config.outside_teacher and method.asks_teacher)
+    )
 
 
 def _needs_of_teacher_model(config: Config) -> Iterator[str]:
@@ -285,6 +297,11 @@ def _needs_of_teacher_model(config: Config) -> Iterator[str]:
     if config.outside_teacher is None:
         return
     missing = "but the teacher is known by its predictions alone"
+    if isinstance(config.teacher_predictions, StoredViews):
+        yield (
+            "teacher_predictions.views: needs a teacher that runs on views of the images, "
+            f"{missing}; leave it out, and augment"
+        )
     if config.augment:
         yield f"augment: needs a teacher that runs on the changed images, {missing}; leave it out"
     if config.teacher_predictions == "online":
@@ -294,10 +311,9 @@ def _needs_of_teacher_model(config: Config) -> Iterator[str]:
         )
     for index, search in enumerate(config.distillations):
         if search.base.asks_teacher:
-            others = ", ".join(name for name, method in METHODS.items() if not method.asks_teacher)
             yield (
                 f"distillations.{index}.method: got {search.base.method!r}, which looks into the teacher, "
-                f"{missing}; choose {others}"
+                f"{missing}; choose {_possible_methods(config)}"
             )
 
 
@@ -314,7 +330,7 @@ def _needs_of_labels(config: Config) -> Iterator[str]:
         if search.base.needs_labels:
             yield (
                 f"{key}.method: got {search.base.method!r}, which needs labels, {missing}; choose "
-                f"{_methods_without_labels()}"
+                f"{_possible_methods(config)}"
             )
         if weight:
             yield f"{key}.student_loss_weight: got {weight:g}, {missing}; set it to 0"

@@ -105,9 +105,22 @@ def test_a_teacher_is_known_by_its_keys(teacher, kinds, path):
         (["augment.shift=0.1"], "augment: needs a teacher that runs on the changed images", "leave it out"),
         (["teacher_predictions=online", "augment.shift=0.1"], "augment: needs a teacher", "leave it out"),
         (
+            ["teacher_predictions.views=8", "augment.shift=0.1"],
+            "teacher_predictions.views: needs a teacher that runs on views",
+            "leave it out, and augment",
+        ),
+        (
             ["distillations.1={name: h, method: hint, teacher_layer: a, student_layer: b}"],
             "distillations.1.method: got 'hint', which looks into the teacher",
             "choose dist, dkd, kd, logits_mse",
+        ),
+        (
+            [
+                "data.labelled_fraction=0.5",
+                "distillations.1={name: h, method: hint, teacher_layer: a, student_layer: b}",
+            ],
+            "distillations.1.method: got 'hint', which looks into the teacher",
+            "choose dist, kd, logits_mse",
         ),
         (["kubeflow.nodes.Teacher.gpus=0"], "kubeflow.nodes: there is no node 'Teacher'", "Scratch, "),
     ],
@@ -418,6 +431,14 @@ def test_a_variant_must_not_be_called_like_another_distillation(refusal):
     assert message.startswith("distillations: 'distilled-T4', 'distilled_t4' must differ")
 
 
+def test_augmentation_with_a_teacher_in_every_training_step_needs_no_word_on_predictions(path):
+    hint = "distillations=[{name: h, method: hint, teacher_layer: a, student_layer: b}]"
+    config = load_config(path, overrides=["augment.shift=0.1", hint])
+
+    assert config.teacher_predictions == "stored"
+    assert "TeacherPredictions" not in config.node_ids
+
+
 def test_mixed_images_are_refused_for_the_method_that_needs_one_label(refusal):
     message = refusal("teacher_predictions=online", "augment.mixup=0.2", "distillations.1.method=dkd")
     assert message.startswith(
@@ -628,6 +649,11 @@ def test_images_without_labels_beside_labelled_ones_are_a_split(overrides, split
             ("data.labelled_fraction=0.5", "distillations=[{name: distilled, method: dkd}]"),
             "distillations.0.method: got 'dkd', which needs labels, but data.labelled_fraction gives images "
             "without; choose dist, hint, kd, logits_mse",
+        ),
+        (
+            ("data.labelled_fraction=0.5", "distillations.1.student_loss_weight=[0.5, 1]"),
+            "distillations.1.student_loss_weight: got 1, with which nothing is learnt from the images without "
+            "labels that data.labelled_fraction gives; take less",
         ),
         (("data.labelled_fraction=0",), "data.labelled_fraction: got 0"),
     ],
