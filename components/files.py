@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 
@@ -55,6 +55,11 @@ def sha256(path: str | pathlib.Path) -> str:
     """Returns the SHA-256 of a file, in hexadecimal."""
     with pathlib.Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def fingerprint_all(paths: Iterable[str | pathlib.Path]) -> str:
+    """Returns the SHA-256 of the content of files in their order, in hexadecimal."""
+    return hashlib.sha256("".join(map(sha256, paths)).encode()).hexdigest()
 
 
 def expand_user(path: str) -> pathlib.Path:

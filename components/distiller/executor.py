@@ -18,6 +18,7 @@ from components.distiller.halving import Epochs, Trial, halve, rungs, write_tria
 from components.distiller.methods.base import Method
 from components.distiller.objective import Distillation
 from components.distiller.registry import DistillationSettings
+from components.files import fingerprint_all
 from components.layout import UNLABELLED, keras_file, predictions_directory
 from components.models.building import load_model
 from components.settings.training import TrainingJob
@@ -29,7 +30,6 @@ from components.teacher_predictions.store import (
 from components.training.adapter import Aim, Artifacts, Predictions, Prepared, example_files, prepare
 from components.training.callbacks.history import read_history
 from components.training.callbacks.progress import tell
-from components.training.identity import fingerprint
 from components.training.inputs.batches import ordered_batches
 from components.training.online_teacher import OnlineTeacher
 
@@ -118,7 +118,7 @@ def fingerprint_method(method: Method) -> str:
       method: The method.
     """
     kinds: list[type] = [kind for kind in type(method).__mro__ if issubclass(kind, Method)]
-    return fingerprint(sorted({inspect.getfile(kind) for kind in [*kinds, Distillation]}))
+    return fingerprint_all(sorted({inspect.getfile(kind) for kind in [*kinds, Distillation]}))
 
 
 def _artifacts(inputs: Mapping[str, Artifact], output_dict: dict[str, list[Artifact]]) -> Artifacts:

@@ -10,7 +10,7 @@ from keras import layers, ops
 
 # How much of its running statistics BatchNormalization keeps a step. Keras's 0.99 has half of its first guess
 # left after 70 steps: a short training on few images would be validated by statistics that are not its own.
-MOMENTUM = 0.9
+_MOMENTUM = 0.9
 
 
 def resnet20(image_shape: tuple[int, int, int], num_classes: int) -> keras.Model:
@@ -56,7 +56,7 @@ def _convolve(x: Any, *, filters: int, strides: int) -> Any:
     x = layers.Conv2D(
         filters, 3, strides=strides, padding="same", use_bias=False, kernel_initializer="he_normal"
     )(x)
-    return layers.BatchNormalization(momentum=MOMENTUM)(x)
+    return layers.BatchNormalization(momentum=_MOMENTUM)(x)
 
 
 def _shrink(x: Any, *, filters: int) -> Any:

@@ -2,14 +2,19 @@
 
 import hashlib
 import importlib.util
+import mmap
+import os
 import pathlib
+import re
 from typing import Literal
 
 from components.errors import InputError
-from components.files import sha256
+from components.files import fingerprint_all, sha256
 from components.layout import KERAS_FILE, is_keras_file, is_saved_model
 
 _WEIGHTS = "https://storage.googleapis.com/tensorflow/keras-applications"
+# ONNX's StringStringEntryProto of the key "location", in protobuf's encoding, up to the length of the value.
+_LOCATION = re.compile(rb"\n\x08location\x12([\x01-\x7f])", re.DOTALL)
 
 Format = Literal["keras", "saved_model"]
 
@@ -64,10 +69,17 @@ def check_onnx(path: str) -> None:
 
 
 def fingerprint_onnx(path: str) -> str:
-    """Returns the SHA-256 of an ONNX file and of what lies beside it for its weights, such as X.onnx.data."""
+    """Returns the SHA-256 of an ONNX file and of the files beside it that it says hold its weights."""
     place = pathlib.Path(path)
-    files = sorted(each for each in place.parent.iterdir() if each.name.startswith(place.name))
-    return hashlib.sha256("".join(map(sha256, files)).encode()).hexdigest()
+    beside = sorted(place.parent / name for name in _external_data(place))
+    return fingerprint_all([place, *(each for each in beside if each.is_file())])
+
+
+def _external_data(path: pathlib.Path) -> set[str]:
+    """Returns the locations, relative to an ONNX file, of the weights that are not in it."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        places = ((match.end(), match[1][0]) for match in _LOCATION.finditer(content))
+        return {os.fsdecode(content[start : start + length]) for start, length in places}
 
 
 def fingerprint(path: str) -> str:

@@ -1,15 +1,13 @@
 """What decides the weights that a training ends with."""
 
-import hashlib
 import pathlib
-from collections.abc import Iterable
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 import components
-from components.files import sha256
+from components.files import fingerprint_all
 from components.models import registry
 from components.settings.models import ContinuedModel, FineTunedModel
 from components.settings.training import TrainingJob
@@ -48,13 +46,13 @@ def identify(job: TrainingJob, data: TrainingData, *, root: pathlib.Path = ROOT)
     return {
         "job": job.model_dump_json(exclude={"checkpoint_directory"}),
         "classes": ", ".join(data.class_names),
-        "training examples": fingerprint(data.training_files),
-        "unlabelled examples": fingerprint(data.unlabelled_files),
-        "validation examples": fingerprint(data.validation_files),
-        "teacher predictions": fingerprint(data.all_prediction_files),
-        "initial weights": fingerprint(_initial_weights(job)),
-        "code": fingerprint(path for pattern in _TRAINING for path in sorted(root.glob(pattern))),
-        "architecture": fingerprint(_architecture(job)),
+        "training examples": fingerprint_all(data.training_files),
+        "unlabelled examples": fingerprint_all(data.unlabelled_files),
+        "validation examples": fingerprint_all(data.validation_files),
+        "teacher predictions": fingerprint_all(data.all_prediction_files),
+        "initial weights": fingerprint_all(_initial_weights(job)),
+        "code": fingerprint_all(path for pattern in _TRAINING for path in sorted(root.glob(pattern))),
+        "architecture": fingerprint_all(_architecture(job)),
         "libraries": f"Keras {keras.__version__}, TensorFlow {tf.__version__}, NumPy {np.__version__}",
     }
 
@@ -72,8 +70,3 @@ def _architecture(job: TrainingJob) -> list[pathlib.Path]:
     if isinstance(job.model, ContinuedModel):
         return []
     return [registry.source_file(job.model.architecture)]
-
-
-def fingerprint(files: Iterable[str | pathlib.Path]) -> str:
-    """Returns the SHA-256 of the content of files, in hexadecimal."""
-    return hashlib.sha256("".join(map(sha256, files)).encode()).hexdigest()

@@ -652,8 +652,8 @@ def test_images_without_labels_beside_labelled_ones_are_a_split(overrides, split
         ),
         (
             ("data.labelled_fraction=0.5", "distillations.1.student_loss_weight=[0.5, 1]"),
-            "distillations.1.student_loss_weight: got 1, with which nothing is learnt from the images without "
-            "labels that data.labelled_fraction gives; take less",
+            "distillations.1.student_loss_weight: got 1, with which nothing is learnt from the images "
+            "without labels that data.labelled_fraction gives; take less",
         ),
         (("data.labelled_fraction=0",), "data.labelled_fraction: got 0"),
     ],
