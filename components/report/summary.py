@@ -10,7 +10,6 @@ from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
 
-from components.layout import UNLABELLED
 from components.metrics import ACCURACY, CALIBRATION_BINS, METRICS, TOP_K_ACCURACY, Metric
 
 # It changes when a key changes its meaning or goes.
@@ -245,6 +244,14 @@ class History(Part):
         default=None,
         description="Keras dtype policy of the training; null for a model that was not trained in the run.",
     )
+    training_examples: Count | None = Field(
+        default=None,
+        description="Number of images of the training split, but for those without labels beside labelled "
+        "ones; null for a model that was not trained in the run, and in older summaries.",
+    )
+    unlabelled_examples: Count | None = Field(
+        default=None, description="Number of images without labels that it saw beside them; null likewise."
+    )
     epochs: tuple[Epoch, ...] = Field(
         description="In order; none for a model that was not trained in the run."
     )
@@ -403,17 +410,12 @@ class Run(Part):
     )
     fingerprints: Mapping[str, str] = Field(
         description="Of what the cache cannot see by itself: the data, the code and files of each teacher, "
-        "the code of the student; and the version of the incumbent, or `none`."
+        "the code and files of the student; and the version of the incumbent, or `none`."
     )
     lineage: tuple[StoredArtifact, ...] = Field(
         description="The artifacts of the run, in the order of their making."
     )
     configuration: Mapping[str, Any] = Field(description="The configuration, with all defaults.")
-
-    @property
-    def unlabelled_examples(self) -> int:
-        """The number of images without labels beside the labelled ones."""
-        return self.data[UNLABELLED].examples if UNLABELLED in self.data else 0
 
 
 class Summary(Evaluation, Run):

@@ -238,7 +238,15 @@ def _open_batches(job: TrainingJob, data: TrainingData) -> Batches:
     )
     # Without the ids: of several devices TensorFlow adds up what they read, which it cannot do with text.
     validation = validation.map(lambda images, targets: (images, {"label": targets["label"]}))
-    return Batches(training=training_batches(data, job, epoch=epoch), validation=validation, epoch=epoch)
+    return Batches(
+        training=training_batches(data, job, epoch=epoch),
+        validation=validation,
+        epoch=epoch,
+        examples={
+            "training_examples": data.num_training_examples,
+            "unlabelled_examples": data.num_unlabelled_examples,
+        },
+    )
 
 
 def _training_of_head(

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import math
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -33,11 +34,14 @@ class Batches:
       training: Batches `(images, targets)` of an epoch, of known number.
       validation: Batches `(images, targets)`.
       epoch: Is set to the number of each epoch, from 0, before its training batches are read.
+      examples: How many images an epoch has, for the history: `training_examples`, and beside them
+        `unlabelled_examples`.
     """
 
     training: tf.data.Dataset
     validation: tf.data.Dataset
     epoch: tf.Variable
+    examples: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
 def fit(
@@ -74,7 +78,11 @@ def fit(
     recorder = HistoryRecorder(
         run_dir / HISTORY_FILE,
         schedule=schedule,
-        about={"reference": "labels" if job.labels else "teacher", "precision": job.hardware.precision},
+        about={
+            "reference": "labels" if job.labels else "teacher",
+            "precision": job.hardware.precision,
+            **batches.examples,
+        },
     )
     checkpointer = Checkpointer(checkpoints, phase=phase, name=job.name, best=best, recorder=recorder)
     with contextlib.suppress(_PausedError):

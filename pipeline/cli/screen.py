@@ -182,8 +182,9 @@ def print_result(console: Console, summary: Summary, *, workspace: pathlib.Path)
     console.print(to_table(summary))
     console.print()
     print_line(console, summary.verdict, style="bold green" if summary.blessed else "bold yellow")
-    if summary.unlabelled_examples:
-        print_line(console, training_images(summary.data["train"].examples, summary.unlabelled_examples))
+    training = summary.histories[summary.candidate]
+    if training.training_examples and training.unlabelled_examples:
+        print_line(console, training_images(training.training_examples, training.unlabelled_examples))
     cached = [name for name, node in summary.nodes.items() if node.state == "cached"]
     if cached:
         print_line(console, f"From the cache: {', '.join(cached)} ({len(cached)} of {len(summary.nodes)}).")

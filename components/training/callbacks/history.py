@@ -29,7 +29,7 @@ class HistoryRecorder(keras.callbacks.Callback):
         path: pathlib.Path,
         *,
         schedule: keras.optimizers.schedules.LearningRateSchedule,
-        about: Mapping[str, str],
+        about: Mapping[str, str | int],
     ) -> None:
         super().__init__()
         self._schedule = schedule

@@ -186,8 +186,7 @@ def test_result_compares_the_models_and_says_where_everything_lies(summary, tmp_
 
 def test_result_says_how_many_images_had_no_label(summary, tmp_path):
     console = Console(file=io.StringIO(), width=80)
-    split = summary["data"]["train"]
-    summary["data"] |= {"train": split | {"examples": 180}, "unlabelled": split | {"examples": 1080}}
+    summary["histories"][summary["candidate"]] |= {"training_examples": 180, "unlabelled_examples": 1080}
     print_result(console, Summary.model_validate(summary), workspace=tmp_path)
     assert (
         "Trained on 180 labelled images; distilled students also on 1,080 unlabelled ones."
