@@ -303,6 +303,7 @@ def _evaluator(models: _Models, *, push_directory: str, incumbent: str) -> Evalu
             for search in models.config.distillations
         },
         evaluation=models.config.evaluation,
+        levers=models.config.levers,
         push_directory=push_directory,
         incumbent=incumbent,
     )

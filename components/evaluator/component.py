@@ -1,7 +1,7 @@
 """The Evaluator node."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import BaseChannel, Channel, component_spec, standard_artifacts
@@ -30,6 +30,7 @@ class EvaluatorSpec(component_spec.ComponentSpec):
     PARAMETERS = {
         "evaluation_settings": component_spec.ExecutionParameter(type=str),
         "students": component_spec.ExecutionParameter(type=str),
+        "levers": component_spec.ExecutionParameter(type=str),
         "push_directory": component_spec.ExecutionParameter(type=str),
         "incumbent": component_spec.ExecutionParameter(type=str),
     }
@@ -57,6 +58,7 @@ class Evaluator(base_beam_component.BaseBeamComponent):
         distillers: Mapping[str, tuple[BaseChannel, BaseChannel]],
         students: Mapping[str, Mapping[str, Mapping[str, float]]],
         evaluation: EvaluationSettings,
+        levers: Sequence[str],
         push_directory: str,
         incumbent: str = "",
     ) -> None:
@@ -73,6 +75,7 @@ class Evaluator(base_beam_component.BaseBeamComponent):
           students: For each distilled student the names of the Distillers that trained variants of it, with
             the values by which these differ: it is the variant that is best on validation.
           evaluation: What the candidate must reach.
+          levers: The keys that can be advised to be changed; see `components.evaluator.judge.advice.advise`.
           push_directory: Where blessed students go, and so where the last one lies.
           incumbent: The version there that the candidate is compared with, or `none`; if it is empty, the
             newest when the node runs.
@@ -96,6 +99,7 @@ class Evaluator(base_beam_component.BaseBeamComponent):
                 **{key: Channel(type=kind) for key, kind in kubeflow_page.OUTPUTS.items()},
                 evaluation_settings=evaluation.model_dump_json(),
                 students=json.dumps(students),
+                levers=json.dumps(levers),
                 push_directory=push_directory,
                 incumbent=incumbent,
             )

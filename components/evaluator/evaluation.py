@@ -1,7 +1,7 @@
 """An evaluation as it is written down: what was measured, what was decided, and what to mind."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,7 @@ def describe(
     architectures: Architectures,
     histories: Mapping[str, History],
     variants: Mapping[str, Sequence[Variant]],
+    levers: Collection[str],
     warnings: Sequence[str],
 ) -> Evaluation:
     """Puts together all that an evaluation says.
@@ -52,6 +53,7 @@ def describe(
       architectures: The layers of teacher and student.
       histories: The training of each model.
       variants: What was tried for each distilled student.
+      levers: See `components.evaluator.judge.advice.advise`.
       warnings: What the reader should know, beside what the evidence tells.
 
     Returns:
@@ -83,7 +85,7 @@ def describe(
         histories=histories,
         searches={name: tuple(tried) for name, tried in variants.items() if len(tried) > 1},
         variants_tried=variants_tried,
-        advice=advise(histories, candidate=candidate),
+        advice=advise(histories, candidate=candidate, levers=levers),
         machine=Machine(**describe_machine()),
         versions=describe_versions(),
     )

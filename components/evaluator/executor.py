@@ -98,6 +98,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             architectures=_architectures(opened, student=candidate),
             histories=histories,
             variants={name: student.variants for name, student in students.items()},
+            levers=json.loads(exec_properties["levers"]),
             warnings=opened.warnings,
         )
         page = render(evaluation, disagreements=read_disagreements(folder))

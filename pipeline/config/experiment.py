@@ -15,6 +15,7 @@ from components.layout import UNLABELLED
 from components.settings.base import PositiveInt, Settings, custom_error
 from components.settings.evaluation import EvaluationSettings, PushSettings
 from components.settings.models import (
+    ContinuedModel,
     ImageSettings,
     ModelSettings,
     OutsideTeacher,
@@ -129,6 +130,17 @@ class Config(Settings):
         if not self.data.labels:
             return ("train", "validation")
         return ("train", UNLABELLED) if self.data.has_unlabelled else ("train",)
+
+    @property
+    def levers(self) -> tuple[str, ...]:
+        """The keys, of those that may help a student, that can be given, or given another value."""
+        need_labels = any(search.base.needs_labels for search in self.distillations)
+        helpful = {
+            "data.unlabelled": self.data.labels and not need_labels,
+            "augment": self.augment is None and self.outside_teacher is None,
+            "student.architecture": not isinstance(self.student, ContinuedModel),
+        }
+        return tuple(key for key, is_open in helpful.items() if is_open)
 
     def reads_predictions(self, distillation: Method) -> bool:
         """Tells whether a distillation reads stored predictions, be it only in place of labels."""

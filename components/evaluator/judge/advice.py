@@ -4,7 +4,7 @@ Advice comes from training and validation alone: whoever followed the test split
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from components.evaluator.judge.evidence import SCRATCH, TEACHER
@@ -34,22 +34,26 @@ class Facts:
       teacher: What its teacher has reached.
       scratch: What the student trained from scratch has reached; None without one.
       is_unfinished: Whether the candidate was still getting better when its training ended.
+      levers: See `advise`.
     """
 
     student: Reached
     teacher: Reached
     scratch: Reached | None
     is_unfinished: bool
+    levers: Collection[str]
 
 
-def advise(histories: Mapping[str, History], *, candidate: str) -> tuple[str, ...]:
+def advise(histories: Mapping[str, History], *, candidate: str, levers: Collection[str]) -> tuple[str, ...]:
     """Says what to change, by the keys of the configuration; nothing where no rule applies.
 
     Args:
       histories: The training of each model; without epochs for a teacher that was not trained in this run.
       candidate: The name of the distilled student.
+      levers: Which of the keys `data.unlabelled`, `augment` and `student.architecture` the configuration
+        leaves to be given, or to be given another value.
     """
-    facts = gather_facts(histories, candidate=candidate)
+    facts = gather_facts(histories, candidate=candidate, levers=levers)
     if facts is None:
         return ()
     better_teacher = ask_for_a_better_teacher(facts)
@@ -97,10 +101,14 @@ def ask_for_more_images(facts: Facts) -> str | None:
     """Applies where the student has learnt its images by heart."""
     if facts.student.training - facts.student.validation < _MUCH:
         return None
+    more = "distil from more images"
+    if "data.unlabelled" in facts.levers:
+        more += ", which need no labels (data.unlabelled)"
+    if "augment" in facts.levers:
+        more += ", or with augment and teacher_predictions: {views: 8}"
     return (
         f"The student does better on its training images ({percent(facts.student.training)}) than on others "
-        f"({percent(facts.student.validation)}): distil from more images, which need no labels "
-        "(data.unlabelled), or with augment and teacher_predictions: {views: 8}."
+        f"({percent(facts.student.validation)}): {more}."
     )
 
 
@@ -110,19 +118,23 @@ def ask_for_a_larger_student(facts: Facts) -> str | None:
     is_small = all(facts.teacher.training - each.training >= _NOTABLE for each in students)
     if facts.is_unfinished or not is_small:
         return None
+    larger = "student.architecture" if "student.architecture" in facts.levers else "student"
     return (
         "The student has done learning and falls short of its teacher on the training images too "
         f"({percent(facts.student.training)} against {percent(facts.teacher.training)}): take a larger "
-        "student.architecture."
+        f"{larger}."
     )
 
 
-def gather_facts(histories: Mapping[str, History], *, candidate: str) -> Facts | None:
+def gather_facts(
+    histories: Mapping[str, History], *, candidate: str, levers: Collection[str]
+) -> Facts | None:
     """Reads the facts from the histories; None where it is not known what the teacher has reached.
 
     Args:
       histories: See `advise`.
       candidate: See `advise`.
+      levers: See `advise`.
     """
     history, teacher, scratch = (histories.get(name) for name in (candidate, TEACHER, SCRATCH))
     if history is None or teacher is None:
@@ -138,6 +150,7 @@ def gather_facts(histories: Mapping[str, History], *, candidate: str) -> Facts |
         teacher=of_teacher,
         scratch=_reached(scratch) if scratch else None,
         is_unfinished=_is_unfinished(history),
+        levers=levers,
     )
 
 

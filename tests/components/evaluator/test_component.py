@@ -32,6 +32,7 @@ def nodes():
         distillers={name: (channels[name], channels[f"{name}_run"]) for name in ("kd_t4", "kd-t2")},
         students={"kd": {"kd_t4": {"temperature": 4.0}, "kd-t2": {"temperature": 2.0}}},
         evaluation=EvaluationSettings(min_accuracy=0.9),
+        levers=("augment",),
         push_directory="/pushed",
     )
     return [*importers.values(), evaluator]
@@ -51,6 +52,7 @@ def test_every_student_has_inputs_of_its_own(nodes):
         "model": standard_artifacts.Model,
         **OUTPUTS,
     }
+    assert json.loads(evaluator.exec_properties["levers"]) == ["augment"]
     assert json.loads(evaluator.exec_properties["students"]) == {
         "kd": {"kd_t4": {"temperature": 4.0}, "kd-t2": {"temperature": 2.0}}
     }

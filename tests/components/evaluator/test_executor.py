@@ -137,6 +137,7 @@ def evaluate(tmp_path, artifact, data, schema, write_model, write_history):
             beam_pipeline_args=["--direct_running_mode=in_memory"], tmp_dir=str(tmp_path / "tmp")
         )
         properties = {
+            "levers": json.dumps([]),
             "students": json.dumps(searches or {name: {name: {}} for name in students}),
             "evaluation_settings": EvaluationSettings.model_validate(settings).model_dump_json(),
             "push_directory": str(tmp_path / "pushed"),

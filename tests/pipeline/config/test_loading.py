@@ -696,3 +696,21 @@ def test_impossible_class_weights_are_refused_in_one_line(given, words, refusal)
     assert message.startswith("class_weights: ")
     assert words in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("overrides", "levers"),
+    [
+        ((), ("data.unlabelled", "augment", "student.architecture")),
+        (("distillations.1.method=dkd",), ("augment", "student.architecture")),
+        (UNLABELLED, ("augment", "student.architecture")),
+        (("teacher_predictions=online", "augment.shift=0.1"), ("data.unlabelled", "student.architecture")),
+        (("teacher={predictions: x.npz}",), ("data.unlabelled", "student.architecture")),
+        (
+            ("student={from: x.keras, epochs: 1, batch_size: 8, learning_rate: 0.1}",),
+            ("data.unlabelled", "augment"),
+        ),
+    ],
+)
+def test_levers_are_the_keys_that_would_not_be_refused(overrides, levers, path):
+    assert load_config(path, overrides=overrides).levers == levers

@@ -28,11 +28,13 @@ def trained(*, training, validation, losses=(1.0, 0.5, 0.5), best=2, reference="
 TEACHER = trained(training=0.99, validation=0.95)
 GOOD = trained(training=0.99, validation=0.945)
 UNFINISHED = (1.0, 0.6, 0.4)
+LEVERS = ("data.unlabelled", "augment", "student.architecture")
 
 
-def said(student, *, scratch=GOOD, teacher=TEACHER):
+def said(student, *, scratch=GOOD, teacher=TEACHER, levers=LEVERS):
     histories = {"teacher": teacher, "kd": student} | ({"scratch": scratch} if scratch else {})
-    return [sentence.replace("\N{NO-BREAK SPACE}", " ") for sentence in advise(histories, candidate="kd")]
+    advice = advise(histories, candidate="kd", levers=levers)
+    return [sentence.replace("\N{NO-BREAK SPACE}", " ") for sentence in advice]
 
 
 def test_a_student_on_a_par_with_its_teacher_needs_no_advice():
@@ -72,6 +74,26 @@ def test_a_student_on_a_par_with_its_teacher_needs_no_advice():
 def test_each_fault_has_its_advice(student, scratch, key):
     (advice,) = said(student, scratch=scratch)
     assert key in advice
+
+
+@pytest.mark.parametrize(
+    ("levers", "end"),
+    [
+        (("data.unlabelled",), "distil from more images, which need no labels (data.unlabelled)."),
+        (("augment",), "distil from more images, or with augment and teacher_predictions: {views: 8}."),
+        ((), "distil from more images."),
+    ],
+)
+def test_no_key_is_advised_that_the_configuration_would_refuse(levers, end):
+    student = trained(training=0.985, validation=0.93)
+    (advice,) = said(student, scratch=student, levers=levers)
+    assert advice.endswith(end)
+
+
+def test_a_student_from_a_file_has_no_architecture_to_change():
+    student = trained(training=0.90, validation=0.89)
+    (advice,) = said(student, scratch=student, levers=())
+    assert advice.endswith("take a larger student.")
 
 
 def test_the_numbers_stand_in_the_advice():

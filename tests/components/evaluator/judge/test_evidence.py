@@ -64,6 +64,7 @@ def evaluate(evidence):
         architectures=Architectures(teacher=(), student=()),
         histories={},
         variants={"kd": [ONLY]},
+        levers=(),
         warnings=(),
     )
 
