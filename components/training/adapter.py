@@ -21,6 +21,7 @@ from components.training.inputs.batches import count_labels
 from components.training.inputs.class_weights import balanced_weights, named_weights
 from components.training.inputs.training_data import TrainingData
 from components.training.job import Destination, train_and_export, train_model
+from components.training.loop import ONLY_TRAINING
 from components.training.online_teacher import OnlineTeacher
 
 Predictions = Mapping[str, Sequence[str]]
@@ -87,16 +88,16 @@ class Prepared:
     data: TrainingData
     identity: Mapping[str, str]
 
-    def train(self, aim: Aim, *, phase: str = "training", epochs: range | None = None) -> None:
+    def train(self, aim: Aim, *, phase: str = ONLY_TRAINING, epochs: range | None = None) -> None:
         """Trains the model of the job and writes its `model` and `model_run` artifacts.
 
         Args:
           aim: What it is trained for.
-          phase: Tells the checkpoints of several trainings apart.
+          phase: Tells the checkpoints of several trainings apart, and is what their model is called.
           epochs: The last, if those before them have been trained; None is all.
         """
         train_and_export(
-            self.job,
+            self._called(phase),
             self.data,
             objective=aim.objective,
             teacher=aim.teacher,
@@ -117,14 +118,15 @@ class Prepared:
         Args:
           epochs: Which, from 0; those before them have been trained.
           aim: What it is trained for.
-          phase: Tells the checkpoints and the logs of several trainings apart.
+          phase: Tells the checkpoints and the logs of several trainings apart, and is what their model is
+            called.
 
         Returns:
           The history so far.
         """
         run_dir = f"{self.artifacts.model_run_uri}/{phase}"
         train_model(
-            self.job,
+            self._called(phase),
             self.data,
             objective=aim.objective,
             run_dir=run_dir,
@@ -134,6 +136,9 @@ class Prepared:
             epochs=epochs,
         )
         return read_history(run_dir)
+
+    def _called(self, phase: str) -> TrainingJob:
+        return self.job if phase == ONLY_TRAINING else self.job.model_copy(update={"name": phase})
 
     def _checkpoints(self, aim: Aim) -> Checkpoints:
         return Checkpoints(

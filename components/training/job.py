@@ -31,7 +31,7 @@ from components.training.inputs.batches import (
 )
 from components.training.inputs.training_data import TrainingData
 from components.training.learner import Learner
-from components.training.loop import Batches, fit
+from components.training.loop import ONLY_TRAINING, Batches, fit
 from components.training.online_teacher import OnlineTeacher, online, online_with_features
 from components.training.precision import resolve_precision
 
@@ -54,7 +54,7 @@ def train_and_export(
     destination: Destination,
     teacher: OnlineTeacher | None = None,
     checkpoints: Checkpoints | None = None,
-    phase: str = "training",
+    phase: str = ONLY_TRAINING,
     epochs: range | None = None,
 ) -> None:
     """Trains a model as `train_model` does, and writes it.
@@ -103,7 +103,7 @@ def train_model(
     run_dir: str,
     teacher: OnlineTeacher | None = None,
     checkpoints: Checkpoints | None = None,
-    phase: str = "training",
+    phase: str = ONLY_TRAINING,
     epochs: range | None = None,
 ) -> keras.Model:
     """Builds a model and trains it.
@@ -146,7 +146,7 @@ def train_model(
                     make_learner(),
                     head,
                     run_dir=pathlib.Path(run_dir, "head"),
-                    phase="head" if phase == "training" else f"{phase}-head",
+                    phase="head" if phase == ONLY_TRAINING else f"{phase}-head",
                     # Before later epochs it has been trained.
                     epochs=range(head.model.epochs, head.model.epochs) if epochs and epochs.start else None,
                 )

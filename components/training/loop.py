@@ -25,6 +25,8 @@ from components.training.optimization import make_optimizer, make_schedule
 _VALUES_PER_EXECUTION = 2_000_000
 _MAX_STEPS_PER_EXECUTION = 64
 
+ONLY_TRAINING = "training"  # The phase of a node that trains one model once.
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Batches:
@@ -51,7 +53,7 @@ def fit(
     batches: Batches,
     run_dir: pathlib.Path,
     checkpoints: Checkpoints | None = None,
-    phase: str = "training",
+    phase: str = ONLY_TRAINING,
     epochs: range | None = None,
 ) -> None:
     """Trains a learner and gives it the weights of its best epoch.
@@ -89,7 +91,7 @@ def fit(
         learner.fit(
             batches.training,
             validation_data=batches.validation,
-            initial_epoch=checkpointer.restore(learner, epochs=job.model.epochs, expected=epochs.start),
+            initial_epoch=checkpointer.restore(learner, epochs=epochs, last=job.model.epochs),
             epochs=job.model.epochs,
             shuffle=False,  # The data comes shuffled.
             verbose=0,
@@ -101,7 +103,7 @@ def fit(
                 checkpointer,  # Before the recorder, so that saving is not part of an epoch's seconds.
                 _PauseBefore(epochs.stop),
                 _StopAtDivergence(name=job.name),
-                ProgressLogger(model_name=job.name),
+                ProgressLogger(model_name=job.name, end=epochs.stop),
                 recorder,
                 keras.callbacks.TensorBoard(str(run_dir / "logs"), write_graph=False),
                 best,

@@ -158,13 +158,13 @@ class Checkpointer(keras.callbacks.Callback):
         self._recorder = recorder
         self._saved = 0
 
-    def restore(self, model: keras.Model, *, epochs: int, expected: int = 0) -> int:
+    def restore(self, model: keras.Model, *, epochs: range, last: int) -> int:
         """Brings a compiled model, whose variables exist, to where the last checkpoint left it.
 
         Args:
           model: What is trained.
-          epochs: Of the whole training, for the message.
-          expected: How many were finished on purpose; to go on from there is no news.
+          epochs: Which are to be trained now, from 0; that those before them are finished is no news.
+          last: How many there are in the whole training.
 
         Returns:
           How many epochs are finished.
@@ -180,10 +180,10 @@ class Checkpointer(keras.callbacks.Callback):
         self._recorder.restore(state.history)
         self._best.restore(accuracies=state.accuracies, weights=state.best_weights)
         self._saved = len(state.history)
-        if self._saved == expected:
-            return self._saved
-        done = "is trained already" if self._saved == epochs else f"goes on from epoch {self._saved + 1}"
-        tell(f"{done}, by its last checkpoint", name=self._name)
+        if self._saved == last:
+            tell("is trained already, by its last checkpoint", name=self._name)
+        elif epochs.start < self._saved < epochs.stop:
+            tell(f"goes on from epoch {self._saved + 1}, by its last checkpoint", name=self._name)
         return self._saved
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:

@@ -44,11 +44,16 @@ class ProgressLogger(keras.callbacks.Callback):
     """Logs the progress a few times a second, and always at the end of an epoch.
 
     Each record carries a `TrainingProgress` as its attribute `training_progress`.
+
+    Args:
+      model_name: How to call the model.
+      end: How many epochs are finished when the training ends or is left, to which the time left counts.
     """
 
-    def __init__(self, *, model_name: str) -> None:
+    def __init__(self, *, model_name: str, end: int) -> None:
         super().__init__()
         self._model_name = model_name
+        self._end = end
         self._epoch = 0
         self._first_epoch: int | None = None
         self._start = self._last_report = 0.0
@@ -76,7 +81,7 @@ class ProgressLogger(keras.callbacks.Callback):
     def _report(self, *, step: int, steps: int, logs: dict[str, Any]) -> None:
         epochs = self.params["epochs"]
         first = self._first_epoch or 0
-        done = ((self._epoch - first) * steps + step) / ((epochs - first) * steps)
+        done = ((self._epoch - first) * steps + step) / ((self._end - first) * steps)
         progress = TrainingProgress(
             model=self._model_name,
             epoch=self._epoch + 1,
