@@ -1,7 +1,7 @@
 """What went wrong through the user's input, as opposed to a fault of ours."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 def suggest(name: object, known: Iterable[str]) -> str:
@@ -14,6 +14,12 @@ def suggest(name: object, known: Iterable[str]) -> str:
 def first_line(error: Exception) -> str:
     """Returns the first line of an error's message, or the name of its type if it has none."""
     return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def first_few(names: Sequence[str], *, most: int = 3) -> str:
+    """Lists names for a message, and says how many more there are."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more:,} more" if more > 0 else "")
 
 
 class InputError(Exception):

@@ -26,6 +26,7 @@ from components.teacher_predictions.store import (
     fingerprint_teacher,
     open_predictions,
     read_logits,
+    views_of,
 )
 from components.training.adapter import Aim, Artifacts, Predictions, Prepared, example_files, prepare
 from components.training.callbacks.history import read_history
@@ -168,7 +169,7 @@ def _open_predictions(
             teacher_fingerprint=teacher,
             num_examples=artifacts.num_examples[split],
             example_files=example_files(uri),
-            views=None if split == "validation" else job.views,
+            views=views_of(split, job.views),
         )
         for split, uri in examples.items()
     }

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from components.errors import InputError
+from components.errors import InputError, first_few
 from components.example_gen.shards import Outcome
 from components.example_gen.source import NO_LABEL
 from components.layout import UNLABELLED
@@ -117,6 +117,4 @@ def _first(left_out: Sequence[tuple[str, str]]) -> str:
     """Names the first few that were left out."""
     if not left_out:
         return ""
-    named = ", ".join(f"{name} ({reason})" for name, reason in left_out[:_NAMED])
-    more = f" and {len(left_out) - _NAMED} more" if len(left_out) > _NAMED else ""
-    return f": {named}{more}"
+    return f": {first_few([f'{name} ({reason})' for name, reason in left_out], most=_NAMED)}"

@@ -1,1 +1,1 @@
-"""Teachers that are not trained here: a pretrained one, or the mean of several."""
+"""Teachers that are not trained here: pretrained ones, the mean of several, and those of other frameworks."""

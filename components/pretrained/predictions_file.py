@@ -18,12 +18,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import parquet
 
-from components.errors import InputError, first_line, suggest
+from components.errors import InputError, first_few, first_line, suggest
 from components.models.outputs import SMALLEST_PROBABILITY, are_probabilities
 
 _ID, _LOGITS, _PROBABILITIES, _CLASSES = "id", "logits", "probabilities", "classes"
 _NPZ, _PARQUET = ".npz", ".parquet"
-_NAMED = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,8 +53,8 @@ class Predictions:
         if missing:
             raise InputError(
                 f"teacher.predictions {self.path} lacks {len(missing):,} of the data's {len(ids):,} images: "
-                f"{_name(missing)}; predict these too, under these ids (the file's are such as "
-                f"{_name([each.decode() for each in list(self.rows)[:_NAMED]])})."
+                f"{first_few(missing)}; predict these too, under these ids (the file's are such as "
+                f"{', '.join(each.decode() for each in list(self.rows)[:3])})."
             )
         return len(self.rows) - len(ids)
 
@@ -102,8 +101,8 @@ def read_predictions(path: str, *, class_names: Sequence[str]) -> Predictions:
             raise ValueError("it holds no predictions")
     if classes is not None and classes != list(class_names):
         raise InputError(
-            f"teacher.predictions {path} is of the classes {_name(classes)}, but those of the data are "
-            f"{_name(class_names)}, in this order; put the {kind} into the order of the data."
+            f"teacher.predictions {path} is of the classes {first_few(classes)}, but those of the data are "
+            f"{first_few(class_names)}, in this order; put the {kind} into the order of the data."
         )
     rows = _rows(ids, path=path)
     values = _of_width(values, ids, kind=kind, width=len(class_names), path=path)
@@ -191,8 +190,8 @@ def _rows(ids: Sequence[str], *, path: str) -> dict[bytes, int]:
     if len(rows) < len(ids):
         doubled = [each for each, count in collections.Counter(ids).items() if count > 1]
         raise InputError(
-            f"teacher.predictions {path} has {len(doubled):,} ids more than once: {_name(doubled)}; give one "
-            "prediction for each image."
+            f"teacher.predictions {path} has {len(doubled):,} ids more than once: {first_few(doubled)}; give "
+            "one prediction for each image."
         )
     return rows
 
@@ -214,13 +213,13 @@ def _check_numbers(values: np.ndarray, ids: Sequence[str], *, kind: str, path: s
     if broken:
         raise InputError(
             f"teacher.predictions {path} has {kind} that are not finite for {len(broken):,} images: "
-            f"{_name(broken)}; mend what is NaN or infinite."
+            f"{first_few(broken)}; mend what is NaN or infinite."
         )
     other = _where(~are_probabilities(values), ids)
     if kind == _PROBABILITIES and other:
         raise InputError(
             f"teacher.predictions {path} has probabilities that are not between 0 and 1, or do not add up to "
-            f"1, for {len(other):,} images: {_name(other)}; if they are logits, call them logits."
+            f"1, for {len(other):,} images: {first_few(other)}; if they are logits, call them logits."
         )
     if kind == _LOGITS and not other:
         raise InputError(
@@ -231,9 +230,3 @@ def _check_numbers(values: np.ndarray, ids: Sequence[str], *, kind: str, path: s
 
 def _where(condition: np.ndarray, ids: Sequence[str]) -> list[str]:
     return [each for each, holds in zip(ids, condition, strict=True) if holds]
-
-
-def _name(names: Sequence[str]) -> str:
-    """Names the first few."""
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")

@@ -45,7 +45,7 @@ def tables(runs: Runs) -> dict[str, list[Column]]:
     _, accuracy, *quality = quality_columns(candidates)
     decision = [
         _column("Blessed", runs, lambda run: "yes" if run.blessed else "no", is_number=False),
-        _column("Candidate", runs, lambda run: run.labels[run.candidate], is_number=False),
+        _column("Candidate", runs, lambda run: run.display_names[run.candidate], is_number=False),
         accuracy,
         _column("Against scratch (points)", runs, lambda run: _difference(run, baseline="scratch")),
         _column("Against teacher (points)", runs, lambda run: _difference(run, baseline="teacher")),

@@ -18,7 +18,8 @@ def to_markdown(evaluation: Evaluation) -> str:
     """
     columns = [*quality_columns(evaluation.models), *cost_columns(evaluation.models)]
     rows = [
-        [evaluation.labels[name], *(column.cells[name] for column in columns)] for name in evaluation.models
+        [evaluation.display_names[name], *(column.cells[name] for column in columns)]
+        for name in evaluation.models
     ]
     parts = [
         f"**{'Blessed' if evaluation.blessed else 'Not blessed'}.** {_escape(evaluation.verdict)}",

@@ -162,7 +162,7 @@ def _search(evaluation: Evaluation, name: str) -> SearchTable:
 
 
 def _names(metrics: Iterable[Metric]) -> str:
-    return ", ".join(metric.name.replace("_", " ") for metric in metrics)
+    return ", ".join(metric.heading for metric in metrics)
 
 
 def _facts(evaluation: Evaluation) -> Iterator[Fact]:

@@ -341,7 +341,7 @@ class Evaluation(Part):
         return self.models[self.candidate]
 
     @property
-    def labels(self) -> dict[str, str]:
+    def display_names(self) -> dict[str, str]:
         """The name of each model, with the number of variants of which it is the best."""
         found = {name: name for name in self.models}
         return found | {name: f"{name} (best of {len(variants)})" for name, variants in self.searches.items()}

@@ -27,7 +27,7 @@ def to_table(evaluation: Evaluation) -> Table:
         qualities = [_write(model.metric(metric), metric=metric) for metric in headlines]
         parameters = UNKNOWN if model.parameters is None else f"{model.parameters:,}"
         size = UNKNOWN if model.size_bytes is None else file_size(model.size_bytes)
-        table.add_row(evaluation.labels[name], *qualities, parameters, size)
+        table.add_row(evaluation.display_names[name], *qualities, parameters, size)
     if evaluation.teacher.parameters is None:
         table.caption, table.caption_justify = _UNKNOWN_TEACHER, "left"
     return table

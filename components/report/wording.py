@@ -13,7 +13,7 @@ _MINUS = "\N{MINUS SIGN}"
 
 def percent(share: float, *, decimals: int = 1) -> str:
     """Writes a share as a percentage, with a true minus where it is negative."""
-    return f"{share * 100:.{decimals}f}{_SPACE}%".replace("-", _MINUS)
+    return f"{share * 100:z.{decimals}f}{_SPACE}%".replace("-", _MINUS)
 
 
 def telling_decimals(shares: Iterable[float]) -> int:

@@ -8,6 +8,8 @@ from components.models import applications, registry
 from components.settings.base import NonNegativeInt, PositiveFloat, PositiveInt, Settings, custom_error
 from components.settings.optimization import Adam, Constant, OptimizerSettings, ScheduleSettings
 
+Resize = Literal["stretch", "crop", "pad"]
+
 
 class ImageSettings(Settings):
     """The size, in pixels, and the channels of the images that the models see.
@@ -20,7 +22,7 @@ class ImageSettings(Settings):
     height: PositiveInt
     width: PositiveInt
     channels: Literal[1, 3]
-    resize: Literal["stretch", "crop", "pad"] = "stretch"
+    resize: Resize = "stretch"
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -183,8 +185,8 @@ def _kind_of_teacher(value: Any) -> str:
     return _kind_of_training(value)
 
 
-def _kind_of_teachers(value: Any) -> str:
-    return "several" if isinstance(value, list | tuple) else _kind_of_teacher(value)
+def _number_of_teachers(value: Any) -> str:
+    return "several" if isinstance(value, list | tuple) else "one"
 
 
 def _check_number_of_teachers(teachers: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -208,18 +210,14 @@ Teacher = Annotated[
     Discriminator(_kind_of_teacher),
 ]
 TeacherSettings = Annotated[
-    Annotated[ModelSettings, Tag("trained")]
-    | Annotated[FineTunedModel, Tag("fine_tuned")]
-    | Annotated[PretrainedTeacher, Tag("pretrained")]
-    | Annotated[OnnxTeacher, Tag("onnx")]
-    | Annotated[PredictedTeacher, Tag("predicted")]
+    Annotated[Teacher, Tag("one")]
     | Annotated[
         tuple[Teacher, ...],
         Field(strict=False),
         AfterValidator(_check_number_of_teachers),
         Tag("several"),
     ],
-    Discriminator(_kind_of_teachers),
+    Discriminator(_number_of_teachers),
 ]
 
 

@@ -14,6 +14,7 @@ from components.settings.training import Views
 from components.teacher_predictions.store import (
     choose_batch_size,
     fingerprint_teacher,
+    views_of,
     write_predictions,
 )
 from components.training.adapter import example_files
@@ -49,5 +50,5 @@ class Executor(base_executor.BaseExecutor):
                 image_shape=image_shape,
                 batch_size=choose_batch_size(image_shape),
                 directory=directory,
-                views=None if split == "validation" else views,
+                views=views_of(split, views),
             )

@@ -86,6 +86,11 @@ def fingerprint_teacher(keras_file: str) -> str:
     return sha256(keras_file)
 
 
+def views_of(split: str, views: Views | None) -> Views | None:
+    """Returns which views of the images of a split are seen: those to validate on are seen as they are."""
+    return None if split == "validation" else views
+
+
 def choose_batch_size(image_shape: tuple[int, int, int]) -> int:
     """Returns how many images of a shape to give to the teacher at once."""
     least, most = _BATCH_SIZES
@@ -340,7 +345,8 @@ def _decode_logits(example: tf.train.Example) -> np.ndarray:
     feature = example.features.feature["logits"]
     if feature.HasField("float_list"):
         return np.array([feature.float_list.value], np.float32)
-    return np.stack([np.frombuffer(view, np.float16).astype(np.float32) for view in feature.bytes_list.value])
+    dtype = VIEW_LOGITS.as_numpy_dtype
+    return np.stack([np.frombuffer(view, dtype).astype(np.float32) for view in feature.bytes_list.value])
 
 
 def _read_manifest(path: pathlib.Path) -> Manifest | None:

@@ -4,16 +4,14 @@ An image is stored as its raw 8-bit pixels, row by row: `height * width * channe
 quarter of the same pixels as floats, lossless to 8 bits, and unpacking a batch is one copy.
 """
 
-from typing import Literal
-
 import tensorflow as tf
 
+from components.settings.models import Resize
 from components.transform import orientation
 
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in JPEG.
 
 ImageShape = tuple[int, int, int]
-Resize = Literal["stretch", "crop", "pad"]
 
 
 def pack_images(encoded: tf.Tensor, *, image_shape: ImageShape, resize: Resize = "stretch") -> tf.Tensor:

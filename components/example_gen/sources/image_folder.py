@@ -2,10 +2,8 @@
 
 import dataclasses
 import functools
-import hashlib
 import os
 import pathlib
-import stat
 from collections import Counter
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
@@ -13,24 +11,18 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from components.errors import InputError
-from components.example_gen import split_names, splitting
+from components.example_gen import image_files, split_names, splitting
 from components.example_gen.dated import is_dated, newest
 from components.example_gen.source import NO_LABEL, Listing, Record, Skipped, Source, SourceSettings
 from components.example_gen.splitting import SplitFractions
 from components.files import expand_user, is_folder
 from components.layout import SPLITS
 
-SUFFIXES = (".jpg", ".jpeg", ".png")
-
-_OTHER_KIND = "not a .jpg, .jpeg or .png file"
 _NO_CLASS = "not in a class folder"
 _NO_SPLIT = "beside the split folders"
 _NO_LABELS = "a split folder without class folders"
 _LIST = "metadata.csv"
 _LOOP = "a link to a folder that it lies in"
-# Opening one of these waits for whoever writes to it, for ever if nobody does.
-_IRREGULAR = {stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket", stat.S_IFDIR: "a folder"}
-_DEVICE = "a device"
 
 
 class ImageFolderData(SourceSettings):
@@ -100,21 +92,14 @@ class ImageFolderSource(Source):
             if not counts[split]:
                 where = "in class folders" if self._has_class_folders(split) else "in it"
                 raise InputError(
-                    f"data.path: {str(self._root / folder)!r} holds no image; expected {_kinds()} files "
-                    f"{where}."
+                    f"data.path: {str(self._root / folder)!r} holds no image; expected "
+                    f"{image_files.KINDS} files {where}."
                 )
 
     def fingerprint(self) -> str:
         """Returns a hash over the path, size and time of change of every file."""
         found = [file.path for files in self._files().values() for file in files]
-        digest = hashlib.sha256()
-        if is_dated(self.settings.path):
-            digest.update(f"{self._root}\n".encode())
-        for path in sorted(found):
-            file = self._root / path
-            status = file.stat() if file.exists() else file.lstat()
-            digest.update(f"{path!r} {status.st_size} {status.st_mtime_ns}\n".encode())
-        return digest.hexdigest()[:16]
+        return image_files.fingerprint(self._root, found, about=f"{self._root}\n" if self._is_dated else "")
 
     def notes(self) -> list[str]:
         """Says which split is none of the user's folders of that name, and which folder is no split."""
@@ -136,7 +121,9 @@ class ImageFolderSource(Source):
         files = self._files()[split]
         return Listing(
             labels=Counter(file.label for file in files if file.problem is None),
-            skipped=tuple(Skipped(_printable(file.path), file.problem) for file in files if file.problem),
+            skipped=tuple(
+                Skipped(image_files.printable(file.path), file.problem) for file in files if file.problem
+            ),
         )
 
     def shards(self, split: str) -> list[tuple[FoundFile, ...]]:
@@ -156,12 +143,16 @@ class ImageFolderSource(Source):
     def _root(self) -> pathlib.Path:
         """The folder; of dated ones it is chosen once, and stays the same in every process."""
         path = self.settings.path
-        return newest(path) if is_dated(path) else expand_user(path)
+        return newest(path) if self._is_dated else expand_user(path)
+
+    @property
+    def _is_dated(self) -> bool:
+        return is_dated(self.settings.path)
 
     @property
     def _name(self) -> str:
         """The folder as the user knows it: as it was given, or which of the dated ones was chosen."""
-        return str(self._root) if is_dated(self.settings.path) else self.settings.path
+        return str(self._root) if self._is_dated else self.settings.path
 
     @property
     def _class_parent(self) -> pathlib.Path:
@@ -198,13 +189,13 @@ class ImageFolderSource(Source):
             for name in _folder_names(self._root)
             if split_names.split_of(name) in SPLITS[1:]
             and not _folder_names(self._root / name)
-            and any(map(_is_image, _names(self._root / name)))
+            and any(map(image_files.is_image, _names(self._root / name)))
         ]
 
     def _is_unlabelled(self, folder: pathlib.Path) -> bool:
         """Tells whether something beside the split or the class folders is what `data.unlabelled` names."""
         unlabelled = self.settings.unlabelled
-        return unlabelled is not None and folder.resolve() == (expand_user(unlabelled).resolve())
+        return unlabelled is not None and folder.resolve() == expand_user(unlabelled).resolve()
 
     def _has_class_folders(self, split: str) -> bool:
         return self.settings.labels or split == "test"
@@ -265,8 +256,8 @@ class ImageFolderSource(Source):
         for label, name in enumerate(self.class_names):
             if label not in found:
                 raise InputError(
-                    f"data.path: {str(self._class_parent / name)!r} holds no {_kinds()} file; add images of "
-                    "the class, or remove the folder."
+                    f"data.path: {str(self._class_parent / name)!r} holds no {image_files.KINDS} file; "
+                    "add images of the class, or remove the folder."
                 )
 
     def _files(self) -> dict[str, list[FoundFile]]:
@@ -312,11 +303,11 @@ class ImageFolderSource(Source):
             if is_folder(place / name):
                 yield from self._walk(path, label, above=(*above, place))
             else:
-                problem = _find_problem(place / name)
+                problem = image_files.find_problem(place / name)
                 yield FoundFile(path, NO_LABEL if problem else label, problem)
 
     def _read(self, file: FoundFile) -> Record | Skipped:
-        name = _printable(file.path)
+        name = image_files.printable(file.path)
         if file.problem:
             return Skipped(name, file.problem)
         try:
@@ -339,32 +330,5 @@ def _folder_names(folder: pathlib.Path) -> tuple[str, ...]:
     return tuple(sorted(name for name in _names(folder) if is_folder(folder / name)))
 
 
-def _find_problem(file: pathlib.Path) -> str | None:
-    """Says why a file is left out, by its kind and name alone; a link counts as what it leads to."""
-    return find_irregularity(file) or (None if _is_image(file.name) else _OTHER_KIND)
-
-
-def find_irregularity(file: pathlib.Path) -> str | None:
-    """Names the kind of a file that is no regular one; None for what cannot be found, as reading will say."""
-    try:
-        kind = stat.S_IFMT(file.stat().st_mode)
-    except OSError:
-        return None
-    return None if kind == stat.S_IFREG else _IRREGULAR.get(kind, _DEVICE)
-
-
-def _is_image(name: str) -> bool:
-    return name.lower().endswith(SUFFIXES)
-
-
-def _kinds() -> str:
-    return f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
-
-
 def _position(file: FoundFile) -> float:
     return splitting.position(file.path)
-
-
-def _printable(path: str) -> str:
-    """Turns a file name that is not UTF-8 into text that is."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")

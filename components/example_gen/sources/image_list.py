@@ -16,9 +16,8 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from components.errors import InputError, first_line, suggest
-from components.example_gen import split_names, splitting
+from components.example_gen import image_files, split_names, splitting
 from components.example_gen.source import NO_LABEL, Listing, Record, Skipped, Source, SourceSettings
-from components.example_gen.sources.image_folder import find_irregularity
 from components.example_gen.splitting import SplitFractions
 from components.files import expand_user, is_there
 from components.layout import SPLITS
@@ -393,7 +392,7 @@ def _hint_at_semicolons(names: Sequence[str]) -> str:
 
 def _read_image(row: Row, label: int) -> Record | Skipped:
     file = _as_file(row.location)
-    problem = find_irregularity(file) if file else None
+    problem = image_files.find_irregularity(file) if file else None
     if problem:
         return Skipped(row.id, problem)
     try:

@@ -2,23 +2,17 @@
 
 import dataclasses
 import functools
-import hashlib
 import os
 import pathlib
-import stat
 from collections.abc import Iterator
 
 from components.errors import InputError
-from components.example_gen import splitting
+from components.example_gen import image_files, splitting
 from components.example_gen.source import NO_LABEL, Record, Skipped
 from components.files import expand_user
 
 # No source names an image like that: an id there may be a path, but never one with an empty part.
 ID_PREFIX = "unlabelled://"
-
-_SUFFIXES = (".jpg", ".jpeg", ".png")
-_OTHER_KIND = "not a .jpg, .jpeg or .png file"
-_NO_FILE = "not a file"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,17 +37,12 @@ class UnlabelledFolder:
             raise InputError(f"{given} does not exist; give a folder of images.")
         if not self._root.is_dir():
             raise InputError(f"{given} is a file; give a folder of images.")
-        if not any(map(_has_suffix, self._names)):
-            raise InputError(f"{given} holds no .jpg, .jpeg or .png file; add images, or leave it out.")
+        if not any(map(image_files.is_image, self._names)):
+            raise InputError(f"{given} holds no {image_files.KINDS} file; add images, or leave it out.")
 
     def fingerprint(self) -> str:
         """Returns a hash over the path, size and time of change of every file."""
-        digest = hashlib.sha256()
-        for name in self._names:
-            file = self._root / name
-            status = file.stat() if file.exists() else file.lstat()
-            digest.update(f"{name!r} {status.st_size} {status.st_mtime_ns}\n".encode())
-        return digest.hexdigest()[:16]
+        return image_files.fingerprint(self._root, self._names)
 
     def shards(self) -> list[tuple[str, ...]]:
         """Returns the shards, as paths below the folder, in the order of their hashes."""
@@ -79,20 +68,14 @@ class UnlabelledFolder:
 
     def _read(self, name: str) -> Record | Skipped:
         file = self._root / name
-        # A file name need not be UTF-8, an id has to be.
-        example_id = ID_PREFIX + os.fsencode(name).decode("utf-8", "backslashreplace")
+        example_id = ID_PREFIX + image_files.printable(name)
+        problem = image_files.find_problem(file)
+        if problem:
+            return Skipped(example_id, problem)
         try:
-            if not stat.S_ISREG(file.stat().st_mode):
-                return Skipped(example_id, _NO_FILE)
-            if not _has_suffix(name):
-                return Skipped(example_id, _OTHER_KIND)
             return Record(example_id, file.read_bytes(), NO_LABEL, self.weight)
         except OSError as error:
-            return Skipped(example_id, f"cannot be read: {error.strerror}", corrupt=_has_suffix(name))
-
-
-def _has_suffix(name: str) -> bool:
-    return name.lower().endswith(_SUFFIXES)
+            return Skipped(example_id, f"cannot be read: {error.strerror}", corrupt=True)
 
 
 def _refuse(error: OSError) -> None:

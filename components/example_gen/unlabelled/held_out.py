@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from components.errors import InputError
+from components.errors import InputError, first_few
 from components.example_gen.shards import Outcome
 from components.example_gen.unlabelled.folder import ID_PREFIX
 
@@ -34,9 +34,8 @@ def check_none_held_out(outcomes: Sequence[Outcome]) -> None:
         if name.startswith(ID_PREFIX) and digest in held_out
     )
     if pairs:
-        named = ", ".join(f"{name} (is {other})" for name, other in pairs[:_NAMED])
-        more = f" and {len(pairs) - _NAMED} more" if len(pairs) > _NAMED else ""
+        named = first_few([f"{name} (is {other})" for name, other in pairs], most=_NAMED)
         raise InputError(
             f"data.unlabelled: the validation or the test split holds {len(pairs)} of its images too: "
-            f"{named}{more}; remove them from data.unlabelled."
+            f"{named}; remove them from data.unlabelled."
         )

@@ -1,7 +1,8 @@
 """Reading transformed examples for training.
 
 The order of the training examples depends on the files, the seed and the epoch alone, never on what
-is read beside them: every student of one comparison sees the same batches in the same order.
+is read beside them: every student of one comparison sees the same batches in the same order, but for
+those that see images without labels too.
 """
 
 import collections
@@ -10,6 +11,7 @@ import dataclasses
 import math
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -194,20 +196,19 @@ def epoch_counter() -> tf.Variable:
 
 def count_labels(files: Sequence[str]) -> dict[int, int]:
     """Counts the examples of each label in TFRecord files of transformed examples."""
-    specification = {"label": tf.io.FixedLenFeature([], tf.int64)}
-    batches = _read(files).batch(_COUNTING_BATCH)
-    counts: collections.Counter[int] = collections.Counter()
-    for parsed in batches.map(lambda examples: tf.io.parse_example(examples, specification)):
-        counts.update(parsed["label"].numpy().tolist())
-    return dict(counts)
+    return dict(collections.Counter(_read_feature(files, "label", dtype=tf.int64)))
 
 
 def read_ids(file: str) -> list[bytes]:
     """Returns the ids of the transformed examples in a TFRecord file, in their order."""
-    specification = {"id": tf.io.FixedLenFeature([], tf.string)}
-    batches = _read([file], None).batch(_COUNTING_BATCH)
-    parsed = batches.map(lambda examples: tf.io.parse_example(examples, specification)["id"])
-    return [each for ids in parsed for each in ids.numpy()]
+    return list(_read_feature([file], "id", dtype=tf.string))
+
+
+def _read_feature(files: Sequence[str], name: str, *, dtype: tf.DType) -> Iterator[Any]:
+    """Yields a feature of each example in TFRecord files of transformed examples."""
+    specification = {name: tf.io.FixedLenFeature([], dtype)}
+    for examples in _read(files).batch(_COUNTING_BATCH):
+        yield from tf.io.parse_example(examples, specification)[name].numpy().tolist()
 
 
 def parse_examples(examples: tf.Tensor, *, weighted: bool = False) -> dict[str, tf.Tensor]:

@@ -36,6 +36,8 @@ def test_a_pretrained_model_has_no_training(content):
         "best_epoch": None,
         "reference": "labels",
         "precision": None,
+        "training_examples": None,
+        "unlabelled_examples": None,
         "epochs": (),
     }
 

@@ -27,6 +27,7 @@ def test_as_many_decimals_as_tell_numbers_apart(shares, decimals):
 
 def test_percent():
     assert plain(percent(0.97456, decimals=2)) == "97.46 %"
+    assert plain(percent(-0.00001, decimals=2)) == "0.00 %"
 
 
 @pytest.mark.parametrize(

@@ -45,9 +45,9 @@ def test_reports_what_is_no_image_and_never_waits_for_it(make_folder, tmp_path: 
     reasons = {name: item.reason for name, item in items.items() if isinstance(item, Skipped)}
     assert reasons == {
         "notes.txt": "not a .jpg, .jpeg or .png file",
-        "round.png": "not a file",
-        "linked": "not a file",
-        "pipe.png": "not a file",
+        "round.png": "a folder",
+        "linked": "a folder",
+        "pipe.png": "a named pipe",
         "gone.png": "cannot be read: No such file or directory",
     }
     assert items["linked.png"].image == b"3"
