@@ -97,6 +97,11 @@ class Versions:
             return []
         return [entry for line in lines if (entry := _read_line(line)) is not None]
 
+    def last_pushed(self) -> str | None:
+        """Returns the version that a run pushed last, whether it still ships or not."""
+        pushed = [entry.version for entry in self.history() if entry.event == "pushed"]
+        return next(iter([*pushed[::-1], *self.whole()[::-1]]), None)
+
     def fallback(self) -> str | None:
         """Returns the version that shipped before the one that ships now, if it is still there."""
         shipped = self._in_order_of_shipping()

@@ -96,10 +96,12 @@ def _choose_incumbent(
 ) -> str:
     """Returns the version of the student that a new one has to stand up to, or `none`.
 
-    It is the one that ships, unless this very experiment pushed it in the run before: then
-    nothing is new, what it was compared with then still counts, and the evaluation comes from the cache.
+    It is the one that ships, unless this very experiment was the last to push in the run before: then
+    nothing is new, what it was compared with then still counts, and all comes from the cache. So what a
+    person has rolled back is not pushed again.
     """
-    shipping = Versions(push_directory).shipping()
+    versions = Versions(push_directory)
+    shipping = versions.shipping()
     if shipping is None:
         return NO_VERSION
     try:
@@ -111,6 +113,6 @@ def _choose_incumbent(
     is_repeated = (
         previous.configuration == config.model_dump(mode="json")
         and before == fingerprints
-        and previous.pushed_model == str(push_directory / shipping)
+        and previous.pushed_model == str(push_directory / str(versions.last_pushed()))
     )
     return incumbent if is_repeated else shipping
