@@ -44,6 +44,12 @@ LOG_FILE = "run.log"
 METADATA_FILE = "metadata.sqlite"
 PUSHED_DIRECTORY = "pushed"
 
+# Where students are pushed to, beside the versions: which of them ships, a line for each change, and the last
+# few students that were refused, which TensorFlow Serving does not see there.
+CHAMPION_FILE = "champion.json"
+PUSH_HISTORY_FILE = "history.jsonl"
+REFUSED_DIRECTORY = "refused"
+
 
 def is_saved_model(directory: pathlib.Path) -> bool:
     """Tells whether a directory is that of a SavedModel."""

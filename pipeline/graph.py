@@ -5,11 +5,11 @@ import functools
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from tfx.components import Pusher, StatisticsGen
+from tfx.components import StatisticsGen
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.orchestration import metadata
 from tfx.orchestration.pipeline import Pipeline
-from tfx.proto import pusher_pb2, transform_pb2
+from tfx.proto import transform_pb2
 from tfx.types import BaseChannel
 
 from components.distiller.component import Distiller
@@ -19,8 +19,10 @@ from components.example_gen.component import ExampleGen
 from components.example_validator.component import ExampleValidator
 from components.layout import UNLABELLED
 from components.pretrained.component import PredictionsImporter, TeacherAverager, TeacherImporter
+from components.pusher.component import Pusher
 from components.schema_gen.component import SchemaGen
 from components.schema_gen.schema import statistics_options
+from components.settings.evaluation import PushSettings
 from components.settings.models import (
     ModelSettings,
     OutsideTeacher,
@@ -58,7 +60,7 @@ def create_pipeline(
       metadata_path: The SQLite file of ML Metadata; None where the platform brings its own.
       fingerprints: Of what the cache cannot see by itself: `data`, the code and files of `teacher`, or of
         each of several (`teacher-1`, ...), those of `student`, and the version of the `incumbent`, the
-        student pushed last, or `none`.
+        student that ships, or `none`.
       beam_args: Options of Beam's pipelines.
       checkpoint_directory: Where unfinished trainings leave their checkpoints; None is beside their outputs.
 
@@ -77,7 +79,7 @@ def create_pipeline(
             *data.nodes,
             *models.nodes,
             evaluator,
-            _pusher(evaluator, directory=push_directory),
+            _pusher(evaluator, push=config.push, directory=push_directory),
         ],
         enable_cache=True,
         metadata_connection_config=metadata_path
@@ -313,11 +315,10 @@ def _model_and_run(node: BaseNode) -> tuple[BaseChannel, BaseChannel]:
     return node.outputs["model"], node.outputs["model_run"]
 
 
-def _pusher(evaluator: Evaluator, *, directory: str) -> Pusher:
+def _pusher(evaluator: Evaluator, *, push: PushSettings, directory: str) -> Pusher:
     return Pusher(
         model=evaluator.outputs["model"],
         model_blessing=evaluator.outputs["blessing"],
-        push_destination=pusher_pb2.PushDestination(
-            filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=directory)
-        ),
+        evaluation=evaluator.outputs["evaluation"],
+        push=push.model_copy(update={"directory": directory}),
     )

@@ -78,7 +78,7 @@ class Evaluator(base_beam_component.BaseBeamComponent):
           levers: The keys that can be advised to be changed; see `components.evaluator.judge.advice.advise`.
           push_directory: Where blessed students go, and so where the last one lies.
           incumbent: The version there that the candidate is compared with, or `none`; if it is empty, the
-            newest when the node runs.
+            one that ships when the node runs.
         """
         models = {model_key(name): model for name, (model, _) in distillers.items()}
         runs = {run_key(name): run for name, (_, run) in distillers.items()}

@@ -11,12 +11,12 @@ from google.protobuf.message import DecodeError
 from tfx.utils import path_utils
 
 from components.errors import InputError, first_line
-from components.evaluator.incumbent import NO_INCUMBENT, newest_version
 from components.evaluator.judge.evidence import INCUMBENT
 from components.layout import keras_file
 from components.serving.forms import open_servable
 from components.serving.network import Network, describe_network
 from components.serving.servable import Servable
+from components.serving.versions import NO_VERSION, Versions
 
 _BROKEN = (
     *(InputError, OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError),
@@ -51,14 +51,14 @@ def open_models(
     push_directory: str,
     incumbent: str,
 ) -> Opened:
-    """Opens the models of this run, and the student that was pushed last if it can be compared with them.
+    """Opens the models of this run, and the student that ships if it can be compared with them.
 
     Args:
       model_uris: The `model` artifacts of this run by the models' names.
       student: The name of one of the students.
       class_names: Those of the data, in the order of the labels.
-      push_directory: Where TFX's Pusher puts models.
-      incumbent: The version there to compare with, or `none`; if it is empty, the newest.
+      push_directory: Where students are pushed to.
+      incumbent: The version there to compare with, or `none`; if it is empty, the one that ships.
 
     Raises:
       InputError: A model of this run is for other classes, or for another number of them.
@@ -103,14 +103,14 @@ def _open_incumbent(
     class_names: tuple[str, ...],
     image_shape: tuple[int, int, int],
 ) -> tuple[Servable | None, list[str]]:
-    """Opens the student that was pushed last, or warns if it cannot be compared with the new ones."""
-    version = version or newest_version(push_directory) or NO_INCUMBENT
-    if version == NO_INCUMBENT:
+    """Opens the student that ships, or warns if it cannot be compared with the new ones."""
+    version = version or Versions(push_directory).shipping() or NO_VERSION
+    if version == NO_VERSION:
         return None, []
     try:
         model = _open_fitting(push_directory / version, class_names=class_names, image_shape=image_shape)
     except InputError as error:
-        warning = f"The student that was pushed last, {version}, is left out of the comparison: {error}."
+        warning = f"The student that ships, {version}, is left out of the comparison: {error}."
         logging.warning("%s", warning)
         return None, [warning]
     return model, []

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator, mo
 
 from components.errors import suggest
 from components.metrics import BY_NAME
-from components.settings.base import Fraction, PositiveInt, Settings, custom_error
+from components.settings.base import Fraction, NonNegativeInt, PositiveInt, Settings, custom_error
 
 
 def _to_tuple(value: Any) -> Any:
@@ -73,7 +73,7 @@ class ChangeThreshold(_Threshold):
 class EvaluationSettings(Settings):
     """What the candidate student must reach on the test split to be blessed.
 
-    `max_accuracy_drop` bounds what it may lose against the incumbent, the student that was pushed last.
+    `max_accuracy_drop` bounds what it may lose against the incumbent, the student that ships.
     `slices` names features of the examples, or `image_size`: everything is measured for each of their
     values too.
     """
@@ -175,6 +175,19 @@ def _subject(metric: str, slice_name: str | None) -> str:
 
 
 class PushSettings(Settings):
-    """Where a blessed student goes; None is inside the workspace."""
+    """Where a blessed student goes.
+
+    Attributes:
+      directory: Of the versions; None is inside the workspace.
+      keep: How many versions stay there beside the one that ships and the one that it would fall back to;
+        None removes none.
+    """
 
     directory: str | None = None
+    keep: NonNegativeInt | None = None
+
+    @model_validator(mode="after")
+    def _can_remove(self) -> Self:
+        if self.keep is not None and "://" in (self.directory or ""):
+            raise custom_error("keep: nothing is removed from an object store; leave it out")
+        return self

@@ -12,7 +12,7 @@ import typer
 from typer.exceptions import TyperException
 
 from components.errors import InputError
-from pipeline.cli import init_command, server_commands
+from pipeline.cli import init_command, server_commands, version_commands
 from pipeline.cli.console import stderr, stdout
 from pipeline.cli.options import ConfigFile, Image, Overrides, PipelineRoot
 from pipeline.events import Event, RunFailed, RunFinished
@@ -219,6 +219,9 @@ def compare(
 
 
 app.command()(init_command.init)
+app.command()(version_commands.history)
+app.command()(version_commands.rollback)
+app.command()(version_commands.promote)
 app.command()(server_commands.upload)
 app.command()(server_commands.submit)
 app.command()(server_commands.schedule)

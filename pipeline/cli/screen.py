@@ -16,6 +16,7 @@ from components.layout import REPORT_FILE, SUMMARY_FILE
 from components.report.summary import Summary
 from components.report.terminal import to_table
 from components.report.wording import percent, training_images
+from components.serving.versions import Versions
 from pipeline.events import (
     Event,
     NodeFailed,
@@ -190,7 +191,7 @@ def print_result(console: Console, summary: Summary, *, workspace: pathlib.Path)
         print_line(console, f"From the cache: {', '.join(cached)} ({len(cached)} of {len(summary.nodes)}).")
     print_line(console, f"Report:  {workspace / REPORT_FILE}")
     print_line(console, f"Summary: {workspace / SUMMARY_FILE}")
-    print_line(console, f"Pushed:  {summary.pushed_model or 'nothing'}")
+    print_line(console, f"Pushed:  {_pushed(summary.pushed_model)}")
 
 
 def print_line(console: Console, line: str, *, style: str = "") -> None:
@@ -217,6 +218,15 @@ def _table(*headings: str) -> Table:
     for heading in headings:
         table.add_column(heading, overflow="fold")
     return table
+
+
+def _pushed(model: str | None) -> str:
+    """Names what a run, or the one whose outputs it takes from the cache, has pushed."""
+    if model is None:
+        return "nothing"
+    place = pathlib.Path(model)
+    shipping = Versions(place.parent).shipping()
+    return model if shipping in (None, place.name) else f"{model}, but {shipping} ships"
 
 
 def _describe(progress: NodeProgress) -> str:

@@ -223,8 +223,8 @@ def _exec_properties(values: dict[str, Any], run_parameters: Iterable[str]) -> d
     properties = {key: value for key, value in values.items() if key not in names}
     for path, name in assignments:
         properties = _assign_parameter(properties, path=path, name=name, value=values[name])
-    if "push_destination" in properties:
-        check_push_directory(json.loads(properties["push_destination"])["filesystem"]["base_directory"])
+    if "push" in properties:
+        check_push_directory(json.loads(properties["push"])["directory"])
     return properties
 
 

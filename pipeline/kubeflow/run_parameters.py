@@ -23,7 +23,6 @@ SCRATCH_DIRECTORY = "/tmp/pushed"
 # With which what Kubeflow fills in begins, such as `[[ScheduledTime.2006-01-02]]`.
 UNFILLED = "[["
 
-_PUSH_PATH = "push_destination.filesystem.base_directory"
 _EPOCHS = "job.model.epochs"
 
 
@@ -64,7 +63,7 @@ def run_parameters(config: Config) -> tuple[RunParameter, ...]:
             "STRING",
             config.push.directory or "",
             "Where a blessed student goes: a directory of a mounted volume, or a gs:// URI.",
-            {"Pusher": _PUSH_PATH},
+            {"Pusher": "push.directory"},
         ),
     ]
     for search in config.distillations:

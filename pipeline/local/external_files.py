@@ -11,6 +11,7 @@ from components.example_gen.registry import open_source
 from components.files import sha256
 from components.models import registry
 from components.pretrained import model_files, predictions_file
+from components.serving.versions import NO_VERSION, Versions
 from components.settings.models import (
     ContinuedModel,
     FineTunedModel,
@@ -95,23 +96,23 @@ def _choose_incumbent(
 ) -> str:
     """Returns the version of the student that a new one has to stand up to, or `none`.
 
-    It is the one that was pushed last, unless this very experiment pushed it in the run before: then
-    nothing is new, what it was compared with then still counts, and the evaluation comes from the cache.
+    It is the one that ships, unless this very experiment was the last to push in the run before: then
+    nothing is new, what it was compared with then still counts, and all comes from the cache. So what a
+    person has rolled back is not pushed again.
     """
-    from components.evaluator.incumbent import NO_INCUMBENT, newest_version
-
-    newest = newest_version(push_directory)
-    if newest is None:
-        return NO_INCUMBENT
+    versions = Versions(push_directory)
+    shipping = versions.shipping()
+    if shipping is None:
+        return NO_VERSION
     try:
         previous = read_summary(workspace.directory)
     except InputError:  # The first run here, or one that left nothing to go by.
-        return newest
+        return shipping
     before = dict(previous.fingerprints)
     incumbent = before.pop("incumbent")
     is_repeated = (
         previous.configuration == config.model_dump(mode="json")
         and before == fingerprints
-        and previous.pushed_model == str(push_directory / newest)
+        and previous.pushed_model == str(push_directory / str(versions.last_pushed()))
     )
-    return incumbent if is_repeated else newest
+    return incumbent if is_repeated else shipping

@@ -13,6 +13,7 @@ from rich.text import Text
 from components.errors import InputError
 from components.layout import CLASSES_ASSET, is_saved_model
 from components.report.wording import percent
+from components.serving.versions import Versions
 from pipeline.silence import silenced
 
 _FEW_CLASSES = 5
@@ -33,7 +34,7 @@ def predict(images: Sequence[pathlib.Path], *, model: pathlib.Path) -> list[Pred
 
     Args:
       images: JPEG or PNG files.
-      model: A SavedModel of this pipeline, or a directory of versions, of which the latest is taken.
+      model: A SavedModel of this pipeline, or a directory of versions, of which the one that ships is taken.
 
     Returns:
       A prediction for each image, in the same order.
@@ -98,13 +99,13 @@ def _find_model(path: pathlib.Path) -> pathlib.Path:
         raise InputError(f"{path} is no directory; expected a pushed model, such as runs/digits/pushed.")
     if is_saved_model(path):
         return path
-    versions = [child for child in path.iterdir() if child.name.isdecimal() and is_saved_model(child)]
-    if not versions:
+    version = Versions(path).shipping()
+    if version is None:
         raise InputError(
             f"{path} holds no SavedModel, nor a version of one; expected a pushed model, "
             "such as runs/digits/pushed."
         )
-    return max(versions, key=lambda version: int(version.name))
+    return path / version
 
 
 def _read_class_names(directory: pathlib.Path) -> list[str]:

@@ -23,6 +23,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from components.report.reference import SCHEMA_FILE
+from components.serving.versions import Versions
 from pipeline.kubeflow.result_lines import find_result
 
 A_STRANGER = 54321
@@ -145,7 +146,8 @@ def test_the_same_run_again_comes_from_the_cache(
 def test_another_temperature_runs_no_teacher_and_an_unblessed_student_is_not_pushed(
     first: tuple[dict[str, Any], str], workspace: pathlib.Path
 ) -> None:
-    pushed_before = sorted((workspace / "pushed").iterdir())
+    versions = Versions(workspace / "pushed")
+    pushed_before = versions.whole()
 
     result = distill(
         *("run", REPOSITORY / "configs" / "digits.yaml", "--workspace", workspace, *QUICK_DIGITS),
@@ -164,7 +166,8 @@ def test_another_temperature_runs_no_teacher_and_an_unblessed_student_is_not_pus
     assert ran == {"Distiller-distilled", "Evaluator", "Pusher"}
     assert summary["blessed"] is False
     assert summary["pushed_model"] is None
-    assert sorted((workspace / "pushed").iterdir()) == pushed_before
+    assert versions.whole() == pushed_before
+    assert [entry.event for entry in versions.history()] == ["pushed", "refused"]
     before = first[0]["models"]["distilled"]
     assert {name: summary["models"]["incumbent"][name] for name in ("accuracy", "parameters")} == {
         name: before[name] for name in ("accuracy", "parameters")
@@ -253,8 +256,7 @@ def test_the_committed_pipeline_gives_the_same_metrics_on_kubeflow(
 
         (evaluation,) = launcher.bucket.glob("*/Evaluator/evaluation/evaluation.json")
         evaluated = json.loads(evaluation.read_text())
-        (pushed,) = (mounts / "pushed").iterdir()
-        assert (pushed / "saved_model.pb").is_file()
+        assert len(Versions(mounts / "pushed").whole()) == 1
     assert sorted(launcher.logs) == sorted(NODES)
     for name, model in first[0]["models"].items():
         assert evaluated["models"][name]["accuracy"] == model["accuracy"]

@@ -10,19 +10,18 @@ import pytest
 import tensorflow_model_analysis as tfma
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
-from tfx.components.pusher import executor as pusher
 from tfx.dsl.components.base import base_beam_executor
-from tfx.proto import pusher_pb2
 from tfx.types import standard_artifacts
-from tfx.utils import proto_utils
 
 from components import tfx_patches
 from components.artifacts import TeacherPredictions
 from components.errors import InputError
 from components.evaluator import executor, kubeflow_page
 from components.evaluator.measure.speed import Speed
+from components.pusher import executor as pusher
 from components.report.reference import SCHEMA_FILE
-from components.settings.evaluation import EvaluationSettings
+from components.serving.versions import Origin, Versions
+from components.settings.evaluation import EvaluationSettings, PushSettings
 from components.teacher_predictions.store import Batch, write_batches
 
 CLASSES = ("ant", "bee", "cat")
@@ -157,17 +156,18 @@ def read_evaluation(outputs):
 
 @pytest.fixture
 def push(artifact):
-    """Runs TFX's Pusher; returns whether it pushed."""
+    """Runs the Pusher; returns whether it pushed."""
 
     def run(outputs, directory):
         pushed = artifact(standard_artifacts.PushedModel, directory / "artifact")
-        destination = pusher_pb2.PushDestination(
-            filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=str(directory / "pushed"))
-        )
         pusher.Executor().Do(
-            {"model": [outputs["model"]], "model_blessing": [outputs["blessing"]]},
+            {
+                "model": [outputs["model"]],
+                "model_blessing": [outputs["blessing"]],
+                "evaluation": [outputs["evaluation"]],
+            },
             {"pushed_model": [pushed]},
-            {"push_destination": proto_utils.proto_to_json(destination)},
+            {"push": PushSettings(directory=str(directory / "pushed")).model_dump_json()},
         )
         return bool(list(directory.glob("pushed/*/saved_model.pb")))
 
@@ -248,7 +248,7 @@ def test_measures_of_six_images_worked_by_hand(evaluate, tmp_path):
 
 
 @pytest.mark.usefixtures("quickly")
-def test_a_blessed_candidate_is_pushed_by_tfx(evaluate, tmp_path, push):
+def test_a_blessed_candidate_is_pushed(evaluate, tmp_path, push):
     outputs = evaluate(students={"kd": (STUDENT, [0.7])}, min_accuracy=0.6)
 
     assert read_evaluation(outputs)["blessed"] is True
@@ -259,6 +259,9 @@ def test_a_blessed_candidate_is_pushed_by_tfx(evaluate, tmp_path, push):
     assert blessing.get_int_custom_property("current_model_id") == 3
     assert blessing.get_int_custom_property("baseline_model_id") == 2
     assert push(outputs, tmp_path)
+    champion = Versions(tmp_path / "pushed").champion()
+    assert (champion.event, champion.student, champion.accuracy) == ("pushed", "kd", 4 / 6)
+    assert champion.test_examples == 6
     assert tfma.load_validation_result(outputs["evaluation"].uri).validation_ok
 
 
@@ -273,6 +276,9 @@ def test_an_unblessed_candidate_is_not_pushed(evaluate, tmp_path, push):
     assert [path.name for path in pathlib.Path(blessing.uri).iterdir()] == ["NOT_BLESSED"]
     assert blessing.get_int_custom_property("blessed") == 0
     assert not push(outputs, tmp_path)
+    (refused,) = Versions(tmp_path / "pushed").history()
+    assert (refused.event, refused.student, refused.accuracy) == ("refused", "kd", 4 / 6)
+    assert refused.reason == evaluation["verdict"]
     validation = tfma.load_validation_result(outputs["evaluation"].uri)
     assert not validation.validation_ok
     ((failure,),) = (each.failures for each in validation.metric_validations_per_slice)
@@ -544,12 +550,25 @@ def test_the_last_pushed_student_is_the_incumbent(evaluate, tmp_path, write_mode
 
 
 @pytest.mark.usefixtures("quickly")
+def test_after_a_rollback_the_incumbent_is_what_ships_again(evaluate, tmp_path, write_model):
+    versions = Versions(tmp_path / "pushed")
+    for name, weights in (("old", TEACHER), ("bad", SCRATCH)):
+        served = pathlib.Path(write_model(tmp_path / name, **weights), "Format-Serving")
+        versions.push(served, origin=Origin(reason=name))
+    versions.roll_back(to=None, reason="it was bad")
+
+    evaluation = read_evaluation(evaluate(students={"kd": (STUDENT, [0.7])}))
+
+    assert evaluation["models"]["incumbent"]["accuracy"] == 1
+
+
+@pytest.mark.usefixtures("quickly")
 def test_an_incumbent_that_does_not_load_is_left_out_with_a_warning(evaluate, tmp_path):
     (tmp_path / "pushed/17").mkdir(parents=True)
     (tmp_path / "pushed/17/saved_model.pb").write_bytes(b"no model")
     evaluation = read_evaluation(evaluate(students={"kd": (STUDENT, [0.7])}))
     assert set(evaluation["models"]) == {"teacher", "scratch", "kd"}
-    assert "pushed last, 17, is left out of the comparison: it cannot be loaded" in evaluation["warnings"][0]
+    assert "ships, 17, is left out of the comparison: it cannot be loaded" in evaluation["warnings"][0]
 
 
 @pytest.mark.usefixtures("quickly")
@@ -565,4 +584,4 @@ def test_no_incumbent_is_looked_for_where_none_is_wanted(evaluate, tmp_path):
     (tmp_path / "pushed/17").mkdir(parents=True)
     evaluation = read_evaluation(evaluate(students={"kd": (STUDENT, [0.7])}, pushed="none"))
     assert set(evaluation["models"]) == {"teacher", "scratch", "kd"}
-    assert not any("pushed last" in warning for warning in evaluation["warnings"])
+    assert not any("that ships" in warning for warning in evaluation["warnings"])

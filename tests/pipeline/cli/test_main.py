@@ -38,6 +38,9 @@ def distill(*arguments: str, directory: pathlib.Path = REPOSITORY) -> subprocess
         ["predict"],
         ["report"],
         ["compare"],
+        ["history"],
+        ["rollback"],
+        ["promote"],
         ["upload"],
         ["submit"],
         ["schedule"],
@@ -83,6 +86,7 @@ def test_module_is_the_same_command():
         ["report", "--workspace", "missing"],
         ["compare", "--help"],
         ["compare", "missing"],
+        ["history", "--workspace", "missing"],
         ["run", DIGITS, "--set", "teacher.epochs=0"],
         ["run", DIGITS, "--workspace", "/proc/workspace"],
         ["predict", "missing", "image.png"],
@@ -130,6 +134,9 @@ def test_nothing_heavy_is_imported_to_answer(arguments):
         (["report", "--workspace", "configs"], "configs holds no summary.json"),
         (["compare"], "Missing argument 'WORKSPACE'; see distill compare --help"),
         (["compare", "configs"], "configs holds no summary.json"),
+        (["rollback", "--workspace", "configs"], "configs holds no summary.json"),
+        (["promote", "17"], "Missing option '--reason'; see distill promote --help"),
+        (["promote", "17", "--reason", " "], "--reason: is empty; say why"),
     ],
 )
 def test_usage_error_is_one_line_and_exits_with_2(arguments, message):

@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from components.report.summary import Summary
+from components.serving.versions import Versions
 from pipeline.cli.screen import NodeTable, clock, print_result, shown
 from pipeline.events import (
     NodeFailed,
@@ -208,3 +209,14 @@ def test_result_says_that_nothing_was_pushed_or_cached(summary, tmp_path):
 )
 def test_clock(seconds, text):
     assert clock(seconds) == text
+
+
+def test_result_says_if_what_was_pushed_does_not_ship(summary, tmp_path):
+    for version in ("16", "17"):
+        (tmp_path / version).mkdir()
+        (tmp_path / version / "saved_model.pb").touch()
+    Versions(tmp_path).roll_back(to="16", reason="")
+    console = Console(file=io.StringIO(), width=500)
+    summary["pushed_model"] = str(tmp_path / "17")
+    print_result(console, Summary.model_validate(summary), workspace=tmp_path)
+    assert console.file.getvalue().splitlines()[-1] == f"Pushed:  {tmp_path / '17'}, but 16 ships"

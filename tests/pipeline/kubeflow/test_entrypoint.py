@@ -9,7 +9,7 @@ import pytest
 from pipeline.kubeflow.entrypoint import local_path, restore_uris, run, store_uri, translate
 
 EXAMPLE_GEN = "components.example_gen.executor.Executor"
-PUSHER = "tfx.components.pusher.executor.Executor"
+PUSHER = "components.pusher.executor.Executor"
 NO_INPUTS = {"parameters": {"data": {"parameterType": "STRING"}, "fingerprint": {"parameterType": "STRING"}}}
 
 
@@ -211,13 +211,12 @@ def test_a_fault_of_ours_says_what_it_is(tmp_path: pathlib.Path) -> None:
 
 
 def test_what_is_wrong_with_a_run_is_said_before_tfx_is_imported(tmp_path: pathlib.Path) -> None:
-    destination = {"filesystem": {"base_directory": "/models"}}
     command = arguments(
         tmp_path,
         executor=PUSHER,
-        values={"push_destination": json.dumps(destination), "push_directory": "s3://models"},
+        values={"push": json.dumps({"directory": "/models"}), "push_directory": "s3://models"},
         inputs={},
-        extra=["--run_parameter", "push_destination.filesystem.base_directory=push_directory"],
+        extra=["--run_parameter", "push.directory=push_directory"],
     )
 
     result = subprocess.run(

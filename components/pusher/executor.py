@@ -1,0 +1,70 @@
+"""Runs the Pusher node."""
+
+import pathlib
+from typing import Any
+
+from tfx.components.pusher import executor
+from tfx.proto import pusher_pb2
+from tfx.types import Artifact, artifact_utils
+from tfx.utils import io_utils, proto_utils
+
+from components.files import read_json
+from components.layout import EVALUATION_FILE
+from components.metrics import ACCURACY
+from components.report.summary import Evaluation
+from components.serving.versions import Origin, Versions
+from components.settings.evaluation import PushSettings
+
+
+class Executor(executor.Executor):
+    """Pushes a blessed student as TFX's executor does, but whole or not at all; puts a refused one aside."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[Artifact]],
+        output_dict: dict[str, list[Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Adds a version to the directory, and writes the `pushed_model`.
+
+        An object store, which can rename nothing, gets its version by TFX's own executor, which copies
+        `saved_model.pb` last, and no history.
+
+        Raises:
+          InputError: The directory cannot be written.
+        """
+        self._log_startup(input_dict, output_dict, exec_properties)
+        push = PushSettings.model_validate_json(exec_properties["push"])
+        directory = str(push.directory)
+        if "://" in directory:
+            super().Do(input_dict, output_dict, {"push_destination": _destination(directory)})
+            return
+        pushed_model = artifact_utils.get_single_instance(output_dict["pushed_model"])
+        model, versions = self.GetModelPath(input_dict), Versions(pathlib.Path(directory))
+        origin = self._origin(artifact_utils.get_single_instance(input_dict["evaluation"]))
+        if not self.CheckBlessing(input_dict):
+            versions.refuse(pathlib.Path(model), origin=origin)
+            self._MarkNotPushed(pushed_model)
+            return
+        io_utils.copy_dir(model, pushed_model.uri)
+        version = versions.push(pathlib.Path(model), origin=origin, keep=push.keep).version
+        self._MarkPushed(
+            pushed_model, pushed_destination=str(versions.directory / version), pushed_version=version
+        )
+
+    def _origin(self, artifact: Artifact) -> Origin:
+        evaluation = Evaluation.model_validate(read_json(pathlib.Path(artifact.uri, EVALUATION_FILE)))
+        run = self._context.pipeline_run_id if self._context else None
+        return Origin(
+            reason=evaluation.verdict,
+            student=evaluation.candidate,
+            run=run or "",
+            accuracy=evaluation.student.metric(ACCURACY),
+            test_examples=evaluation.test_examples,
+        )
+
+
+def _destination(directory: str) -> str:
+    filesystem = pusher_pb2.PushDestination.Filesystem(base_directory=directory)
+    text: str = proto_utils.proto_to_json(pusher_pb2.PushDestination(filesystem=filesystem))
+    return text

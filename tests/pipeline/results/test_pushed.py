@@ -1,0 +1,105 @@
+"""The commands that tell and change what ships, as a user types them."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from components.errors import InputError
+from components.serving.versions import Origin, Versions
+from pipeline.results.pushed import find_versions, to_json
+
+TESTS = pathlib.Path(__file__).parents[2]
+DISTILL = pathlib.Path(sys.executable).with_name("distill")
+
+
+def finished_run(workspace: pathlib.Path, *, directory: str | None) -> pathlib.Path:
+    """Writes the summary of a run that pushed to a directory."""
+    summary = json.loads((TESTS / "example_summary.json").read_text())
+    summary["configuration"]["push"] = {"directory": directory, "keep": None}
+    workspace.mkdir()
+    (workspace / "summary.json").write_text(json.dumps(summary))
+    return workspace
+
+
+def distill(*arguments: object, directory: pathlib.Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(DISTILL), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=directory,
+        check=False,
+        timeout=60,
+        env=os.environ | {"COLUMNS": "200"},
+    )
+
+
+@pytest.fixture
+def workspace(tmp_path: pathlib.Path) -> pathlib.Path:
+    """A workspace with two students that were pushed, and one that was refused between them."""
+    workspace = finished_run(tmp_path / "run", directory=None)
+    versions = Versions(workspace / "pushed")
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "saved_model.pb").touch()
+    origin = Origin(reason="It is good.", student="kd", accuracy=0.91234, test_examples=100)
+    versions.push(tmp_path / "model", origin=origin)
+    versions.refuse(tmp_path / "model", origin=Origin(reason="It is slow.", student="dkd"))
+    versions.push(tmp_path / "model", origin=origin)
+    return workspace
+
+
+def test_what_ships_can_be_told_taken_back_and_decided(
+    workspace: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    first, refused, second = (entry.version for entry in Versions(workspace / "pushed").history())
+
+    told = distill("history", "--workspace", workspace, directory=tmp_path)
+    back = distill("rollback", "--workspace", workspace, directory=tmp_path)
+    decided = distill(
+        *("promote", refused, "--reason", "fast enough", "--workspace", workspace),
+        *("--serving-config", "models.config"),
+        directory=tmp_path,
+    )
+    again = distill("history", "--workspace", workspace / "pushed", directory=tmp_path)
+
+    assert [each.returncode for each in (told, back, decided, again)] == [0, 0, 0, 0]
+    (shipped,) = (line for line in told.stdout.splitlines() if " ships " in line)
+    assert second in shipped
+    assert "91.23" in shipped
+    assert back.stdout == f"Version {first} ships, in the place of {second}.\n"
+    assert decided.stdout == f"Version {refused} ships, in the place of {first}.\nWrote models.config.\n"
+    config = (tmp_path / "models.config").read_text()
+    assert f"versions: {refused}" in config
+    assert f'base_path: "{workspace / "pushed"}"' in config
+    (shipped,) = (line for line in again.stdout.splitlines() if " ships " in line)
+    assert all(text in shipped for text in ("promoted", refused, "fast enough"))
+
+
+def test_the_history_as_json_is_for_scripts(workspace: pathlib.Path) -> None:
+    told = json.loads(to_json(find_versions(workspace)))
+
+    assert [entry["event"] for entry in told["history"]] == ["pushed", "refused", "pushed"]
+    assert told["shipping"] == told["history"][2]["version"]
+    assert told["history"][1]["reason"] == "It is slow."
+
+
+def test_before_anything_was_pushed_that_is_said(tmp_path: pathlib.Path) -> None:
+    workspace = finished_run(tmp_path / "run", directory=str(tmp_path / "models"))
+
+    told = distill("history", "--workspace", workspace, directory=tmp_path)
+    refused = distill("rollback", "--workspace", workspace, directory=tmp_path)
+
+    assert told.stdout == f"Nothing was pushed to {tmp_path / 'models'} yet.\n"
+    assert refused.returncode == 2
+    assert refused.stderr.startswith(
+        f"distill: {tmp_path / 'models'} holds no version yet; nothing is changed"
+    )
+    assert not (tmp_path / "models").exists()
+
+
+def test_an_object_store_has_no_history(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(InputError, match="go to gs://models, an object store, which has no history"):
+        find_versions(finished_run(tmp_path / "run", directory="gs://models"))
