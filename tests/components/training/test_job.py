@@ -17,7 +17,7 @@ from components.distiller.methods.hint import Hint
 from components.distiller.methods.kd import Kd
 from components.distiller.objective import Distillation
 from components.errors import InputError
-from components.settings.training import AugmentSettings, TrainingJob
+from components.settings.training import AugmentSettings, TrainingJob, Views
 from components.teacher_predictions.store import fingerprint_teacher, open_predictions, write_predictions
 from components.training.callbacks.checkpoints import Checkpoints, State
 from components.training.inputs.batches import epoch_counter, ordered_batches, training_batches
@@ -99,13 +99,11 @@ def teacher_file(train: Callable[..., pathlib.Path]) -> str:
 
 
 @pytest.fixture(scope="module")
-def predict(
-    teacher_file: str, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[list[str], int], list[str]]:
-    """A function that stores what the teacher says of examples."""
+def predict(teacher_file: str, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., list[str]]:
+    """A function that stores what the teacher says of examples, or of views of them."""
     fingerprint = fingerprint_teacher(teacher_file)
 
-    def run(example_files: list[str], num_examples: int) -> list[str]:
+    def run(example_files: list[str], num_examples: int, *, views: Views | None = None) -> list[str]:
         directory = str(tmp_path_factory.mktemp("predictions"))
         write_predictions(
             keras.saving.load_model(teacher_file),
@@ -114,19 +112,21 @@ def predict(
             image_shape=SHAPE,
             batch_size=64,
             directory=directory,
+            views=views,
         )
         return open_predictions(
             directory,
             teacher_fingerprint=fingerprint,
             num_examples=num_examples,
             example_files=example_files,
+            views=views,
         )
 
     return run
 
 
 @pytest.fixture(scope="module")
-def prediction_files(predict: Callable[[list[str], int], list[str]], data: dict[str, Any]) -> list[str]:
+def prediction_files(predict: Callable[..., list[str]], data: dict[str, Any]) -> list[str]:
     return predict(data["training_files"], 600)
 
 
@@ -170,7 +170,9 @@ def test_a_checkpoint_of_another_configuration_is_ignored_and_the_user_told(
 
     with caplog.at_level("INFO", logger="components.training"):
         directory_of_run = train(
-            checkpoints=Checkpoints(directory=directory, identity={"job": "a", "code": "B", "libraries": "C"})
+            checkpoints=Checkpoints(
+                directory=directory, identity={"job": "a", "code": "B", "libraries": "C"}
+            ),
         )
 
     (told,) = [record.told for record in caplog.records if hasattr(record, "told")]
@@ -227,15 +229,28 @@ class Interruption(logging.Handler):
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
+@pytest.mark.parametrize(
+    ("precision", "views"),
+    [
+        pytest.param("float32", None, id="from labels"),
+        pytest.param(
+            "mixed_float16",
+            Views(number=3, seed=3, augment=AugmentSettings(shift=0.2)),
+            id="on stored views in mixed precision",
+        ),
+    ],
+)
 def test_an_interrupted_training_goes_on_along_its_recipe(
     precision: str,
+    views: Views | None,
     data: dict[str, Any],
+    predict: Callable[..., list[str]],
     make_job: Callable[..., TrainingJob],
     tmp_path: pathlib.Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """To the same weights, averages, rates and best epoch; momentum, step and average are restored."""
+    """To the same weights, averages, rates, views and best epoch; momentum, step and average are restored."""
+    stored = predict(data["training_files"], 600, views=views) if views else []
     job = make_job(
         epochs=4,
         learning_rate=1.0,
@@ -244,13 +259,14 @@ def test_an_interrupted_training_goes_on_along_its_recipe(
         clip_norm=1.0,
         ema_decay=0.8,
         precision=precision,
+        views=views,
     )
 
     def train(run_dir: str, checkpoints: str) -> list[np.ndarray]:
         model = train_model(
             job,
-            TrainingData(**data),
-            objective=Supervised(),
+            TrainingData(**data, prediction_files=stored),
+            objective=kd(weight=0.5) if views else Supervised(),
             run_dir=str(tmp_path / run_dir),
             checkpoints=Checkpoints(directory=tmp_path / checkpoints, identity={"job": "a"}),
         )
@@ -444,7 +460,7 @@ def test_without_labels_nothing_depends_on_them(
     train: Callable[..., pathlib.Path],
     teacher_file: str,
     data: dict[str, Any],
-    predict: Callable[[list[str], int], list[str]],
+    predict: Callable[..., list[str]],
     prediction_files: list[str],
     tmp_path: pathlib.Path,
     write_examples: Callable[..., str],
@@ -487,7 +503,7 @@ def test_without_labels_a_teacher_in_the_training_step_is_asked_of_the_augmented
     train: Callable[..., pathlib.Path],
     teacher_file: str,
     data: dict[str, Any],
-    predict: Callable[[list[str], int], list[str]],
+    predict: Callable[..., list[str]],
     prediction_files: list[str],
 ) -> None:
     """As with labels, which pure distillation does not look at; stored predictions only stand for them."""
@@ -708,7 +724,7 @@ def test_images_without_labels_count_in_the_distance_and_in_no_accuracy(
 def test_images_without_labels_are_part_of_what_is_learnt(
     train: Callable[..., pathlib.Path],
     data: dict[str, Any],
-    predict: Callable[[list[str], int], list[str]],
+    predict: Callable[..., list[str]],
     prediction_files: list[str],
     teacher_file: str,
     tmp_path: pathlib.Path,
