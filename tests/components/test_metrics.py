@@ -2,6 +2,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 PROGRAM = """
 import json
 import math
@@ -65,6 +67,7 @@ print(json.dumps([sorted(keys) == sorted(outputs), gate.name, gate.unit, gate.me
 """
 
 
+@pytest.mark.long
 def test_a_metric_that_is_added_to_the_table_is_computed_written_and_judged():
     finished = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
     assert json.loads(finished.stdout) == [True, "balanced accuracy", "share", (3 / 4 + 1) / 2, False]

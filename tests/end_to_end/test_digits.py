@@ -8,9 +8,11 @@ import json
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from typing import Any
 
 import jsonschema
@@ -143,30 +145,59 @@ def test_the_same_run_again_comes_from_the_cache(
     assert "cached" in output
 
 
-def test_another_temperature_runs_no_teacher_and_an_unblessed_student_is_not_pushed(
-    first: tuple[dict[str, Any], str], workspace: pathlib.Path
-) -> None:
-    versions = Versions(workspace / "pushed")
-    pushed_before = versions.whole()
+ANOTHER_TEMPERATURE = [
+    *QUICK_DIGITS,
+    *("--set", "distillations.0.temperature=5", "--set", "evaluation.min_accuracy=1.0"),
+]
 
-    result = distill(
-        *("run", REPOSITORY / "configs" / "digits.yaml", "--workspace", workspace, *QUICK_DIGITS),
-        *(
-            "--set",
-            "distillations.0.temperature=5",
-            "--set",
-            "evaluation.min_accuracy=1.0",
-            "--require-blessing",
-        ),
-    )
+
+@pytest.fixture(scope="module")
+def another(
+    first: tuple[dict[str, Any], str], workspace: pathlib.Path
+) -> tuple[dict[str, Any], subprocess.CompletedProcess[str]]:
+    """A run with another temperature, and no chance to be blessed, after one that Ctrl-C ended."""
+    arguments = ("run", "configs/digits.yaml", "--workspace", str(workspace), *ANOTHER_TEMPERATURE)
+    interrupt_during("Distiller-distilled", arguments)
+    result = distill(*arguments, "--require-blessing")
+    return json.loads((workspace / "summary.json").read_text()), result
+
+
+def interrupt_during(node: str, arguments: Sequence[str]) -> None:
+    command = [sys.executable, "-m", "pipeline", *arguments]
+    process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
+    for line in process.stdout or ():
+        if line.startswith(f"{node}: running"):
+            break
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) == 1
+
+
+def test_an_interrupted_run_leaves_nothing_to_be_trusted(
+    another: tuple[dict[str, Any], subprocess.CompletedProcess[str]],
+) -> None:
+    """What was killed in the middle of a node is done again; what was complete before is not."""
+    summary, _ = another
+
+    assert states(summary)["TeacherPredictions"] == "cached"
+    assert states(summary)["Distiller-distilled"] == "completed"
+    assert len(summary["histories"]["distilled"]["epochs"]) == 10
+    assert summary["models"]["distilled"]["accuracy"] > 0.8
+
+
+def test_another_temperature_runs_no_teacher_and_an_unblessed_student_is_not_pushed(
+    first: tuple[dict[str, Any], str],
+    another: tuple[dict[str, Any], subprocess.CompletedProcess[str]],
+    workspace: pathlib.Path,
+) -> None:
+    summary, result = another
 
     assert result.returncode == 3, result.stdout + result.stderr
-    summary = json.loads((workspace / "summary.json").read_text())
     ran = {node for node, state in states(summary).items() if state == "completed"}
     assert ran == {"Distiller-distilled", "Evaluator", "Pusher"}
     assert summary["blessed"] is False
     assert summary["pushed_model"] is None
-    assert versions.whole() == pushed_before
+    versions = Versions(workspace / "pushed")
+    assert [str(versions.directory / each) for each in versions.whole()] == [first[0]["pushed_model"]]
     assert [entry.event for entry in versions.history()] == ["pushed", "refused"]
     before = first[0]["models"]["distilled"]
     assert {name: summary["models"]["incumbent"][name] for name in ("accuracy", "parameters")} == {

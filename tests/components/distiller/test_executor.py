@@ -10,20 +10,14 @@ import keras
 import numpy as np
 import pytest
 import scipy.special
-from tfx.types import artifact_utils, standard_artifacts
 
 from components import distiller
-from components.artifacts import TeacherPredictions
-from components.distiller.executor import Executor, fingerprint_method, warn_if_nothing_is_learnt
+from components.distiller.executor import fingerprint_method, warn_if_nothing_is_learnt
 from components.distiller.methods.hint import Hint
 from components.distiller.methods.kd import Kd
 from components.models.building import load_model
 from components.settings.models import ImageSettings, ModelSettings
 from components.settings.training import AugmentSettings, HardwareSettings, TrainingJob, Views
-from components.teacher_predictions import executor as teacher_predictions
-
-SIZES = {"train": 24, "validation": 8, "test": 4}
-IMAGE = ImageSettings(height=8, width=8, channels=1)
 
 
 def test_only_its_own_code_is_part_of_what_decides_a_method() -> None:
@@ -53,137 +47,48 @@ def test_a_user_is_told_if_nothing_is_left_to_learn_from_the_teacher(
 @pytest.mark.parametrize("asks_teacher", [False, True])
 def test_a_student_is_trained_on_images_without_labels_too(
     asks_teacher: bool,
-    tmp_path: pathlib.Path,
-    artifact: Callable[..., Any],
-    make_data: Callable[..., Any],
-    make_schema: Callable[..., Any],
-    transform_graph: str,
-    write_examples: Callable[..., str],
+    image: ImageSettings,
+    give: Callable[..., Any],
+    run_distiller: Callable[..., pathlib.Path],
 ) -> None:
     """All in one batch, in one step that is too small to change anything."""
-    sizes = SIZES | {"unlabelled": 40}
-    labels = {split: [index % 2 for index in range(count)] for split, count in SIZES.items()}
-    labels["unlabelled"] = [-1] * 40
-    data = make_data(labels, class_names=["even", "odd"])
-    random = np.random.default_rng(0)
-    pixels = {split: random.integers(0, 256, (count, 64)) for split, count in sizes.items()}
-    for split, count in sizes.items():
-        folder = tmp_path / "transformed" / f"Split-{split}"
-        folder.mkdir(parents=True)
-        write_examples(
-            folder / "part-0",
-            pixels=pixels[split],
-            labels=labels[split],
-            ids=[f"{split} {index}" for index in range(count)],
-        )
-    teacher = keras.Sequential([keras.Input(IMAGE.shape), keras.layers.Flatten(), keras.layers.Dense(2)])
-    (tmp_path / "teacher").mkdir()
-    teacher.save(tmp_path / "teacher" / "model.keras")
-    inputs = {
-        "examples": [artifact(standard_artifacts.Examples, tmp_path / "transformed", splits=list(sizes))],
-        "teacher": [artifact(standard_artifacts.Model, tmp_path / "teacher")],
-    }
-    stored = {}
-    if not asks_teacher:
-        (tmp_path / "predictions").mkdir()
-        stored["teacher_predictions"] = [artifact(TeacherPredictions, tmp_path / "predictions")]
-        teacher_predictions.Executor().Do(
-            inputs,
-            {"predictions": stored["teacher_predictions"]},
-            {"image": IMAGE.model_dump_json(), "splits": json.dumps(["train", "unlabelled"])},
-        )
+    given = give(stored=[] if asks_teacher else ["train", "unlabelled"], unlabelled=40)
     job = TrainingJob(
         name="student",
         model=ModelSettings(architecture="digits_student", epochs=1, batch_size=64, learning_rate=1e-9),
-        image=IMAGE,
+        image=image,
         hardware=HardwareSettings(),
         seed=3,
     )
     method = Kd(name="student", method="kd", temperature=1.0, student_loss_weight=0.5)
 
-    Executor().Do(
-        inputs
-        | stored
-        | {
-            "schema": [make_schema(data)],
-            "statistics": [data.statistics],
-            "transform_graph": [artifact(standard_artifacts.TransformGraph, transform_graph)],
-        },
-        {
-            "model": [artifact(standard_artifacts.Model, tmp_path / "student" / "1")],
-            "model_run": [artifact(standard_artifacts.ModelRun, tmp_path / "run")],
-        },
-        {
-            "job": job.model_dump_json(),
-            "distillation": method.model_dump_json(),
-            "asks_teacher": int(asks_teacher),
-        },
-    )
+    run = run_distiller(given, job, method, asks_teacher=asks_teacher)
 
-    (entry,) = json.loads((tmp_path / "run" / "history.json").read_text())["epochs"]
-    student = load_model(tmp_path / "student" / "1" / "model.keras")
-    images = np.concatenate([pixels["train"], pixels["unlabelled"]]).reshape(-1, *IMAGE.shape) / 255
-    p, q = (scipy.special.log_softmax(np.asarray(model(images)), axis=-1) for model in (teacher, student))
-    own = -q[np.arange(24), labels["train"]].sum() / 64
+    (entry,) = json.loads((run / "model_run" / "history.json").read_text())["epochs"]
+    student = load_model(run / "model" / "model.keras")
+    images, labels = given.images("train", "unlabelled"), np.arange(24) % 2
+    p, q = (
+        scipy.special.log_softmax(np.asarray(model(images)), axis=-1) for model in (given.teacher, student)
+    )
+    own = -q[np.arange(24), labels].sum() / 64
     distance = (np.exp(p) * (p - q)).sum(axis=-1).mean()
     assert entry["loss"] == pytest.approx(0.5 * own + 0.5 * distance, rel=1e-4)
-    assert entry["accuracy"] == pytest.approx((q[:24].argmax(axis=-1) == labels["train"]).mean())
+    assert entry["accuracy"] == pytest.approx((q[:24].argmax(axis=-1) == labels).mean())
 
 
 @pytest.mark.parametrize("views", [None, Views(number=2, seed=3, augment=AugmentSettings(shift=0.2))])
 def test_a_hint_without_labels_looks_into_the_teacher_and_validates_on_what_it_says(
     views: Views | None,
-    tmp_path: pathlib.Path,
-    artifact: Callable[..., Any],
-    make_data: Callable[..., Any],
-    make_schema: Callable[..., Any],
-    transform_graph: str,
-    write_examples: Callable[..., str],
+    image: ImageSettings,
+    give: Callable[..., Any],
+    run_distiller: Callable[..., pathlib.Path],
 ) -> None:
-    data = make_data(
-        {split: [index % 2 for index in range(count)] for split, count in SIZES.items()},
-        class_names=["even", "odd"],
-    )
-    random = np.random.default_rng(0)
-    pixels = {split: random.integers(0, 256, (count, 64)) for split, count in SIZES.items()}
-    for split, count in SIZES.items():
-        folder = tmp_path / "transformed" / f"Split-{split}"
-        folder.mkdir(parents=True)
-        write_examples(
-            folder / "part-0",
-            pixels=pixels[split],
-            labels=[-1] * count,
-            ids=[f"{split} {index}" for index in range(count)],
-        )
-    layers = [keras.layers.Flatten(), keras.layers.Dense(3, name="hidden"), keras.layers.Dense(2)]
-    teacher = keras.Sequential([keras.Input(IMAGE.shape), *layers])
-    (tmp_path / "teacher").mkdir()
-    teacher.save(tmp_path / "teacher" / "model.keras")
-    inputs = {
-        "examples": [artifact(standard_artifacts.Examples, tmp_path / "transformed", splits=list(SIZES))],
-        "teacher": [artifact(standard_artifacts.Model, tmp_path / "teacher")],
-    }
-    (tmp_path / "predictions").mkdir()
-    predictions = [artifact(TeacherPredictions, tmp_path / "predictions")]
-    splits = json.dumps(["train", "validation"])
-    teacher_predictions.Executor().Do(
-        inputs,
-        {"predictions": predictions},
-        {
-            "image": IMAGE.model_dump_json(),
-            "splits": splits,
-            "views": views and views.model_dump_json(),
-        },
-    )
-    outputs = {
-        "model": [artifact(standard_artifacts.Model, tmp_path / "student" / "1")],
-        "model_run": [artifact(standard_artifacts.ModelRun, tmp_path / "run")],
-    }
-    data.statistics.split_names = artifact_utils.encode_split_names(list(SIZES))
+    hidden = keras.layers.Dense(3, name="hidden")
+    given = give(hidden, stored=["train", "validation"], views=views, labelled=False)
     job = TrainingJob(
         name="student",
         model=ModelSettings(architecture="digits_student", epochs=2, batch_size=8, learning_rate=0.01),
-        image=IMAGE,
+        image=image,
         hardware=HardwareSettings(),
         seed=3,
         labels=False,
@@ -198,22 +103,11 @@ def test_a_hint_without_labels_looks_into_the_teacher_and_validates_on_what_it_s
         student_layer="dense",
     )
 
-    Executor().Do(
-        inputs
-        | {
-            "schema": [make_schema(data)],
-            "statistics": [data.statistics],
-            "transform_graph": [artifact(standard_artifacts.TransformGraph, transform_graph)],
-            "teacher_predictions": predictions,
-        },
-        outputs,
-        {"job": job.model_dump_json(), "distillation": hint.model_dump_json(), "asks_teacher": 1},
-    )
+    run = run_distiller(given, job, hint, asks_teacher=True)
 
-    history = json.loads((tmp_path / "run" / "history.json").read_text())
+    history = json.loads((run / "model_run" / "history.json").read_text())
     assert history["reference"] == "teacher"
-    student = load_model(tmp_path / "student" / "1" / "model.keras")
-    images = pixels["validation"].reshape(-1, *IMAGE.shape) / 255
-    agreement = (np.argmax(student(images), axis=-1) == np.argmax(teacher(images), axis=-1)).mean()
+    student = load_model(run / "model" / "model.keras")
+    named = [np.argmax(model(given.images("validation")), axis=-1) for model in (student, given.teacher)]
     best = history["epochs"][history["best_epoch"] - 1]
-    assert best["val_accuracy"] == agreement
+    assert best["val_accuracy"] == (named[0] == named[1]).mean()

@@ -461,64 +461,11 @@ def test_nan_outputs_are_never_blessed(evaluate):
 
 
 @pytest.mark.usefixtures("quickly")
-def test_a_model_of_another_number_of_classes_is_refused(evaluate, tmp_path):
-    four = {"kernel": np.zeros((4, 4)), "bias": np.zeros(4)}
-    with pytest.raises(InputError, match=r"'kd' has 4 outputs, but the data has 3 classes"):
-        evaluate(students={"kd": (four, [0.7])})
-    assert not (tmp_path / "outputs" / "evaluation" / "evaluation.json").exists()
-
-
-@pytest.mark.usefixtures("quickly")
 def test_an_empty_test_split_is_refused(evaluate, data, write_examples):
     for path in pathlib.Path(data.uri, "Split-test").iterdir():
         write_examples(path, pixels=np.zeros((0, 2, 2, 1)), labels=[], ids=[])
     with pytest.raises(InputError, match="test split holds no examples"):
         evaluate(students={"kd": (STUDENT, [0.7])})
-
-
-@pytest.mark.usefixtures("quickly")
-def test_two_copies_of_one_model_are_never_called_better(evaluate):
-    evaluation = read_evaluation(
-        evaluate(students={"kd": (STUDENT, [0.7])}, scratch=STUDENT, against_scratch="better")
-    )
-    assert evaluation["blessed"] is False
-    assert "not significantly better than scratch" in evaluation["verdict"]
-    for each in evaluation["differences"]:
-        if each["baseline"] == "scratch":
-            assert each["estimate"] == 0
-            assert each["p_value"] == 1
-
-
-@pytest.mark.usefixtures("quickly")
-def test_a_student_that_always_says_one_class_is_refused(evaluate):
-    evaluation = read_evaluation(evaluate(students={"kd": (SCRATCH, [0.9])}))
-    assert evaluation["models"]["kd"]["accuracy"] == evaluation["models"]["scratch"]["accuracy"]
-    assert evaluation["blessed"] is False
-    assert [gate["name"] for gate in evaluation["gates"] if not gate["held"]] == ["number of classes named"]
-
-
-@pytest.mark.usefixtures("quickly")
-def test_a_teacher_worse_than_scratch_is_said_plainly(evaluate):
-    outputs = evaluate(
-        students={"kd": (STUDENT, [0.7])}, teacher=SCRATCH, scratch=TEACHER, min_gap_closed=0.1
-    )
-    evaluation = read_evaluation(outputs)
-    assert "the teacher 50.0\N{NO-BREAK SPACE}%, worse than scratch" in evaluation["verdict"]
-    assert evaluation["warnings"][0].startswith("The teacher is worse than the student trained from scratch")
-    assert evaluation["gap_closed"]["kd"] == {
-        "estimate": None,
-        "confidence_interval": None,
-        "reason": "the teacher is worse than the student trained from scratch",
-    }
-    assert evaluation["blessed"] is False
-    assert "gap closed is undefined" in evaluation["verdict"]
-
-
-@pytest.mark.usefixtures("quickly")
-def test_a_model_of_another_order_of_classes_is_refused(evaluate):
-    turned = STUDENT | {"classes": ["cat", "bee", "ant"]}
-    with pytest.raises(InputError, match=r"'kd' was trained for the classes cat, bee, ant, .* ant, bee, cat"):
-        evaluate(students={"kd": (turned, [0.7])})
 
 
 @pytest.mark.usefixtures("quickly")
@@ -528,16 +475,15 @@ def test_a_slice_of_no_feature_is_refused_before_anything_is_measured(evaluate):
 
 
 @pytest.mark.usefixtures("quickly")
-@pytest.mark.parametrize("named", ["", "17"], ids=["found when the node runs", "named beforehand"])
-def test_the_last_pushed_student_is_the_incumbent(evaluate, tmp_path, write_model, named):
-    # It names every image rightly: the new student drops by two in six.
+def test_the_incumbent_is_measured_too(evaluate, tmp_path, write_model):
+    # It names every image rightly: the new student drops by two in six. What was pushed since is not asked.
     shutil.copytree(
         pathlib.Path(write_model(tmp_path / "old", **TEACHER), "Format-Serving"), tmp_path / "pushed/17"
     )
-    shutil.copytree(tmp_path / "pushed/17", tmp_path / "pushed/9")
+    (tmp_path / "pushed/23").mkdir()
 
     evaluation = read_evaluation(
-        evaluate(students={"kd": (STUDENT, [0.7])}, pushed=named, max_accuracy_drop=0.3)
+        evaluate(students={"kd": (STUDENT, [0.7])}, pushed="17", max_accuracy_drop=0.3)
     )
 
     incumbent = evaluation["models"]["incumbent"]
@@ -569,19 +515,3 @@ def test_an_incumbent_that_does_not_load_is_left_out_with_a_warning(evaluate, tm
     evaluation = read_evaluation(evaluate(students={"kd": (STUDENT, [0.7])}))
     assert set(evaluation["models"]) == {"teacher", "scratch", "kd"}
     assert "ships, 17, is left out of the comparison: it cannot be loaded" in evaluation["warnings"][0]
-
-
-@pytest.mark.usefixtures("quickly")
-def test_an_incumbent_of_other_classes_is_left_out_with_a_warning(evaluate, tmp_path, write_model):
-    old = write_model(tmp_path / "old", **TEACHER, classes=["bee", "ant", "cat"])
-    shutil.copytree(pathlib.Path(old, "Format-Serving"), tmp_path / "pushed/17")
-    evaluation = read_evaluation(evaluate(students={"kd": (STUDENT, [0.7])}))
-    assert "other classes, or in another order: bee, ant, cat" in evaluation["warnings"][0]
-
-
-@pytest.mark.usefixtures("quickly")
-def test_no_incumbent_is_looked_for_where_none_is_wanted(evaluate, tmp_path):
-    (tmp_path / "pushed/17").mkdir(parents=True)
-    evaluation = read_evaluation(evaluate(students={"kd": (STUDENT, [0.7])}, pushed="none"))
-    assert set(evaluation["models"]) == {"teacher", "scratch", "kd"}
-    assert not any("that ships" in warning for warning in evaluation["warnings"])

@@ -1,4 +1,5 @@
 import pathlib
+from collections.abc import Sequence
 
 import pytest
 
@@ -155,11 +156,17 @@ def test_checks_the_source_first(tmp_path: pathlib.Path, ingest) -> None:
         ingest(folder(tmp_path / "nowhere"))
 
 
-def test_gives_the_same_bytes_in_one_process_and_in_several(ingest) -> None:
+@pytest.mark.parametrize(
+    "beam_args",
+    [
+        pytest.param((), id="one process"),
+        pytest.param(MULTI_PROCESSING, id="several", marks=pytest.mark.long),
+    ],
+)
+def test_gives_the_same_bytes_again(ingest, beam_args: Sequence[str]) -> None:
     digits = DigitsData(source="digits")
     first = ingest(digits, name="first")
-    assert content(ingest(digits, name="second")) == content(first)
-    assert content(ingest(digits, name="third", beam_args=MULTI_PROCESSING)) == content(first)
+    assert content(ingest(digits, name="second", beam_args=beam_args)) == content(first)
     assert sum(part["examples"] for part in first.description["splits"].values()) == 1797
 
 

@@ -10,15 +10,8 @@ import keras
 import numpy as np
 import pytest
 
-from components.distiller.methods.kd import Kd
-from components.distiller.objective import Distillation
 from components.errors import InputError
-from components.settings.models import ContinuedModel, ImageSettings
-from components.settings.training import HardwareSettings, TrainingJob
-from components.training.inputs.training_data import TrainingData
-from components.training.job import train_model
-from components.training.learner import Supervised
-from components.training.online_teacher import OnlineTeacher
+from components.settings.models import ContinuedModel
 
 SHAPE = (4, 4, 1)
 
@@ -37,43 +30,16 @@ def small(units: int, *end: keras.Layer) -> keras.Model:
 
 
 @pytest.fixture
-def train(tmp_path: pathlib.Path, write_examples: Callable[..., str]) -> Callable[..., keras.Model]:
-    """A function that trains a file further, for two classes, and returns the model."""
-    examples = write_examples(
-        tmp_path / "examples.tfrecord",
-        pixels=np.random.default_rng(0).integers(0, 256, (16, *SHAPE)),
-        labels=[0, 1] * 8,
-        ids=[str(i) for i in range(16)],
-    )
+def train(tmp_path: pathlib.Path, train_on_noise: Callable[..., keras.Model]) -> Callable[..., keras.Model]:
+    """A function that trains a file further, and returns the model."""
 
     def run(
-        model: keras.Model,
-        *,
-        name: str = "Scratch",
-        objective: keras.losses.Loss | None = None,
-        teacher: OnlineTeacher | None = None,
-        **settings: Any,
+        model: keras.Model, *, name: str = "Scratch", distilled: bool = False, **settings: Any
     ) -> keras.Model:
         model.save(tmp_path / "start.keras")
         values = {"from": str(tmp_path / "start.keras"), "epochs": 1, "batch_size": 8, "learning_rate": 0.01}
-        return train_model(
-            TrainingJob(
-                name=name,
-                model=ContinuedModel(**(values | settings)),
-                image=ImageSettings(height=4, width=4, channels=1),
-                hardware=HardwareSettings(),
-                seed=7,
-            ),
-            TrainingData(
-                training_files=[examples],
-                num_training_examples=16,
-                validation_files=[examples],
-                num_validation_examples=16,
-                class_names=["even", "odd"],
-            ),
-            objective=objective or Supervised(),
-            run_dir=str(tmp_path / name),
-            teacher=teacher,
+        return train_on_noise(
+            ContinuedModel(**(values | settings)), shape=SHAPE, name=name, distilled=distilled
         )
 
     return run
@@ -93,15 +59,9 @@ def test_scratch_is_trained_as_a_student_distilled_from_the_labels_alone(
     """Both start from the same file and, for other classes, the same new layer; they see the same batches."""
     caplog.set_level(logging.INFO)
     student = small(units)
-    small(2).save(tmp_path / "teacher.keras")
 
     scratch = train(student)
-    distilled = train(
-        student,
-        name="Distiller",
-        objective=Distillation(Kd(name="student", method="kd", student_loss_weight=1.0)),
-        teacher=OnlineTeacher(keras_file=str(tmp_path / "teacher.keras")),
-    )
+    distilled = train(student, name="Distiller", distilled=True)
 
     for found, other in zip(scratch.get_weights(), distilled.get_weights(), strict=True):
         np.testing.assert_array_equal(found, other)

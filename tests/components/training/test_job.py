@@ -17,7 +17,7 @@ from components.distiller.methods.hint import Hint
 from components.distiller.methods.kd import Kd
 from components.distiller.objective import Distillation
 from components.errors import InputError
-from components.settings.training import AugmentSettings, TrainingJob
+from components.settings.training import AugmentSettings, TrainingJob, Views
 from components.teacher_predictions.store import fingerprint_teacher, open_predictions, write_predictions
 from components.training.callbacks.checkpoints import Checkpoints, State
 from components.training.inputs.batches import epoch_counter, ordered_batches, training_batches
@@ -58,31 +58,38 @@ def train(
     transform_graph: str,
     make_job: Callable[..., TrainingJob],
 ) -> Callable[..., pathlib.Path]:
-    """A function that trains a digits student and returns the directory with its outputs."""
+    """A function that trains a digits student and returns the directory with its outputs.
+
+    A SavedModel is written only of what is to be `served`.
+    """
 
     def run(
         *,
         objective: keras.losses.Loss | None = None,
         prediction_files: list[str] | None = None,
         examples: dict[str, Any] | None = None,
-        teacher: OnlineTeacher | None = None,
-        checkpoints: Checkpoints | None = None,
-        **settings: Any,
+        served: bool = False,
+        **options: Any,
     ) -> pathlib.Path:
         directory = tmp_path_factory.mktemp("training")
-        train_and_export(
-            make_job(**({"name": "Scratch", "epochs": 4} | settings)),
-            TrainingData(**(data | (examples or {})), prediction_files=prediction_files or []),
-            objective=objective or Supervised(),
-            transform_graph=transform_graph,
-            destination=Destination(
-                keras_file=str(directory / "model.keras"),
-                serving_dir=str(directory / "Format-Serving"),
-                run_dir=str(directory / "run"),
-            ),
-            teacher=teacher,
-            checkpoints=checkpoints,
-        )
+        others = {key: options.pop(key) for key in ("teacher", "checkpoints") if key in options}
+        job = make_job(**({"name": "Scratch", "epochs": 2} | options))
+        everything = TrainingData(**(data | (examples or {})), prediction_files=prediction_files or [])
+        objective = objective or Supervised()
+        keras_file, run_dir = str(directory / "model.keras"), str(directory / "run")
+        if served:
+            train_and_export(
+                job,
+                everything,
+                objective=objective,
+                transform_graph=transform_graph,
+                destination=Destination(
+                    keras_file=keras_file, serving_dir=str(directory / "Format-Serving"), run_dir=run_dir
+                ),
+                **others,
+            )
+        else:
+            train_model(job, everything, objective=objective, run_dir=run_dir, **others).save(keras_file)
         return directory
 
     return run
@@ -90,7 +97,7 @@ def train(
 
 @pytest.fixture(scope="module")
 def scratch(train: Callable[..., pathlib.Path]) -> pathlib.Path:
-    return train()
+    return train(served=True)
 
 
 @pytest.fixture(scope="module")
@@ -99,13 +106,11 @@ def teacher_file(train: Callable[..., pathlib.Path]) -> str:
 
 
 @pytest.fixture(scope="module")
-def predict(
-    teacher_file: str, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[list[str], int], list[str]]:
-    """A function that stores what the teacher says of examples."""
+def predict(teacher_file: str, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., list[str]]:
+    """A function that stores what the teacher says of examples, or of views of them."""
     fingerprint = fingerprint_teacher(teacher_file)
 
-    def run(example_files: list[str], num_examples: int) -> list[str]:
+    def run(example_files: list[str], num_examples: int, *, views: Views | None = None) -> list[str]:
         directory = str(tmp_path_factory.mktemp("predictions"))
         write_predictions(
             keras.saving.load_model(teacher_file),
@@ -114,19 +119,21 @@ def predict(
             image_shape=SHAPE,
             batch_size=64,
             directory=directory,
+            views=views,
         )
         return open_predictions(
             directory,
             teacher_fingerprint=fingerprint,
             num_examples=num_examples,
             example_files=example_files,
+            views=views,
         )
 
     return run
 
 
 @pytest.fixture(scope="module")
-def prediction_files(predict: Callable[[list[str], int], list[str]], data: dict[str, Any]) -> list[str]:
+def prediction_files(predict: Callable[..., list[str]], data: dict[str, Any]) -> list[str]:
     return predict(data["training_files"], 600)
 
 
@@ -170,7 +177,10 @@ def test_a_checkpoint_of_another_configuration_is_ignored_and_the_user_told(
 
     with caplog.at_level("INFO", logger="components.training"):
         directory_of_run = train(
-            checkpoints=Checkpoints(directory=directory, identity={"job": "a", "code": "B", "libraries": "C"})
+            checkpoints=Checkpoints(
+                directory=directory, identity={"job": "a", "code": "B", "libraries": "C"}
+            ),
+            served=True,
         )
 
     (told,) = [record.told for record in caplog.records if hasattr(record, "told")]
@@ -227,15 +237,28 @@ class Interruption(logging.Handler):
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
+@pytest.mark.parametrize(
+    ("precision", "views"),
+    [
+        pytest.param("float32", None, id="from labels"),
+        pytest.param(
+            "mixed_float16",
+            Views(number=3, seed=3, augment=AugmentSettings(shift=0.2)),
+            id="on stored views in mixed precision",
+        ),
+    ],
+)
 def test_an_interrupted_training_goes_on_along_its_recipe(
     precision: str,
+    views: Views | None,
     data: dict[str, Any],
+    predict: Callable[..., list[str]],
     make_job: Callable[..., TrainingJob],
     tmp_path: pathlib.Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """To the same weights, averages, rates and best epoch; momentum, step and average are restored."""
+    """To the same weights, averages, rates, views and best epoch; momentum, step and average are restored."""
+    stored = predict(data["training_files"], 600, views=views) if views else []
     job = make_job(
         epochs=4,
         learning_rate=1.0,
@@ -244,13 +267,14 @@ def test_an_interrupted_training_goes_on_along_its_recipe(
         clip_norm=1.0,
         ema_decay=0.8,
         precision=precision,
+        views=views,
     )
 
     def train(run_dir: str, checkpoints: str) -> list[np.ndarray]:
         model = train_model(
             job,
-            TrainingData(**data),
-            objective=Supervised(),
+            TrainingData(**data, prediction_files=stored),
+            objective=kd(weight=0.5) if views else Supervised(),
             run_dir=str(tmp_path / run_dir),
             checkpoints=Checkpoints(directory=tmp_path / checkpoints, identity={"job": "a"}),
         )
@@ -405,7 +429,7 @@ def test_the_objective_is_told_the_epoch(
     directory = train(objective=Distillation(method), prediction_files=prediction_files)
 
     history = json.loads((directory / "run" / "history.json").read_text())
-    assert [entry["loss"] for entry in history["epochs"]] == [0, 1, 2, 3]
+    assert [entry["loss"] for entry in history["epochs"]] == [0, 1]
 
 
 def distance_to(
@@ -444,7 +468,7 @@ def test_without_labels_nothing_depends_on_them(
     train: Callable[..., pathlib.Path],
     teacher_file: str,
     data: dict[str, Any],
-    predict: Callable[[list[str], int], list[str]],
+    predict: Callable[..., list[str]],
     prediction_files: list[str],
     tmp_path: pathlib.Path,
     write_examples: Callable[..., str],
@@ -487,7 +511,7 @@ def test_without_labels_a_teacher_in_the_training_step_is_asked_of_the_augmented
     train: Callable[..., pathlib.Path],
     teacher_file: str,
     data: dict[str, Any],
-    predict: Callable[[list[str], int], list[str]],
+    predict: Callable[..., list[str]],
     prediction_files: list[str],
 ) -> None:
     """As with labels, which pure distillation does not look at; stored predictions only stand for them."""
@@ -572,7 +596,7 @@ def test_the_served_student_carries_no_teacher(
 ) -> None:
     objective = kd(weight=0.5)
 
-    directory = train(objective=objective, prediction_files=prediction_files, epochs=1)
+    directory = train(objective=objective, prediction_files=prediction_files, epochs=1, served=True)
 
     variables = tf.train.list_variables(str(directory / "Format-Serving" / "variables" / "variables"))
     stored = sum(int(np.prod(shape)) for name, shape in variables if "VARIABLE_VALUE" in name)
@@ -708,7 +732,7 @@ def test_images_without_labels_count_in_the_distance_and_in_no_accuracy(
 def test_images_without_labels_are_part_of_what_is_learnt(
     train: Callable[..., pathlib.Path],
     data: dict[str, Any],
-    predict: Callable[[list[str], int], list[str]],
+    predict: Callable[..., list[str]],
     prediction_files: list[str],
     teacher_file: str,
     tmp_path: pathlib.Path,

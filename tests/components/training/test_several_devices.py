@@ -4,6 +4,8 @@ import pathlib
 import subprocess
 import sys
 
+import pytest
+
 SCRIPT = """
 import sys
 
@@ -53,6 +55,7 @@ for one, other in zip(train("single"), train("mirrored"), strict=True):
 """
 
 
+@pytest.mark.long
 def test_two_devices_train_as_one_does(tmp_path: pathlib.Path) -> None:
     """With momentum, weight decay, a schedule, averaged weights, and a norm that nothing reaches."""
     result = subprocess.run(

@@ -22,10 +22,8 @@ def logits(errors):
     return np.where(named[:, np.newaxis] == np.arange(2), 2.0, 0.0)
 
 
-@pytest.fixture
-def evidence():
-    """Errors on 100 images: teacher 2, scratch 20, student 10, incumbent 9; half of the images are small."""
-    errors = {"teacher": 2, "scratch": 20, "kd": 10, "incumbent": 9}
+def make_evidence(errors):
+    """Models by the number of images, of 100, that each gets wrong; half of the images are small."""
     table = to_table(
         ids=np.array([f"{number:03}".encode() for number in range(100)], object),
         labels=LABELS,
@@ -56,11 +54,16 @@ def evidence():
     )
 
 
-def evaluate(evidence):
+@pytest.fixture
+def evidence():
+    return make_evidence({"teacher": 2, "scratch": 20, "kd": 10, "incumbent": 9})
+
+
+def evaluate(evidence, **settings):
     return describe(
         evidence,
         candidate="kd",
-        gates=gates(evidence, candidate="kd", settings=EvaluationSettings()),
+        gates=gates(evidence, candidate="kd", settings=EvaluationSettings.model_validate(settings)),
         architectures=Architectures(teacher=(), student=()),
         histories={},
         variants={"kd": [ONLY]},
@@ -133,6 +136,33 @@ def test_the_default_asks_for_little_but_means_it(evidence):
 )  # fmt: skip
 def test_what_does_not_hold(evidence, settings, expected):
     assert failed(evidence, **settings) == expected
+
+
+def test_two_copies_of_one_model_are_never_called_better():
+    evaluation = evaluate(make_evidence({"teacher": 2, "scratch": 10, "kd": 10}), against_scratch="better")
+    assert evaluation.blessed is False
+    assert "not significantly better than scratch" in evaluation.verdict
+    (accuracy,) = (
+        each for each in evaluation.differences if (each.baseline, each.metric) == ("scratch", "accuracy")
+    )
+    assert (accuracy.estimate, accuracy.p_value) == (0, 1)
+
+
+def test_a_student_that_always_says_one_class_is_refused():
+    # It gets all ants wrong, and no bee.
+    assert failed(make_evidence({"teacher": 2, "scratch": 50, "kd": 50})) == [
+        ("number of classes named", None, None)
+    ]
+
+
+def test_a_teacher_worse_than_scratch_is_said_plainly():
+    evaluation = evaluate(make_evidence({"teacher": 50, "scratch": 2, "kd": 2}), min_gap_closed=0.1)
+    assert "the teacher 50.0\N{NO-BREAK SPACE}%, worse than scratch" in evaluation.verdict
+    assert evaluation.warnings[0].startswith("The teacher is worse than the student trained from scratch")
+    assert evaluation.gap_closed["kd"].estimate is None
+    assert evaluation.gap_closed["kd"].reason == "the teacher is worse than the student trained from scratch"
+    assert evaluation.blessed is False
+    assert "gap closed is undefined" in evaluation.verdict
 
 
 def test_a_difference_on_a_slice_counts_its_examples_alone(evidence):

@@ -74,7 +74,13 @@ def write_sized(path, *, pixels, labels, heights):
             writer.write(example.SerializeToString())
 
 
-@pytest.fixture(scope="module", params=[IN_MEMORY, MULTI_PROCESSING], ids=["in_memory", "multi_processing"])
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(IN_MEMORY, id="in_memory"),
+        pytest.param(MULTI_PROCESSING, id="multi_processing", marks=pytest.mark.long),
+    ],
+)
 def evaluated(request, tmp_path_factory, write_model):
     """Four models on 300 images of eleven of twelve classes; returns the folder and what NumPy needs."""
     folder = tmp_path_factory.mktemp("evaluated")

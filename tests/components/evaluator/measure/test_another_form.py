@@ -11,7 +11,7 @@ from components.evaluator.measure.analysis import analyse
 from components.evaluator.measure.cost import Cost, measure_cost
 from components.evaluator.measure.outcomes import Outcomes
 from components.evaluator.measure.results import read_quality
-from components.evaluator.measure.speed import measuring_speed
+from components.evaluator.measure.speed import measure_speed
 from components.serving import forms
 from components.serving.saved_model import SavedModel
 from components.serving.servable import Servable
@@ -99,7 +99,6 @@ def test_it_is_analysed_beside_a_saved_model(models, tmp_path, write_examples):
 def test_its_cost_and_its_speed_are_measured(models, tmp_path):
     size = sum(path.stat().st_size for path in (tmp_path / "linear").rglob("*.*") if path.is_file())
     assert measure_cost(models["student"]) == Cost(parameters=15, size_bytes=size, multiply_adds=12)
-    with measuring_speed(models, image_bytes=4, seconds=0.01) as measure_speed:
-        speeds = measure_speed()
+    speeds = measure_speed(models, image_bytes=4, seconds=0.01)
     assert speeds["student"].throughput > 0
     assert speeds["student"] != speeds["teacher"]

@@ -1,6 +1,5 @@
-"""Kills real trainings, and compares what becomes of them with one that nothing interrupted."""
+"""Kills a real training, and compares what becomes of it with one that nothing interrupted."""
 
-import concurrent.futures
 import json
 import os
 import pathlib
@@ -21,18 +20,17 @@ SCRIPT = pathlib.Path(__file__).with_name("resumable.py")
 REPOSITORY = pathlib.Path(components.__file__).parents[1]
 
 
-@pytest.fixture(scope="module")
-def start(
-    tmp_path_factory: pytest.TempPathFactory, write_examples: Callable[..., str], transform_graph: str
-) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """A function that trains in a process of its own, into `output`, and waits for its end."""
-    directory = tmp_path_factory.mktemp("examples")
+@pytest.fixture
+def arguments(
+    tmp_path: pathlib.Path, write_examples: Callable[..., str], transform_graph: str
+) -> Callable[..., dict[str, Any]]:
+    """A function that returns the arguments of a training into the directory `output`."""
     digits = load_digits()
 
     def write(name: str, rows: slice) -> str:
         ids = [str(i) for i in range(rows.start, rows.stop)]
         pixels = (digits.images[rows] * 255 / 16).round()
-        return write_examples(directory / name, pixels=pixels, labels=digits.target[rows], ids=ids)
+        return write_examples(tmp_path / name, pixels=pixels, labels=digits.target[rows], ids=ids)
 
     data = {
         "training_files": [write("training.tfrecord", slice(0, 600))],
@@ -42,11 +40,9 @@ def start(
         "class_names": [str(i) for i in range(10)],
     }
 
-    def run(
-        output: pathlib.Path, *, checkpoints: pathlib.Path, kill_at: str | None = None
-    ) -> subprocess.CompletedProcess[str]:
-        output.mkdir()
-        arguments = {
+    def make(output: str, *, checkpoints: pathlib.Path, kill_at: str | None = None) -> dict[str, Any]:
+        (tmp_path / output).mkdir()
+        return {
             "job": {
                 "name": "Teacher",
                 "model": {
@@ -61,21 +57,12 @@ def start(
             },
             "data": data,
             "transform_graph": transform_graph,
-            "output": str(output),
+            "output": str(tmp_path / output),
             "checkpoints": str(checkpoints),
             "kill_at": kill_at,
         }
-        (output / "arguments.json").write_text(json.dumps(arguments))
-        return subprocess.run(
-            [sys.executable, str(SCRIPT), str(output / "arguments.json")],
-            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
 
-    return run
+    return make
 
 
 def history_of(output: pathlib.Path) -> dict[str, Any]:
@@ -87,24 +74,38 @@ def history_of(output: pathlib.Path) -> dict[str, Any]:
 
 
 def test_a_killed_training_ends_with_the_weights_of_one_that_nothing_interrupted(
-    start: Callable[..., subprocess.CompletedProcess[str]], tmp_path: pathlib.Path
+    arguments: Callable[..., dict[str, Any]],
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """It is killed in its fourth epoch, and the checkpoint that followed is left half-written."""
+    """It is killed in its fourth epoch, and goes on in another process beside a half-written checkpoint."""
+    monkeypatch.syspath_prepend(SCRIPT.parent)
+    from resumable import train
+
+    caplog.set_level("INFO", logger="components.training")
     checkpoints = tmp_path / "checkpoints"
-    with concurrent.futures.ThreadPoolExecutor() as pool:
-        whole = pool.submit(start, tmp_path / "whole", checkpoints=tmp_path / "others")
-        killed = start(tmp_path / "killed", checkpoints=checkpoints, kill_at="Teacher: epoch 4/5")
-        assert whole.result().returncode == 0, whole.result().stdout
+    to_be_killed = arguments("killed", checkpoints=checkpoints, kill_at="Teacher: epoch 4/5")
+    (tmp_path / "arguments.json").write_text(json.dumps(to_be_killed))
+    killed = subprocess.run(
+        [sys.executable, str(SCRIPT), str(tmp_path / "arguments.json")],
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
     assert killed.returncode == -signal.SIGKILL, killed.stdout
     (checkpoint,) = checkpoints.iterdir()
     half = checkpoint.read_bytes()[: checkpoint.stat().st_size // 2]
     checkpoint.with_name(f".{checkpoint.name}.partial").write_bytes(half)
 
-    resumed = start(tmp_path / "resumed", checkpoints=checkpoints)
+    train(**arguments("resumed", checkpoints=checkpoints))
 
-    assert resumed.returncode == 0, resumed.stdout
-    assert "Teacher: goes on from epoch 4," in resumed.stdout
-    assert "epoch 3/5" not in resumed.stdout
+    assert any(message.startswith("Teacher: goes on from epoch 4,") for message in caplog.messages)
+    assert not any("epoch 3/5" in message for message in caplog.messages)
+    assert not checkpoints.exists()
+    train(**arguments("whole", checkpoints=tmp_path / "others"))
     history = history_of(tmp_path / "whole")
     assert history["best_epoch"] < 4  # Its weights are in the checkpoint alone.
     assert history_of(tmp_path / "resumed") == history
@@ -113,4 +114,3 @@ def test_a_killed_training_ends_with_the_weights_of_one_that_nothing_interrupted
     assert len(actual) == len(expected) == 8
     for one, other in zip(expected, actual, strict=True):
         np.testing.assert_array_equal(one, other)
-    assert not checkpoints.exists()
