@@ -219,7 +219,9 @@ def mean_correct(outcomes: Iterable[Mapping[str, bool]]) -> np.ndarray:
     return np.array([np.mean(by_image[name]) for name in sorted(by_image)])
 
 
-def half_width(values: Sequence[float] | np.ndarray) -> float:
-    """Returns half the width of the t-interval of the mean of at least two values."""
+def half_width(values: Sequence[float] | np.ndarray) -> float | None:
+    """Returns half the width of the t-interval of the mean of some values; None of one, which has none."""
+    if len(values) < 2:
+        return None
     error = np.std(values, ddof=1) / np.sqrt(len(values))
     return float(stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1) * error)

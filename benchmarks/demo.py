@@ -121,10 +121,8 @@ def summarise(runs: list[dict[str, dict[str, Any]]]) -> dict[str, dict[str, Any]
 
 def _interval(values: np.ndarray) -> list[float] | None:
     """Returns the t-interval of a mean, `[low, high]`; None of one value, which has none."""
-    if len(values) < 2:
-        return None
     mean, width = float(values.mean()), half_width(values)
-    return [mean - width, mean + width]
+    return None if width is None else [mean - width, mean + width]
 
 
 def print_table(results: Mapping[str, dict[str, Any]], *, counts: Mapping[str, int]) -> None:

@@ -2,19 +2,21 @@
 
     .venv/bin/python -m benchmarks.quality digits mnist cats_vs_dogs --data-dir DIR --work DIR
 
-`--data-dir` holds MNIST and cats_vs_dogs in TFDS's format. Models, image size, epochs, batches and precision
-are those of `configs/`, but for the digits, which have all their labels here. The students of a seed start
+`--data-dir` holds MNIST, cats_vs_dogs and CIFAR-10 in TFDS's format. Models, image size, epochs, batches and
+precision are those of `configs/`, but for what `EXPERIMENTS` changes, for all models of an experiment alike:
+the digits, for example, have all their labels unless their name says otherwise. The students of a seed start
 from the same weights and see the same batches in the same order. Of each method, the settings of `VARIANTS`
 with the best mean validation accuracy are reported, on test images that chose nothing. Where one test split
 is too small for a verdict, the images are divided into five folds; each seed is tested on another one.
 
-Prints a table a data set and writes it to `benchmarks/results/quality.json`. What has been trained lies in
-`--work` and is not trained again.
+Prints a table a data set and writes it to `benchmarks/results/quality.json`, under a title of its own if
+`--methods` leaves some out. What has been trained lies in `--work` and is not trained again.
 """
 
 import argparse
 import dataclasses
 import functools
+import itertools
 import pathlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,6 +33,7 @@ from components.evaluator.judge.statistics import compare_means, gap_closed
 from components.evaluator.measure.machine import describe_machine, describe_versions
 from components.example_gen import splitting
 from components.files import read_json, write_json
+from components.training.precision import resolve_precision
 from pipeline.config.experiment import Config
 from pipeline.config.loading import load_config
 
@@ -38,8 +41,10 @@ ROOT = pathlib.Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks/results/quality.json"
 FOLDS = 5
 
+# "kd, default" is what a configuration gets that says `method: kd` and no more.
 VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
     "kd, default": ({},),
+    "kd, temperature 1": ({"temperature": 1.0},),
     "kd": (
         {"temperature": 2.0, "student_loss_weight": 0.1},
         {"temperature": 4.0, "student_loss_weight": 0.5},
@@ -68,13 +73,25 @@ class Experiment:
     hint: tuple[str, str]
     overrides: tuple[str, ...] = ()
 
+    def changed(self, overrides: tuple[str, ...]) -> "Experiment":
+        """Returns one that differs by further overrides, for all its models alike."""
+        return dataclasses.replace(self, overrides=(*self.overrides, *overrides))
 
-# The demo's own experiment, on few labels, is that of `benchmarks.demo`.
+
 ALL_LABELS = (
     "data.labelled_fraction=1",
     "teacher.batch_size=32",
     "student={architecture: digits_student, epochs: 60, batch_size: 32, learning_rate: 0.003}",
 )
+FAST = ("student.learning_rate=0.01",)
+RECIPE = tuple(
+    f"{model}.{setting}"
+    for model in ("teacher", "student")
+    for setting in ("optimizer=sgd", "learning_rate=0.1", "schedule=cosine", "ema_decay=0.99")
+)
+AUGMENT = ("augment={shift: 0.1}",)
+VIEWS = (*AUGMENT, "teacher_predictions={views: 8}")
+ONLINE = (*AUGMENT, "teacher_predictions=online")
 
 # Few photographs of ten kinds of things, which no file of `configs/` is for, trained on as a user would.
 CIFAR10_SMALL = (
@@ -88,12 +105,18 @@ CIFAR10_SMALL = (
     "optimizer: {name: sgd, weight_decay: 0.005}, schedule: one_cycle}",
 )
 
+_DIGITS = Experiment(
+    "digits.yaml", {seed: seed for seed in range(FOLDS)}, hint=("dense", "dense"), overrides=ALL_LABELS
+)
+
 EXPERIMENTS = {
-    "digits": Experiment(
-        "digits.yaml",
-        {seed: seed for seed in range(FOLDS)},
-        hint=("dense", "dense"),
-        overrides=ALL_LABELS,
+    "digits": _DIGITS,
+    "digits_fast": _DIGITS.changed(FAST),
+    "digits_recipe": _DIGITS.changed(RECIPE),
+    "digits_views": _DIGITS.changed(VIEWS),
+    "digits_online": _DIGITS.changed(ONLINE),
+    "digits_few_labels": dataclasses.replace(
+        _DIGITS, fold_of_seed=dict.fromkeys(range(FOLDS), None), overrides=()
     ),
     "mnist": Experiment(
         "mnist.yaml",
@@ -123,25 +146,43 @@ def main() -> None:
     parser.add_argument("--data-dir", help="Where TFDS's data is prepared already.")
     parser.add_argument("--methods", nargs="+", choices=VARIANTS, default=list(VARIANTS), metavar="METHOD")
     parser.add_argument("--precision", help="Instead of that of the configuration.")
+    parser.add_argument("--seeds", type=int, help="Only so many of those of an experiment.")
     parser.add_argument("--work", type=pathlib.Path, required=True, help="Where what is trained is kept.")
     arguments = parser.parse_args()
     results = read_json(RESULTS) if RESULTS.exists() else {}
-    overrides = [f"hardware.precision={arguments.precision}"] if arguments.precision else []
     for name in arguments.experiments:
+        experiment = EXPERIMENTS[name]
+        config = load_config(
+            ROOT / "configs" / experiment.config,
+            overrides=[*experiment.overrides, *_overrides(arguments, name)],
+        )
         work = f"{name} in {arguments.precision}" if arguments.precision else name
         title = work if arguments.methods == list(VARIANTS) else f"{work}: {'; '.join(arguments.methods)}"
-        source = [f"data.data_dir={arguments.data_dir}"] if arguments.data_dir and name != "digits" else []
         runs = train_all(
-            EXPERIMENTS[name],
+            experiment,
+            config,
             methods=arguments.methods,
-            overrides=overrides + source,
+            seeds=arguments.seeds,
             work=arguments.work / work,
         )
-        about = {"machine": describe_machine(), "versions": describe_versions()}
-        results[title] = {**summarise(list(runs)), **about}
+        results[title] = {
+            **summarise(list(runs)),
+            "precision": resolve_precision(config.hardware.precision),
+            "machine": describe_machine(),
+            "versions": describe_versions(),
+        }
         RESULTS.parent.mkdir(exist_ok=True)
         write_json(RESULTS, results)
         print_table(title, results[title])
+
+
+def _overrides(arguments: argparse.Namespace, name: str) -> list[str]:
+    overrides = []
+    if arguments.precision:
+        overrides.append(f"hardware.precision={arguments.precision}")
+    if arguments.data_dir and EXPERIMENTS[name].config != "digits.yaml":
+        overrides.append(f"data.data_dir={arguments.data_dir}")
+    return overrides
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,17 +205,29 @@ class Run:
 
 
 def train_all(
-    experiment: Experiment, *, methods: Sequence[str], overrides: Sequence[str], work: pathlib.Path
+    experiment: Experiment,
+    config: Config,
+    *,
+    methods: Sequence[str],
+    seeds: int | None,
+    work: pathlib.Path,
 ) -> Iterator[Run]:
-    """Trains every model of an experiment that is not in `work` yet; yields them all."""
-    config = load_config(ROOT / "configs" / experiment.config, overrides=[*experiment.overrides, *overrides])
+    """Trains every model of an experiment that is not in `work` yet; yields them all.
+
+    Args:
+      experiment: Which seeds and folds there are.
+      config: How the models are trained.
+      methods: The methods to compare with scratch.
+      seeds: How many of the seeds; None for all.
+      work: Where what is trained is kept.
+    """
     load = functools.cache(lambda: load_splits(config))
-    for seed, fold in experiment.fold_of_seed.items():
+    for seed, fold in itertools.islice(experiment.fold_of_seed.items(), seeds):
         folder = work / f"seed-{seed}"
         open_bench = functools.cache(
             functools.partial(_open_bench, config, load, fold=fold, seed=seed, folder=folder)
         )
-        for method, variant in [("teacher", 0), ("scratch", 0), *_variants(methods)]:
+        for method, variant in [("teacher", 0), ("scratch", 0), *_variants(methods, config)]:
             result = folder / f"{method} {variant}.json"
             if not result.exists():
                 bench = open_bench()
@@ -189,9 +242,15 @@ def train_all(
             yield Run(method, variant, seed, **read_json(result))
 
 
-def _variants(methods: Sequence[str]) -> Iterator[tuple[str, int]]:
+def _variants(methods: Sequence[str], config: Config) -> Iterator[tuple[str, int]]:
     for method in methods:
-        yield from ((method, variant) for variant in range(len(VARIANTS[method])))
+        if not (config.data.has_unlabelled and METHODS[_name(method)].needs_labels):
+            yield from ((method, variant) for variant in range(len(VARIANTS[method])))
+
+
+def _name(method: str) -> str:
+    """Returns the name by which a configuration knows a key of `VARIANTS`."""
+    return method.partition(",")[0]
 
 
 def _open_bench(
@@ -217,7 +276,7 @@ def _train(bench: Bench, config: Config, *, method: str, variant: int, hint: tup
 
 def make_settings(method: str, variant: int, *, hint: tuple[str, str]) -> Method:
     """Returns the settings of a variant of a method, as a configuration would have them."""
-    name = method.partition(",")[0]
+    name = _name(method)
     values = {"name": "student", "method": name, **VARIANTS[method][variant]}
     if METHODS[name].asks_teacher:
         values |= {"teacher_layer": hint[0], "student_layer": hint[1]}
@@ -306,11 +365,14 @@ def print_table(name: str, results: Mapping[str, Any]) -> None:
     print("|---|---|---|---|---|")
     for row in results["models"]:
         settings = ", ".join(f"{key} {value}" for key, value in row["settings"].items())
-        accuracy = f"{row['accuracy']:.2%} ± {100 * row['half_width']:.2f}"
+        spread = "" if row["half_width"] is None else f" ± {100 * row['half_width']:.2f}"
         lead, gap = row.get("lead"), row.get("gap_closed")
         against = _describe_lead(lead) if lead else ""
         closed = _describe_gap(gap) if gap else ""
-        print(f"| {row['method']} | {settings} | {accuracy} | {against} | {closed} |", flush=True)
+        print(
+            f"| {row['method']} | {settings} | {row['accuracy']:.2%}{spread} | {against} | {closed} |",
+            flush=True,
+        )
 
 
 def _describe_lead(lead: Mapping[str, float]) -> str:

@@ -39,6 +39,7 @@ def test_each_image_is_averaged_over_the_models_that_were_tested_on_it() -> None
     assert mean_correct(outcomes).tolist() == [0.5, 1.0, 0.0]
 
 
-def test_half_the_width_of_an_interval_is_students_t_times_the_standard_error() -> None:
+def test_half_the_width_of_an_interval_is_students_t_times_the_error_of_the_mean() -> None:
     # The standard deviation is 1; Student's t for two degrees of freedom at 97.5 % is 4.303.
     assert half_width([1.0, 2.0, 3.0]) == pytest.approx(4.303 / np.sqrt(3), rel=1e-4)
+    assert half_width([1.0]) is None
