@@ -2,56 +2,49 @@
 
     .venv/bin/python -m benchmarks.quality digits mnist cats_vs_dogs --data-dir DIR --work DIR
 
-`--data-dir` holds MNIST and cats_vs_dogs in TFDS's format. Models, image size, epochs, batches and precision
-are those of `configs/`, but for the digits, which have all their labels here. The students of a seed start
+`--data-dir` holds MNIST, cats_vs_dogs and CIFAR-10 in TFDS's format. Models, image size, epochs, batches and
+precision are those of `configs/`, but for what `EXPERIMENTS` changes, for all models of an experiment alike:
+the digits, for example, have all their labels unless their name says otherwise. The students of a seed start
 from the same weights and see the same batches in the same order. Of each method, the settings of `VARIANTS`
 with the best mean validation accuracy are reported, on test images that chose nothing. Where one test split
 is too small for a verdict, the images are divided into five folds; each seed is tested on another one.
 
-Prints a table a data set and writes it to `benchmarks/results/quality.json`. What has been trained lies in
-`--work` and is not trained again.
+Prints a table a data set and writes it to `benchmarks/results/quality.json`, under a title of its own if
+`--methods` leaves some out. What has been trained lies in `--work` and is not trained again.
 """
 
 import argparse
 import dataclasses
 import functools
+import itertools
 import pathlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-import keras
 import numpy as np
-import tensorflow as tf
 from pydantic import TypeAdapter
-from scipy import stats
 
-from benchmarks.examples import Examples, concatenate, load_splits, write_examples
+from benchmarks.bench import CONFIDENCE, Bench, Images, Trained, half_width, mean_correct
+from benchmarks.examples import Examples, concatenate, load_splits
 from components.distiller.methods.base import Method
-from components.distiller.objective import Distillation
 from components.distiller.registry import METHODS, DistillationSettings
 from components.evaluator.judge.statistics import compare_means, gap_closed
 from components.evaluator.measure.machine import describe_machine, describe_versions
 from components.example_gen import splitting
 from components.files import read_json, write_json
-from components.settings.models import ModelSettings
-from components.settings.training import TrainingJob
-from components.teacher_predictions.store import fingerprint_teacher, open_predictions, write_predictions
-from components.training.inputs.batches import ordered_batches
-from components.training.inputs.training_data import TrainingData
-from components.training.job import train_model
-from components.training.learner import Supervised
-from components.training.online_teacher import OnlineTeacher
+from components.training.precision import resolve_precision
 from pipeline.config.experiment import Config
 from pipeline.config.loading import load_config
 
 ROOT = pathlib.Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks/results/quality.json"
-CONFIDENCE = 0.95
 FOLDS = 5
-_BATCH_SIZE = 128
 
+# "kd, default" is what a configuration gets that says `method: kd` and no more.
 VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
+    "kd, default": ({},),
+    "kd, temperature 1": ({"temperature": 1.0},),
     "kd": (
         {"temperature": 2.0, "student_loss_weight": 0.1},
         {"temperature": 4.0, "student_loss_weight": 0.5},
@@ -80,20 +73,50 @@ class Experiment:
     hint: tuple[str, str]
     overrides: tuple[str, ...] = ()
 
+    def changed(self, overrides: tuple[str, ...]) -> "Experiment":
+        """Returns one that differs by further overrides, for all its models alike."""
+        return dataclasses.replace(self, overrides=(*self.overrides, *overrides))
 
-# The demo's own experiment, on few labels, is that of `benchmarks.demo`.
+
 ALL_LABELS = (
     "data.labelled_fraction=1",
     "teacher.batch_size=32",
     "student={architecture: digits_student, epochs: 60, batch_size: 32, learning_rate: 0.003}",
 )
+FAST = ("student.learning_rate=0.01",)
+RECIPE = tuple(
+    f"{model}.{setting}"
+    for model in ("teacher", "student")
+    for setting in ("optimizer=sgd", "learning_rate=0.1", "schedule=cosine", "ema_decay=0.99")
+)
+AUGMENT = ("augment={shift: 0.1}",)
+VIEWS = (*AUGMENT, "teacher_predictions={views: 8}")
+ONLINE = (*AUGMENT, "teacher_predictions=online")
+
+# Few photographs of ten kinds of things, which no file of `configs/` is for, trained on as a user would.
+CIFAR10_SMALL = (
+    "name=cifar10_small",
+    "data.dataset=cifar10",
+    "data.splits={train: 'train[:2000]', validation: 'train[2000:4000]', test: test}",
+    "image={height: 32, width: 32, channels: 3}",
+    "teacher={architecture: airbench, epochs: 12, batch_size: 64, learning_rate: 0.15, optimizer: sgd, "
+    "schedule: one_cycle}",
+    "student={architecture: resnet20, epochs: 15, batch_size: 64, learning_rate: 0.1, "
+    "optimizer: {name: sgd, weight_decay: 0.005}, schedule: one_cycle}",
+)
+
+_DIGITS = Experiment(
+    "digits.yaml", {seed: seed for seed in range(FOLDS)}, hint=("dense", "dense"), overrides=ALL_LABELS
+)
 
 EXPERIMENTS = {
-    "digits": Experiment(
-        "digits.yaml",
-        {seed: seed for seed in range(FOLDS)},
-        hint=("dense", "dense"),
-        overrides=ALL_LABELS,
+    "digits": _DIGITS,
+    "digits_fast": _DIGITS.changed(FAST),
+    "digits_recipe": _DIGITS.changed(RECIPE),
+    "digits_views": _DIGITS.changed(VIEWS),
+    "digits_online": _DIGITS.changed(ONLINE),
+    "digits_few_labels": dataclasses.replace(
+        _DIGITS, fold_of_seed=dict.fromkeys(range(FOLDS), None), overrides=()
     ),
     "mnist": Experiment(
         "mnist.yaml",
@@ -104,6 +127,12 @@ EXPERIMENTS = {
         "cats_vs_dogs_small.yaml",
         {seed: seed for seed in range(3)},
         hint=("max_pooling2d", "max_pooling2d"),
+    ),
+    "cifar10_small": Experiment(
+        "cats_vs_dogs_small.yaml",
+        dict.fromkeys(range(3), None),
+        hint=("max_pooling2d_1", "re_lu_18"),
+        overrides=CIFAR10_SMALL,
     ),
 }
 
@@ -117,24 +146,43 @@ def main() -> None:
     parser.add_argument("--data-dir", help="Where TFDS's data is prepared already.")
     parser.add_argument("--methods", nargs="+", choices=VARIANTS, default=list(VARIANTS), metavar="METHOD")
     parser.add_argument("--precision", help="Instead of that of the configuration.")
+    parser.add_argument("--seeds", type=int, help="Only so many of those of an experiment.")
     parser.add_argument("--work", type=pathlib.Path, required=True, help="Where what is trained is kept.")
     arguments = parser.parse_args()
     results = read_json(RESULTS) if RESULTS.exists() else {}
-    overrides = [f"hardware.precision={arguments.precision}"] if arguments.precision else []
     for name in arguments.experiments:
-        title = f"{name} in {arguments.precision}" if arguments.precision else name
-        source = [f"data.data_dir={arguments.data_dir}"] if arguments.data_dir and name != "digits" else []
-        runs = train_all(
-            EXPERIMENTS[name],
-            methods=arguments.methods,
-            overrides=overrides + source,
-            work=arguments.work / title,
+        experiment = EXPERIMENTS[name]
+        config = load_config(
+            ROOT / "configs" / experiment.config,
+            overrides=[*experiment.overrides, *_overrides(arguments, name)],
         )
-        results[title] = summarise(list(runs))
-        results["machine"], results["versions"] = describe_machine(), describe_versions()
+        work = f"{name} in {arguments.precision}" if arguments.precision else name
+        title = work if arguments.methods == list(VARIANTS) else f"{work}: {'; '.join(arguments.methods)}"
+        runs = train_all(
+            experiment,
+            config,
+            methods=arguments.methods,
+            seeds=arguments.seeds,
+            work=arguments.work / work,
+        )
+        results[title] = {
+            **summarise(list(runs)),
+            "precision": resolve_precision(config.hardware.precision),
+            "machine": describe_machine(),
+            "versions": describe_versions(),
+        }
         RESULTS.parent.mkdir(exist_ok=True)
         write_json(RESULTS, results)
         print_table(title, results[title])
+
+
+def _overrides(arguments: argparse.Namespace, name: str) -> list[str]:
+    overrides = []
+    if arguments.precision:
+        overrides.append(f"hardware.precision={arguments.precision}")
+    if arguments.data_dir and EXPERIMENTS[name].config != "digits.yaml":
+        overrides.append(f"data.data_dir={arguments.data_dir}")
+    return overrides
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,157 +205,78 @@ class Run:
 
 
 def train_all(
-    experiment: Experiment, *, methods: Sequence[str], overrides: Sequence[str], work: pathlib.Path
+    experiment: Experiment,
+    config: Config,
+    *,
+    methods: Sequence[str],
+    seeds: int | None,
+    work: pathlib.Path,
 ) -> Iterator[Run]:
-    """Trains every model of an experiment that is not in `work` yet; yields them all."""
-    config = load_config(ROOT / "configs" / experiment.config, overrides=[*experiment.overrides, *overrides])
-    load = functools.cache(lambda: load_splits(config))
-    for seed, fold in experiment.fold_of_seed.items():
-        bench = Bench(config, hint=experiment.hint, seed=seed, folder=work / f"seed-{seed}")
-        for method, variant in [("teacher", 0), ("scratch", 0), *_variants(methods)]:
-            if not bench.has(method, variant):
-                bench.prepare(load(), fold=fold)
-                start = time.monotonic()
-                bench.train(method, variant)
-                seconds = time.monotonic() - start
-                print(f"{work.name} {seed} {method} {variant}: {seconds:.0f} s", flush=True)
-            yield bench.read(method, variant)
-
-
-def _variants(methods: Sequence[str]) -> Iterator[tuple[str, int]]:
-    for method in methods:
-        yield from ((method, variant) for variant in range(len(VARIANTS[method])))
-
-
-class Bench:
-    """Trains and tests the models of one seed on one division of the images.
+    """Trains every model of an experiment that is not in `work` yet; yields them all.
 
     Args:
-      config: The experiment.
-      hint: See `Experiment`.
-      seed: Of the weights and the batches.
-      folder: Where everything goes.
+      experiment: Which seeds and folds there are.
+      config: How the models are trained.
+      methods: The methods to compare with scratch.
+      seeds: How many of the seeds; None for all.
+      work: Where what is trained is kept.
     """
-
-    def __init__(self, config: Config, *, hint: tuple[str, str], seed: int, folder: pathlib.Path) -> None:
-        self._config = config
-        self._hint = hint
-        self._seed = seed
-        self._folder = folder
-        self._examples: dict[str, Examples] = {}
-        self._files: dict[str, list[str]] = {}
-
-    def has(self, method: str, variant: int) -> bool:
-        """Tells whether a model has been trained and tested."""
-        return self._result(method, variant).exists()
-
-    def read(self, method: str, variant: int) -> Run:
-        """Reads how a model did."""
-        return Run(method, variant, self._seed, **read_json(self._result(method, variant)))
-
-    def prepare(self, splits: Mapping[str, Examples], *, fold: int | None) -> None:
-        """Writes the examples of this division, unless that was done."""
-        if not self._files:
-            self._examples = dict(splits) if fold is None else divide(splits, fold=fold)
-            target = self._folder / "examples" / str(time.time_ns())
-            self._files = {
-                split: write_examples(examples, target / split) for split, examples in self._examples.items()
-            }
-
-    def train(self, method: str, variant: int) -> None:
-        """Trains a model, tests it and writes how it did."""
-        config = self._config
-        settings = config.teacher if method == "teacher" else config.student
-        model, history = self._fit(settings, method=method, variant=variant)
-        if method == "teacher":
-            model.save(self._teacher_file)
-        correct = self._test(model)
-        accuracy = max(epoch["val_accuracy"] for epoch in history["epochs"])
-        write_json(self._result(method, variant), {"validation_accuracy": accuracy, "correct": correct})
-
-    def _fit(
-        self, settings: ModelSettings, *, method: str, variant: int
-    ) -> tuple[keras.Model, dict[str, Any]]:
-        objective: keras.losses.Loss = Supervised()
-        prediction_files: list[str] = []
-        teacher = None
-        if method in VARIANTS:
-            distillation = make_settings(method, variant, hint=self._hint)
-            objective = Distillation(distillation)
-            if distillation.asks_teacher:
-                teacher = OnlineTeacher(keras_file=str(self._teacher_file), layers=distillation.layers)
-            else:
-                prediction_files = self._predictions()
-        run_dir = self._folder / f"{method} {variant}"
-        classes = int(max(examples.labels.max() for examples in self._examples.values())) + 1
-        model = train_model(
-            TrainingJob(
-                name=method,
-                model=settings,
-                image=self._config.image,
-                hardware=self._config.hardware,
-                seed=self._seed,
-            ),
-            TrainingData(
-                training_files=self._files["train"],
-                num_training_examples=len(self._examples["train"]),
-                validation_files=self._files["validation"],
-                num_validation_examples=len(self._examples["validation"]),
-                class_names=[str(label) for label in range(classes)],
-                prediction_files=prediction_files,
-            ),
-            objective=objective,
-            run_dir=str(run_dir),
-            teacher=teacher,
+    load = functools.cache(lambda: load_splits(config))
+    for seed, fold in itertools.islice(experiment.fold_of_seed.items(), seeds):
+        folder = work / f"seed-{seed}"
+        open_bench = functools.cache(
+            functools.partial(_open_bench, config, load, fold=fold, seed=seed, folder=folder)
         )
-        return model, read_json(run_dir / "history.json")
+        for method, variant in [("teacher", 0), ("scratch", 0), *_variants(methods, config)]:
+            result = folder / f"{method} {variant}.json"
+            if not result.exists():
+                bench = open_bench()
+                start = time.monotonic()
+                trained = _train(bench, config, method=method, variant=variant, hint=experiment.hint)
+                write_json(
+                    result,
+                    {"validation_accuracy": trained.validation_accuracy, "correct": bench.test(trained)},
+                )
+                seconds = time.monotonic() - start
+                print(f"{work.name} {seed} {method} {variant}: {seconds:.0f} s", flush=True)
+            yield Run(method, variant, seed, **read_json(result))
 
-    def _predictions(self) -> list[str]:
-        """Returns the teacher's predictions for the training split, which it makes if need be."""
-        directory = self._folder / "predictions" / pathlib.Path(self._files["train"][0]).parent.parent.name
-        fingerprint = fingerprint_teacher(str(self._teacher_file))
-        if not directory.exists():
-            directory.mkdir(parents=True)
-            write_predictions(
-                keras.saving.load_model(self._teacher_file, compile=False),
-                teacher_fingerprint=fingerprint,
-                example_files=self._files["train"],
-                image_shape=self._config.image.shape,
-                batch_size=_BATCH_SIZE,
-                directory=str(directory),
-            )
-        return open_predictions(
-            str(directory),
-            teacher_fingerprint=fingerprint,
-            num_examples=len(self._examples["train"]),
-            example_files=self._files["train"],
-        )
 
-    def _test(self, model: keras.Model) -> dict[str, bool]:
-        predict = tf.function(lambda images: tf.argmax(model(images, training=False), axis=-1))
-        correct = {}
-        batches = ordered_batches(
-            self._files["test"], image_shape=self._config.image.shape, batch_size=_BATCH_SIZE
-        )
-        for images, targets in batches:
-            right = predict(images) == targets["label"]
-            correct |= {
-                name.decode(): bool(each)
-                for name, each in zip(targets["id"].numpy(), right.numpy(), strict=True)
-            }
-        return correct
+def _variants(methods: Sequence[str], config: Config) -> Iterator[tuple[str, int]]:
+    for method in methods:
+        if not (config.data.has_unlabelled and METHODS[_name(method)].needs_labels):
+            yield from ((method, variant) for variant in range(len(VARIANTS[method])))
 
-    @property
-    def _teacher_file(self) -> pathlib.Path:
-        return self._folder / "teacher.keras"
 
-    def _result(self, method: str, variant: int) -> pathlib.Path:
-        return self._folder / f"{method} {variant}.json"
+def _name(method: str) -> str:
+    """Returns the name by which a configuration knows a key of `VARIANTS`."""
+    return method.partition(",")[0]
+
+
+def _open_bench(
+    config: Config,
+    load: Callable[[], Mapping[str, Examples]],
+    *,
+    fold: int | None,
+    seed: int,
+    folder: pathlib.Path,
+) -> Bench:
+    splits = load() if fold is None else divide(load(), fold=fold)
+    return Bench(config, Images.write(splits, folder / "examples"), seed=seed, folder=folder)
+
+
+def _train(bench: Bench, config: Config, *, method: str, variant: int, hint: tuple[str, str]) -> Trained:
+    if method == "teacher":
+        return bench.train_teacher()
+    name = f"{method} {variant}"
+    if method == "scratch":
+        return bench.train(name, config.student)
+    return bench.distil(name, make_settings(method, variant, hint=hint))
 
 
 def make_settings(method: str, variant: int, *, hint: tuple[str, str]) -> Method:
     """Returns the settings of a variant of a method, as a configuration would have them."""
-    name = method.partition(",")[0]
+    name = _name(method)
     values = {"name": "student", "method": name, **VARIANTS[method][variant]}
     if METHODS[name].asks_teacher:
         values |= {"teacher_layer": hint[0], "student_layer": hint[1]}
@@ -338,7 +307,7 @@ def summarise(runs: list[Run]) -> dict[str, Any]:
         )
         for method in dict.fromkeys(method for method, _ in groups)
     }
-    means = {method: _mean_correct(groups[key]) for method, key in best.items()}
+    means = {method: mean_correct(run.correct for run in groups[key]) for method, key in best.items()}
     return {
         "test_images": len(means["teacher"]),
         "seeds": len({run.seed for run in runs}),
@@ -370,18 +339,11 @@ def _accuracy(runs: list[Run]) -> dict[str, Any]:
     for run in runs:
         by_seed.setdefault(run.seed, []).extend(run.correct.values())
     accuracies = [float(np.mean(correct)) for correct in by_seed.values()]
-    error = float(np.std(accuracies, ddof=1) / np.sqrt(len(accuracies)))
-    width = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(accuracies) - 1)) * error
-    return {"accuracies": accuracies, "accuracy": float(np.mean(accuracies)), "half_width": width}
-
-
-def _mean_correct(runs: list[Run]) -> np.ndarray:
-    """Returns how often each test image was classified correctly, `[images]`, in the order of the ids."""
-    outcomes: dict[str, list[bool]] = {}
-    for run in runs:
-        for name, correct in run.correct.items():
-            outcomes.setdefault(name, []).append(correct)
-    return np.array([np.mean(outcomes[name]) for name in sorted(outcomes)])
+    return {
+        "accuracies": accuracies,
+        "accuracy": float(np.mean(accuracies)),
+        "half_width": half_width(accuracies),
+    }
 
 
 def _against(means: Mapping[str, np.ndarray], method: str) -> dict[str, Any]:
@@ -403,11 +365,14 @@ def print_table(name: str, results: Mapping[str, Any]) -> None:
     print("|---|---|---|---|---|")
     for row in results["models"]:
         settings = ", ".join(f"{key} {value}" for key, value in row["settings"].items())
-        accuracy = f"{row['accuracy']:.2%} ± {100 * row['half_width']:.2f}"
+        spread = "" if row["half_width"] is None else f" ± {100 * row['half_width']:.2f}"
         lead, gap = row.get("lead"), row.get("gap_closed")
         against = _describe_lead(lead) if lead else ""
         closed = _describe_gap(gap) if gap else ""
-        print(f"| {row['method']} | {settings} | {accuracy} | {against} | {closed} |", flush=True)
+        print(
+            f"| {row['method']} | {settings} | {row['accuracy']:.2%}{spread} | {against} | {closed} |",
+            flush=True,
+        )
 
 
 def _describe_lead(lead: Mapping[str, float]) -> str:

@@ -26,3 +26,11 @@ def test_a_lead_is_paired_by_seed_and_has_an_interval_over_the_seeds_and_over_th
     by_image = np.array([0, 0, 1, 1, 1, 2, 1, 0]) / 3
     half = 2.365 * by_image.std(ddof=1) / np.sqrt(8)
     assert lead["over_images"] == pytest.approx([2 / 8 - half, 2 / 8 + half], rel=1e-2)
+
+
+def test_a_single_seed_gives_a_lead_without_an_interval_over_the_seeds() -> None:
+    run = {name: {"validation_accuracy": 0.5, "correct": [True, False]} for name in MODELS}
+
+    lead = summarise([run])["distilled"]["lead"]
+
+    assert (lead["estimate"], lead["over_seeds"]) == (0.0, None)
