@@ -176,7 +176,7 @@ class Versions:
           InputError: There is no such version, or it ships already.
         """
         with self._locked():
-            if is_saved_model(self._refused / version):
+            if version in _numbers(self._refused):
                 (self._refused / version).rename(self.directory / version)
                 _put_on_disk([self.directory])
             self._check(version)

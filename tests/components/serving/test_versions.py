@@ -131,8 +131,9 @@ def test_the_last_three_that_were_refused_are_kept(versions: Versions, model: Mo
     kept = sorted(path.name for path in (versions.directory / "refused").iterdir())
 
     assert kept == refused[2:]
-    with pytest.raises(InputError, match="it holds none"):
-        versions.promote(refused[0], reason="too late")
+    for gone in (refused[0], f"../refused/{refused[4]}"):
+        with pytest.raises(InputError, match="it holds none"):
+            versions.promote(gone, reason="too late, or no number")
 
 
 def test_numbers_grow_even_past_versions_that_are_gone(versions: Versions, model: Model) -> None:

@@ -1,10 +1,9 @@
 """The commands that tell and change what ships, as a user types them."""
 
 import json
-import os
 import pathlib
-import subprocess
-import sys
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -13,7 +12,6 @@ from components.serving.versions import Origin, Versions
 from pipeline.results.pushed import find_versions, to_json
 
 TESTS = pathlib.Path(__file__).parents[2]
-DISTILL = pathlib.Path(sys.executable).with_name("distill")
 
 
 def finished_run(workspace: pathlib.Path, *, directory: str | None) -> pathlib.Path:
@@ -23,18 +21,6 @@ def finished_run(workspace: pathlib.Path, *, directory: str | None) -> pathlib.P
     workspace.mkdir()
     (workspace / "summary.json").write_text(json.dumps(summary))
     return workspace
-
-
-def distill(*arguments: object, directory: pathlib.Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [str(DISTILL), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=directory,
-        check=False,
-        timeout=60,
-        env=os.environ | {"COLUMNS": "200"},
-    )
 
 
 @pytest.fixture
@@ -52,7 +38,7 @@ def workspace(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 def test_what_ships_can_be_told_taken_back_and_decided(
-    workspace: pathlib.Path, tmp_path: pathlib.Path
+    workspace: pathlib.Path, tmp_path: pathlib.Path, distill: Callable[..., Any]
 ) -> None:
     first, refused, second = (entry.version for entry in Versions(workspace / "pushed").history())
 
@@ -86,7 +72,7 @@ def test_the_history_as_json_is_for_scripts(workspace: pathlib.Path) -> None:
     assert told["history"][1]["reason"] == "It is slow."
 
 
-def test_before_anything_was_pushed_that_is_said(tmp_path: pathlib.Path) -> None:
+def test_before_anything_was_pushed_that_is_said(tmp_path: pathlib.Path, distill: Callable[..., Any]) -> None:
     workspace = finished_run(tmp_path / "run", directory=str(tmp_path / "models"))
 
     told = distill("history", "--workspace", workspace, directory=tmp_path)

@@ -1,8 +1,6 @@
 import json
 import os
 import pathlib
-import subprocess
-import sys
 
 import pytest
 
@@ -11,7 +9,6 @@ from pipeline.results.compare import read_runs
 from pipeline.results.workspace_files import latest_workspace, read_summary, write_report
 
 TESTS = pathlib.Path(__file__).parents[2]
-DISTILL = pathlib.Path(sys.executable).with_name("distill")
 
 
 @pytest.fixture
@@ -33,18 +30,6 @@ def make_workspace(tmp_path):
 
 def rewrite(workspace):
     return write_report(read_summary(workspace), workspace=workspace).read_text()
-
-
-def distill(*arguments, directory):
-    return subprocess.run(
-        [str(DISTILL), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=directory,
-        check=False,
-        timeout=60,
-        env=os.environ | {"BROWSER": "true", "COLUMNS": "200"},
-    )
 
 
 def test_the_page_is_rebuilt_with_images_and_with_paths_inside_the_workspace(make_workspace):
@@ -108,7 +93,7 @@ def test_the_latest_run_is_the_one_that_finished_last(make_workspace):
         latest_workspace(first)
 
 
-def test_report_command(make_workspace):
+def test_report_command(make_workspace, distill):
     workspace = make_workspace("runs/a")
     finished = distill("report", directory=workspace.parents[1])
     assert (finished.returncode, finished.stdout) == (0, "Wrote runs/a/report.html.\n")
@@ -121,7 +106,7 @@ def test_report_command(make_workspace):
     )
 
 
-def test_compare_command(make_workspace):
+def test_compare_command(make_workspace, distill):
     workspaces = [make_workspace("a"), make_workspace("b", blessed=True, test_examples=299)]
     folder = workspaces[0].parent
     finished = distill("compare", "a", "b", directory=folder)
