@@ -77,6 +77,8 @@ def fingerprint_onnx(path: str) -> str:
 
 def _external_data(path: pathlib.Path) -> set[str]:
     """Returns the locations, relative to an ONNX file, of the weights that are not in it."""
+    if not path.stat().st_size:  # Which cannot be mapped; ONNX Runtime will refuse it.
+        return set()
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         places = ((match.end(), match[1][0]) for match in _LOCATION.finditer(content))
         return {os.fsdecode(content[start : start + length]) for start, length in places}

@@ -159,3 +159,14 @@ def test_weights_beside_the_model_belong_to_its_fingerprint(write, tmp_path):
     (tmp_path / "weights.bin").write_bytes(weights)
 
     assert fingerprint_onnx(path) != before
+
+
+def test_an_empty_file_has_a_fingerprint_and_is_refused_when_it_is_loaded(tmp_path):
+    (tmp_path / "empty.onnx").touch()
+
+    # Of the SHA-256 of nothing, as `sha256sum` has both.
+    assert fingerprint_onnx(str(tmp_path / "empty.onnx")) == (
+        "cd372fb85148700fa88095e3492d3f9f5beb43e555e5ff26d95f5a6adc36f8e6"
+    )
+    with pytest.raises(InputError, match=r"empty\.onnx cannot be loaded by ONNX Runtime"):
+        load(str(tmp_path / "empty.onnx"))
