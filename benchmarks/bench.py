@@ -3,13 +3,11 @@
 import dataclasses
 import pathlib
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import keras
-import numpy as np
 import tensorflow as tf
-from scipy import stats
 
 from benchmarks.examples import Examples, write_examples
 from components.distiller.methods.base import Method
@@ -26,7 +24,6 @@ from components.training.learner import Supervised
 from components.training.online_teacher import OnlineTeacher
 from pipeline.config.experiment import Config
 
-CONFIDENCE = 0.95
 _BATCH_SIZE = 128
 
 
@@ -204,24 +201,3 @@ class Bench:
         run_dir = self._folder / name
         model = train_model(job, data, objective=objective, run_dir=str(run_dir), teacher=teacher)
         return Trained(model, read_json(run_dir / HISTORY_FILE)["epochs"])
-
-
-def mean_correct(outcomes: Iterable[Mapping[str, bool]]) -> np.ndarray:
-    """Returns how often each test image was classified correctly, `[images]`, in the order of the ids.
-
-    Args:
-      outcomes: Of each model whether it is right, by the id of each image that it was tested on.
-    """
-    by_image: dict[str, list[bool]] = {}
-    for correct in outcomes:
-        for name, right in correct.items():
-            by_image.setdefault(name, []).append(right)
-    return np.array([np.mean(by_image[name]) for name in sorted(by_image)])
-
-
-def half_width(values: Sequence[float] | np.ndarray) -> float | None:
-    """Returns half the width of the t-interval of the mean of some values; None of one, which has none."""
-    if len(values) < 2:
-        return None
-    error = np.std(values, ddof=1) / np.sqrt(len(values))
-    return float(stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1) * error)

@@ -18,8 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.bench import CONFIDENCE, Bench, Images, Trained, half_width
+from benchmarks.bench import Bench, Images, Trained
 from benchmarks.examples import load_splits
+from benchmarks.outcomes import CONFIDENCE, half_width
 from components.evaluator.judge.statistics import compare_means
 from components.evaluator.measure.machine import describe_machine, describe_versions
 from components.files import read_json, write_json

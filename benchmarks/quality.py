@@ -25,11 +25,11 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter
 
-from benchmarks.bench import CONFIDENCE, Bench, Images, Trained, half_width, mean_correct
+from benchmarks.bench import Bench, Images, Trained
 from benchmarks.examples import Examples, concatenate, load_splits
+from benchmarks.outcomes import Run, print_table, summarise
 from components.distiller.methods.base import Method
 from components.distiller.registry import METHODS, DistillationSettings
-from components.evaluator.judge.statistics import compare_means, gap_closed
 from components.evaluator.measure.machine import describe_machine, describe_versions
 from components.example_gen import splitting
 from components.files import read_json, write_json
@@ -45,6 +45,7 @@ FOLDS = 5
 VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
     "kd, default": ({},),
     "kd, temperature 1": ({"temperature": 1.0},),
+    "kd, temperature 2": ({"temperature": 2.0},),
     "kd": (
         {"temperature": 2.0, "student_loss_weight": 0.1},
         {"temperature": 4.0, "student_loss_weight": 0.5},
@@ -166,7 +167,7 @@ def main() -> None:
             work=arguments.work / work,
         )
         results[title] = {
-            **summarise(list(runs)),
+            **summarise(runs),
             "precision": resolve_precision(config.hardware.precision),
             "machine": describe_machine(),
             "versions": describe_versions(),
@@ -183,25 +184,6 @@ def _overrides(arguments: argparse.Namespace, name: str) -> list[str]:
     if arguments.data_dir and EXPERIMENTS[name].config != "digits.yaml":
         overrides.append(f"data.data_dir={arguments.data_dir}")
     return overrides
-
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """One trained model: who it is, and how it did.
-
-    Attributes:
-      method: `teacher`, `scratch`, or a key of `VARIANTS`.
-      variant: Which settings of the method.
-      seed: Of its weights and batches.
-      validation_accuracy: Of its best epoch.
-      correct: Whether it is right, by the id of each test image.
-    """
-
-    method: str
-    variant: int
-    seed: int
-    validation_accuracy: float
-    correct: dict[str, bool]
 
 
 def train_all(
@@ -239,7 +221,8 @@ def train_all(
                 )
                 seconds = time.monotonic() - start
                 print(f"{work.name} {seed} {method} {variant}: {seconds:.0f} s", flush=True)
-            yield Run(method, variant, seed, **read_json(result))
+            settings = VARIANTS[method][variant] if method in VARIANTS else {}
+            yield Run(method=method, settings=settings, seed=seed, **read_json(result))
 
 
 def _variants(methods: Sequence[str], config: Config) -> Iterator[tuple[str, int]]:
@@ -293,97 +276,6 @@ def divide(splits: Mapping[str, Examples], *, fold: int) -> dict[str, Examples]:
     rest = [folds[(fold + 2 + number) % FOLDS] for number in range(FOLDS - 2)]
     indices = {"train": np.concatenate([first, *rest]), "validation": validation, "test": test}
     return {split: everything.take(each) for split, each in indices.items()}
-
-
-def summarise(runs: list[Run]) -> dict[str, Any]:
-    """Turns the runs of an experiment into the rows of its table."""
-    groups: dict[tuple[str, int], list[Run]] = {}
-    for run in runs:
-        groups.setdefault((run.method, run.variant), []).append(run)
-    best = {
-        method: max(
-            (key for key in groups if key[0] == method),
-            key=lambda key: np.mean([run.validation_accuracy for run in groups[key]]),
-        )
-        for method in dict.fromkeys(method for method, _ in groups)
-    }
-    means = {method: mean_correct(run.correct for run in groups[key]) for method, key in best.items()}
-    return {
-        "test_images": len(means["teacher"]),
-        "seeds": len({run.seed for run in runs}),
-        "models": [
-            {
-                "method": method,
-                "settings": VARIANTS[method][key[1]] if method in VARIANTS else {},
-                **_accuracy(groups[key]),
-                **_against(means, method),
-            }
-            for method, key in best.items()
-        ],
-        "variants": [
-            {
-                "method": method,
-                "settings": VARIANTS[method][variant],
-                "validation_accuracy": float(np.mean([run.validation_accuracy for run in group])),
-                **_accuracy(group),
-            }
-            for (method, variant), group in groups.items()
-            if method in VARIANTS
-        ],
-    }
-
-
-def _accuracy(runs: list[Run]) -> dict[str, Any]:
-    """Returns the accuracy of each seed, their mean, and half the t-interval's width."""
-    by_seed: dict[int, list[bool]] = {}
-    for run in runs:
-        by_seed.setdefault(run.seed, []).extend(run.correct.values())
-    accuracies = [float(np.mean(correct)) for correct in by_seed.values()]
-    return {
-        "accuracies": accuracies,
-        "accuracy": float(np.mean(accuracies)),
-        "half_width": half_width(accuracies),
-    }
-
-
-def _against(means: Mapping[str, np.ndarray], method: str) -> dict[str, Any]:
-    """Compares a student with scratch on the test images, each averaged over the seeds."""
-    if method in ("teacher", "scratch"):
-        return {}
-    lead = compare_means(means[method], baseline=means["scratch"], confidence=CONFIDENCE)
-    gap = gap_closed(means[method], scratch=means["scratch"], teacher=means["teacher"], confidence=CONFIDENCE)
-    return {
-        "lead": {"estimate": lead.estimate, "low": lead.low, "high": lead.high},
-        "gap_closed": dataclasses.asdict(gap),
-    }
-
-
-def print_table(name: str, results: Mapping[str, Any]) -> None:
-    """Prints one experiment as a Markdown table."""
-    print(f"\n{name}: {results['test_images']} test images, {results['seeds']} seeds\n")
-    print("| model | settings | accuracy | against scratch, points | gap closed |")
-    print("|---|---|---|---|---|")
-    for row in results["models"]:
-        settings = ", ".join(f"{key} {value}" for key, value in row["settings"].items())
-        spread = "" if row["half_width"] is None else f" ± {100 * row['half_width']:.2f}"
-        lead, gap = row.get("lead"), row.get("gap_closed")
-        against = _describe_lead(lead) if lead else ""
-        closed = _describe_gap(gap) if gap else ""
-        print(
-            f"| {row['method']} | {settings} | {row['accuracy']:.2%}{spread} | {against} | {closed} |",
-            flush=True,
-        )
-
-
-def _describe_lead(lead: Mapping[str, float]) -> str:
-    estimate, low, high = (f"{100 * lead[key]:+.2f}" for key in ("estimate", "low", "high"))
-    return f"{estimate} [{low}, {high}]"
-
-
-def _describe_gap(gap: Mapping[str, Any]) -> str:
-    if gap["estimate"] is None:
-        return gap["reason"]
-    return f"{gap['estimate']:.0%} [{gap['low']:.0%}, {gap['high']:.0%}]"
 
 
 if __name__ == "__main__":

@@ -22,8 +22,9 @@ from statistics import median
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.bench import CONFIDENCE, Bench, Images, Trained, mean_correct
+from benchmarks.bench import Bench, Images, Trained
 from benchmarks.examples import load_splits
+from benchmarks.outcomes import CONFIDENCE, mean_correct
 from benchmarks.quality import ALL_LABELS, FOLDS, divide
 from components.distiller.methods.base import Method
 from components.distiller.methods.kd import Kd

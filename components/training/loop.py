@@ -115,12 +115,15 @@ def fit(
 def _compile(
     learner: Learner, job: TrainingJob, *, schedule: keras.optimizers.schedules.LearningRateSchedule
 ) -> None:
+    devices = tf.distribute.get_strategy().num_replicas_in_sync
     learner.compile(
-        optimizer=make_optimizer(job.model, schedule=schedule, weights=learner.trainable_variables),
+        optimizer=make_optimizer(
+            job.model, schedule=schedule, weights=learner.trainable_variables, devices=devices
+        ),
         steps_per_execution=choose_steps_per_execution(
             image_shape=job.image.shape,
             batch_size=job.model.batch_size,
-            devices=tf.distribute.get_strategy().num_replicas_in_sync,
+            devices=devices,
         ),
         jit_compile=False,  # On processors, XLA made every model of configs/ slower.
     )

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from typing import Any
 
 import keras
-import tensorflow as tf
 from keras import ops
 from keras.optimizers import schedules
 
@@ -20,7 +19,11 @@ _NOT_DECAYED = ("bias", "beta", "gamma")
 
 
 def make_optimizer(
-    settings: TrainingSettings, *, schedule: schedules.LearningRateSchedule, weights: Iterable[keras.Variable]
+    settings: TrainingSettings,
+    *,
+    schedule: schedules.LearningRateSchedule,
+    weights: Iterable[keras.Variable],
+    devices: int = 1,
 ) -> keras.optimizers.Optimizer:
     """Makes the optimizer of a training.
 
@@ -30,10 +33,10 @@ def make_optimizer(
       settings: Of the training.
       schedule: The learning rate of each step.
       weights: All that are trained.
+      devices: Over how many a batch is spread. Each clips its own share of the gradients, before they are
+        added up.
     """
     options = settings.optimizer.model_dump(exclude={"name"})
-    # Each device clips its own share of the gradients, before they are added up.
-    devices = tf.distribute.get_strategy().num_replicas_in_sync
     optimizer = _OPTIMIZERS[settings.optimizer.name](
         schedule,
         global_clipnorm=settings.clip_norm and settings.clip_norm / devices,
