@@ -1,9 +1,8 @@
 import pathlib
 
 import numpy as np
-import pytest
 
-from benchmarks.bench import Images, Trained, half_width, mean_correct
+from benchmarks.bench import Images, Trained
 from benchmarks.examples import Examples
 
 
@@ -31,15 +30,3 @@ def test_a_model_is_as_good_on_validation_as_in_its_best_epoch() -> None:
     epochs = [{"val_accuracy": accuracy} for accuracy in (0.5, 0.75, 0.25)]
 
     assert Trained(model=None, epochs=epochs).validation_accuracy == 0.75
-
-
-def test_each_image_is_averaged_over_the_models_that_were_tested_on_it() -> None:
-    outcomes = [{"b": True, "a": False}, {"a": True, "b": True}, {"c": False}]
-
-    assert mean_correct(outcomes).tolist() == [0.5, 1.0, 0.0]
-
-
-def test_half_the_width_of_an_interval_is_students_t_times_the_error_of_the_mean() -> None:
-    # The standard deviation is 1; Student's t for two degrees of freedom at 97.5 % is 4.303.
-    assert half_width([1.0, 2.0, 3.0]) == pytest.approx(4.303 / np.sqrt(3), rel=1e-4)
-    assert half_width([1.0]) is None

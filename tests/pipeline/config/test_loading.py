@@ -183,7 +183,7 @@ def test_defaults():
     distillation = Kd(name="hot", method="kd")
     assert (distillation.method, distillation.temperature, distillation.student_loss_weight) == (
         "kd",
-        4.0,
+        2.0,
         0.1,
     )
 

@@ -25,7 +25,7 @@ def test_every_run_parameter_has_the_configuration_s_value():
         "push_directory": "/models",
         "warm_temperature": 2.5,
         "warm_student_loss_weight": 0.1,
-        "very_hot_temperature": 4.0,
+        "very_hot_temperature": 2.0,
         "very_hot_student_loss_weight": 0.25,
     }
 
