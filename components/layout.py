@@ -18,8 +18,12 @@ KERAS_FILE = "model.keras"
 _KERAS_CONFIG = "config.json"
 # A served model: the names of the classes, in the order of the outputs.
 CLASSES_ASSET = pathlib.Path("assets.extra", "classes.json")
+# Of one that ships, the `.keras` file that a later training may start from.
+KERAS_ASSET = pathlib.Path("assets.extra", KERAS_FILE)
 # A `model_run`.
 HISTORY_FILE = "history.json"
+# Beside it, if the model is a teacher that may be kept and was trained in this run: what must be alike then.
+MAKING_FILE = "making.json"
 # Beside it, if the model is the best of several variants: the settings and the history of each.
 SEARCH_FILE = "search.json"
 # The teacher's predictions for a split: whose they are, and how many. Written last.
@@ -49,6 +53,8 @@ PUSHED_DIRECTORY = "pushed"
 CHAMPION_FILE = "champion.json"
 PUSH_HISTORY_FILE = "history.jsonl"
 REFUSED_DIRECTORY = "refused"
+# There too: which teacher is kept from run to run.
+KEPT_TEACHER_FILE = "teacher.json"
 
 
 def is_saved_model(directory: pathlib.Path) -> bool:

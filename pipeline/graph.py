@@ -22,7 +22,6 @@ from components.pretrained.component import PredictionsImporter, TeacherAverager
 from components.pusher.component import Pusher
 from components.schema_gen.component import SchemaGen
 from components.schema_gen.schema import statistics_options
-from components.settings.evaluation import PushSettings
 from components.settings.models import (
     ModelSettings,
     OutsideTeacher,
@@ -31,6 +30,7 @@ from components.settings.models import (
     TeacherImport,
     TrainedModel,
 )
+from components.settings.retraining import Keeping, WarmStart
 from components.settings.training import TrainingJob
 from components.teacher_predictions.component import TeacherPredictor
 from components.training.component import supervised_trainer
@@ -59,8 +59,8 @@ def create_pipeline(
       push_directory: Where a blessed student goes.
       metadata_path: The SQLite file of ML Metadata; None where the platform brings its own.
       fingerprints: Of what the cache cannot see by itself: `data`, the code and files of `teacher`, or of
-        each of several (`teacher-1`, ...), those of `student`, and the version of the `incumbent`, the
-        student that ships, or `none`.
+        each of several (`teacher-1`, ...), those of `student`, the version of the `incumbent`, the student
+        that ships, or `none`, and the `kept_teacher` of earlier runs.
       beam_args: Options of Beam's pipelines.
       checkpoint_directory: Where unfinished trainings leave their checkpoints; None is beside their outputs.
 
@@ -69,7 +69,11 @@ def create_pipeline(
     """
     data = _data_nodes(config, fingerprint=fingerprints.get("data", ""))
     models = _Models(
-        config=config, data=data, fingerprints=fingerprints, checkpoint_directory=checkpoint_directory
+        config=config,
+        data=data,
+        fingerprints=fingerprints,
+        checkpoint_directory=checkpoint_directory,
+        push_directory=push_directory,
     )
     evaluator = _evaluator(models, push_directory=push_directory, incumbent=fingerprints.get("incumbent", ""))
     return Pipeline(
@@ -79,7 +83,7 @@ def create_pipeline(
             *data.nodes,
             *models.nodes,
             evaluator,
-            _pusher(evaluator, push=config.push, directory=push_directory),
+            _pusher(models, evaluator, directory=push_directory),
         ],
         enable_cache=True,
         metadata_connection_config=metadata_path
@@ -165,12 +169,14 @@ class _Models:
       data: The nodes whose examples they use.
       fingerprints: See `create_pipeline`.
       checkpoint_directory: See `create_pipeline`.
+      push_directory: See `create_pipeline`.
     """
 
     config: Config
     data: _DataNodes
     fingerprints: Mapping[str, str]
     checkpoint_directory: str | None
+    push_directory: str
 
     @property
     def nodes(self) -> list[BaseNode]:
@@ -268,11 +274,22 @@ class _Models:
             node = TeacherImporter(teacher_import=teacher_import, **self.data.export_inputs)
             return node.with_id(node_id)
         job = self._job(node_id, settings, code=node_id.lower(), seed=seed)
+        keep = self.config.retraining.keep_teacher
+        if keep is not None:
+            keeping = Keeping(
+                directory=self.push_directory,
+                fingerprint=self.fingerprints.get("kept_teacher", ""),
+                **keep.model_dump(),
+            )
+            job = job.model_copy(update={"keeping": keeping})
         return supervised_trainer(job, node_id=node_id, **self.data.training_inputs)
 
     def _job_of_student(self, name: str) -> TrainingJob:
         """Says how a student is trained; all of them see the same images."""
         job = self._job(name, self.config.student, code="student", seed=self.config.seed)
+        if self.config.retraining.student_start == "champion":
+            version = self.fingerprints.get("incumbent", "")
+            job = job.model_copy(update={"start": WarmStart(directory=self.push_directory, version=version)})
         views = self.config.views
         return job.model_copy(update={"augment": None, "views": views}) if views else job
 
@@ -315,10 +332,14 @@ def _model_and_run(node: BaseNode) -> tuple[BaseChannel, BaseChannel]:
     return node.outputs["model"], node.outputs["model_run"]
 
 
-def _pusher(evaluator: Evaluator, *, push: PushSettings, directory: str) -> Pusher:
+def _pusher(models: _Models, evaluator: Evaluator, *, directory: str) -> Pusher:
+    teacher = models.teacher if models.config.retraining.keep_teacher else None
+    model, model_run = _model_and_run(teacher) if teacher else (None, None)
     return Pusher(
         model=evaluator.outputs["model"],
         model_blessing=evaluator.outputs["blessing"],
         evaluation=evaluator.outputs["evaluation"],
-        push=push.model_copy(update={"directory": directory}),
+        push=models.config.push.model_copy(update={"directory": directory}),
+        teacher=model,
+        teacher_run=model_run,
     )

@@ -13,8 +13,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import Artifact, artifact_utils
 from tfx.utils import io_utils, path_utils
 
-from components.files import write_json
-from components.layout import HISTORY_FILE, keras_file, predictions_directory
+from components.layout import keras_file, predictions_directory
 from components.models.building import load_model
 from components.pretrained.ensemble import average
 from components.pretrained.importing import import_teacher
@@ -26,6 +25,7 @@ from components.serving.export import export_model
 from components.settings.models import ImageSettings, OnnxTeacher, PredictionsImport, TeacherImport
 from components.teacher_predictions.store import Batch, choose_batch_size, write_batches
 from components.training.adapter import example_files
+from components.training.callbacks.history import write_untrained
 from components.training.callbacks.progress import tell
 from components.training.inputs.batches import batches_by_file, read_ids
 
@@ -182,6 +182,4 @@ def _write(
         keras_file=keras_file(model_uri),
         serving_dir=path_utils.serving_model_dir(model_uri),
     )
-    run = pathlib.Path(artifact_utils.get_single_uri(output_dict["model_run"]))
-    run.mkdir(parents=True, exist_ok=True)
-    write_json(run / HISTORY_FILE, {"best_epoch": None, "epochs": []})
+    write_untrained(artifact_utils.get_single_uri(output_dict["model_run"]))

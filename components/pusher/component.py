@@ -14,6 +14,8 @@ class PusherSpec(component_spec.ComponentSpec):
         "model": component_spec.ChannelParameter(type=standard_artifacts.Model),
         "model_blessing": component_spec.ChannelParameter(type=standard_artifacts.ModelBlessing),
         "evaluation": component_spec.ChannelParameter(type=standard_artifacts.ModelEvaluation),
+        "teacher": component_spec.ChannelParameter(type=standard_artifacts.Model, optional=True),
+        "teacher_run": component_spec.ChannelParameter(type=standard_artifacts.ModelRun, optional=True),
     }
     OUTPUTS = {"pushed_model": component_spec.ChannelParameter(type=standard_artifacts.PushedModel)}
     PARAMETERS = {"push": component_spec.ExecutionParameter(type=str)}
@@ -29,7 +31,14 @@ class Pusher(base_component.BaseComponent):
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
     def __init__(
-        self, *, model: BaseChannel, model_blessing: BaseChannel, evaluation: BaseChannel, push: PushSettings
+        self,
+        *,
+        model: BaseChannel,
+        model_blessing: BaseChannel,
+        evaluation: BaseChannel,
+        push: PushSettings,
+        teacher: BaseChannel | None = None,
+        teacher_run: BaseChannel | None = None,
     ) -> None:
         """Wires the node.
 
@@ -38,6 +47,8 @@ class Pusher(base_component.BaseComponent):
           model_blessing: Whether it may ship.
           evaluation: What it is known by.
           push: Where it goes; the directory is given.
+          teacher: That of the run, if it is to be kept for later ones.
+          teacher_run: Its history.
         """
         super().__init__(
             PusherSpec(
@@ -45,6 +56,8 @@ class Pusher(base_component.BaseComponent):
                 model_blessing=model_blessing,
                 evaluation=evaluation,
                 push=push.model_dump_json(),
+                teacher=teacher,
+                teacher_run=teacher_run,
                 pushed_model=Channel(type=standard_artifacts.PushedModel),
             )
         )

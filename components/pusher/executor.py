@@ -9,9 +9,10 @@ from tfx.types import Artifact, artifact_utils
 from tfx.utils import io_utils, proto_utils
 
 from components.files import read_json
-from components.layout import EVALUATION_FILE
+from components.layout import EVALUATION_FILE, MAKING_FILE, keras_file
 from components.metrics import ACCURACY
 from components.report.summary import Evaluation
+from components.serving.kept_teacher import KeptTeacher
 from components.serving.versions import Origin, Versions
 from components.settings.evaluation import PushSettings
 
@@ -41,13 +42,19 @@ class Executor(executor.Executor):
             return
         pushed_model = artifact_utils.get_single_instance(output_dict["pushed_model"])
         model, versions = self.GetModelPath(input_dict), Versions(pathlib.Path(directory))
+        keras_model = pathlib.Path(keras_file(artifact_utils.get_single_uri(input_dict["model"])))
         origin = self._origin(artifact_utils.get_single_instance(input_dict["evaluation"]))
-        if not self.CheckBlessing(input_dict):
-            versions.refuse(pathlib.Path(model), origin=origin)
+        is_blessed = self.CheckBlessing(input_dict)
+        if input_dict.get("teacher"):
+            _keep_teacher(input_dict, has_taught_well=is_blessed, run=origin.run, versions=versions)
+        if not is_blessed:
+            versions.refuse(pathlib.Path(model), origin=origin, keras_file=keras_model)
             self._MarkNotPushed(pushed_model)
             return
         io_utils.copy_dir(model, pushed_model.uri)
-        version = versions.push(pathlib.Path(model), origin=origin, keep=push.keep).version
+        version = versions.push(
+            pathlib.Path(model), origin=origin, keras_file=keras_model, keep=push.keep
+        ).version
         self._MarkPushed(
             pushed_model, pushed_destination=str(versions.directory / version), pushed_version=version
         )
@@ -62,6 +69,21 @@ class Executor(executor.Executor):
             accuracy=evaluation.student.metric(ACCURACY),
             test_examples=evaluation.test_examples,
         )
+
+
+def _keep_teacher(
+    input_dict: dict[str, list[Artifact]], *, has_taught_well: bool, run: str, versions: Versions
+) -> None:
+    """Keeps a teacher that this run has trained, if its student ships; of a kept one it counts the run."""
+    making = pathlib.Path(artifact_utils.get_single_uri(input_dict["teacher_run"]), MAKING_FILE)
+    teacher = pathlib.Path(keras_file(artifact_utils.get_single_uri(input_dict["teacher"])))
+    with versions.locked(create=True):
+        if not making.is_file():
+            kept = KeptTeacher.find(versions.directory)
+            if kept is not None:
+                kept.teach(run)
+        elif has_taught_well:
+            KeptTeacher.keep(teacher, made_by=read_json(making), run=run, directory=versions.directory)
 
 
 def _destination(directory: str) -> str:

@@ -252,6 +252,10 @@ class History(Part):
     unlabelled_examples: Count | None = Field(
         default=None, description="Number of images without labels that it saw beside them; null likewise."
     )
+    decision: str | None = Field(
+        default=None,
+        description="Of a teacher that may be kept from run to run: whether it was, and why; null of others.",
+    )
     epochs: tuple[Epoch, ...] = Field(
         description="In order; none for a model that was not trained in the run."
     )

@@ -19,7 +19,13 @@ from typing import Final, Literal
 
 from components.errors import InputError, first_few
 from components.files import read_json, write_json
-from components.layout import CHAMPION_FILE, PUSH_HISTORY_FILE, REFUSED_DIRECTORY, is_saved_model
+from components.layout import (
+    CHAMPION_FILE,
+    KERAS_ASSET,
+    PUSH_HISTORY_FILE,
+    REFUSED_DIRECTORY,
+    is_saved_model,
+)
 
 NO_VERSION: Final = "none"  # What stands for a version where there is none.
 
@@ -109,39 +115,48 @@ class Versions:
         before = shipped[: shipped.index(now)] if now in shipped else shipped
         return before[-1] if before else None
 
-    def push(self, model: pathlib.Path, *, origin: Origin, keep: int | None = None) -> Entry:
+    def push(
+        self,
+        model: pathlib.Path,
+        *,
+        origin: Origin,
+        keras_file: pathlib.Path | None = None,
+        keep: int | None = None,
+    ) -> Entry:
         """Adds a version, which then ships.
 
         Args:
           model: The directory of a SavedModel, which is copied.
           origin: Where it comes from.
+          keras_file: The same network as a `.keras` file, from which a later training may start.
           keep: How many versions to keep, beside the one that ships and the one it would fall back to, which
             always stay; None removes none.
 
         Returns:
           What was noted.
         """
-        with self._locked(create=True):
+        with self.locked(create=True):
             version = self._next()
-            _copy(model, to=self.directory / version)
+            _copy(model, keras_file, to=self.directory / version)
             entry = self._note("pushed", version=version, origin=origin)
             if keep is not None:
                 self._prune(keep)
             return entry
 
-    def refuse(self, model: pathlib.Path, *, origin: Origin) -> Entry:
+    def refuse(self, model: pathlib.Path, *, origin: Origin, keras_file: pathlib.Path | None = None) -> Entry:
         """Puts a student that does not ship aside, where a person can still promote it.
 
         Args:
           model: The directory of a SavedModel, which is copied. The last few that were refused are kept.
           origin: Where it comes from.
+          keras_file: See `push`.
 
         Returns:
           What was noted.
         """
-        with self._locked(create=True):
+        with self.locked(create=True):
             version = self._next()
-            _copy(model, to=self._refused / version)
+            _copy(model, keras_file, to=self._refused / version)
             for old in _numbers(self._refused)[:-_REFUSED_KEPT]:
                 shutil.rmtree(self._refused / old)
             return self._note("refused", version=version, origin=origin)
@@ -156,7 +171,7 @@ class Versions:
         Raises:
           InputError: There is no such version, or it ships already.
         """
-        with self._locked():
+        with self.locked():
             version = to or self.fallback()
             if version is None:
                 raise InputError(
@@ -175,12 +190,26 @@ class Versions:
         Raises:
           InputError: There is no such version, or it ships already.
         """
-        with self._locked():
+        with self.locked():
             if version in _numbers(self._refused):
                 (self._refused / version).rename(self.directory / version)
                 _put_on_disk([self.directory])
             self._check(version)
             return self._note("promoted", version=version, origin=Origin(reason=reason))
+
+    @contextlib.contextmanager
+    def locked(self, *, create: bool = False) -> Iterator[None]:
+        """Lets one process at a time change what ships; a lock ends with its holder."""
+        if not create and not self.directory.is_dir():
+            raise InputError(f"{self.directory} holds no version yet; nothing is changed.")
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            lock = (self.directory / _LOCK).open("w")
+        except OSError as error:
+            raise InputError(f"{self.directory} cannot be written ({error.strerror}).") from None
+        with lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     @property
     def _refused(self) -> pathlib.Path:
@@ -227,20 +256,6 @@ class Versions:
         for version in [each for each in _numbers(self.directory) if each not in needed][: -keep or None]:
             shutil.rmtree(self.directory / version)
 
-    @contextlib.contextmanager
-    def _locked(self, *, create: bool = False) -> Iterator[None]:
-        """Lets one process at a time change what ships; a lock ends with its holder."""
-        if not create and not self.directory.is_dir():
-            raise InputError(f"{self.directory} holds no version yet; nothing is changed.")
-        try:
-            self.directory.mkdir(parents=True, exist_ok=True)
-            lock = (self.directory / _LOCK).open("w")
-        except OSError as error:
-            raise InputError(f"{self.directory} cannot be written ({error.strerror}).") from None
-        with lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
-
 
 def serving_config(directory: pathlib.Path, *, name: str, version: str) -> str:
     """Returns a configuration with which TensorFlow Serving serves one version, in protobuf's text format.
@@ -269,12 +284,15 @@ def _numbers(directory: pathlib.Path) -> list[str]:
     return sorted((path.name for path in directory.iterdir() if path.name.isdecimal()), key=int)
 
 
-def _copy(model: pathlib.Path, *, to: pathlib.Path) -> None:
+def _copy(model: pathlib.Path, keras_file: pathlib.Path | None, *, to: pathlib.Path) -> None:
     """Copies a directory that gets its name when it is whole and on disk; removes what others left over."""
     for left_over in to.parent.glob(_PARTIAL.format("*")):
         shutil.rmtree(left_over)
     partial = to.with_name(_PARTIAL.format(to.name))
     shutil.copytree(model, partial)
+    if keras_file is not None:
+        (partial / KERAS_ASSET).parent.mkdir(exist_ok=True)
+        shutil.copyfile(keras_file, partial / KERAS_ASSET)
     _put_on_disk([*partial.rglob("*"), partial])
     partial.rename(to)
     _put_on_disk([to.parent])

@@ -14,6 +14,7 @@ from components.settings.base import (
     custom_error,
 )
 from components.settings.models import ImageSettings, TrainedModel
+from components.settings.retraining import Keeping, WarmStart
 
 
 def _to_class_weights(value: Any) -> Any:
@@ -113,6 +114,8 @@ class TrainingJob(Settings):
       checkpoint_directory: Outlives the machine that trains; None is beside the node's outputs.
       augment: Random changes to the training images, others in each epoch.
       views: Instead of them, views of the training images.
+      start: Whose weights it starts from; None is those of the model.
+      keeping: Whether a model of an earlier run takes its place; None if there is none of which to ask.
     """
 
     name: str
@@ -126,6 +129,8 @@ class TrainingJob(Settings):
     checkpoint_directory: str | None = None
     augment: AugmentSettings | None = None
     views: Views | None = None
+    start: WarmStart | None = None
+    keeping: Keeping | None = None
 
     @property
     def mixes(self) -> bool:

@@ -11,18 +11,23 @@ import tensorflow as tf
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx.utils import io_utils, path_utils
 
-from components.layout import UNLABELLED, keras_file
+from components.files import write_json
+from components.layout import MAKING_FILE, UNLABELLED, keras_file
+from components.models.building import load_model
 from components.schema_gen.schema import class_names, has_weights
+from components.settings.retraining import Keeping
 from components.settings.training import ClassWeights, TrainingJob
 from components.training.callbacks.checkpoints import Checkpoints
-from components.training.callbacks.history import read_history
+from components.training.callbacks.history import add_to_history, read_history, write_untrained
+from components.training.callbacks.progress import tell
 from components.training.identity import identify
 from components.training.inputs.batches import count_labels
 from components.training.inputs.class_weights import balanced_weights, named_weights
 from components.training.inputs.training_data import TrainingData
-from components.training.job import Destination, train_and_export, train_model
+from components.training.job import Destination, export, train_and_export, train_model
 from components.training.loop import ONLY_TRAINING
 from components.training.online_teacher import OnlineTeacher
+from components.training.start.earlier import choose_teacher, describe_making
 
 Predictions = Mapping[str, Sequence[str]]
 
@@ -102,15 +107,37 @@ class Prepared:
             objective=aim.objective,
             teacher=aim.teacher,
             transform_graph=self.artifacts.transform_graph,
-            destination=Destination(
-                keras_file=keras_file(self.artifacts.model_uri),
-                serving_dir=path_utils.serving_model_dir(self.artifacts.model_uri),
-                run_dir=self.artifacts.model_run_uri,
-            ),
+            destination=self._destination,
             checkpoints=self._checkpoints(aim),
             phase=phase,
             epochs=epochs,
         )
+
+    def train_or_keep(self, keeping: Keeping, aim: Aim) -> None:
+        """Writes the artifacts of the teacher of earlier runs or, if that is not kept, trains another.
+
+        The history says which of both happened, and why.
+
+        Args:
+          keeping: Until when a teacher is kept.
+          aim: What another is trained for.
+        """
+        kept, decision = choose_teacher(keeping, self.job, self.data)
+        tell(decision, name=self.job.name)
+        if kept is None:
+            self.train(aim)
+            making = describe_making(self.job, self.data)
+            write_json(pathlib.Path(self.artifacts.model_run_uri, MAKING_FILE), making)
+        else:
+            export(
+                load_model(kept.keras_file),
+                self.job,
+                self.data,
+                transform_graph=self.artifacts.transform_graph,
+                destination=self._destination,
+            )
+            write_untrained(self.artifacts.model_run_uri)
+        add_to_history(self.artifacts.model_run_uri, decision=decision)
 
     def train_some(self, epochs: range, *, aim: Aim, phase: str) -> dict[str, Any]:
         """Trains the model for some epochs, to go on later; only the logs and a checkpoint are written.
@@ -136,6 +163,14 @@ class Prepared:
             epochs=epochs,
         )
         return read_history(run_dir)
+
+    @property
+    def _destination(self) -> Destination:
+        return Destination(
+            keras_file=keras_file(self.artifacts.model_uri),
+            serving_dir=path_utils.serving_model_dir(self.artifacts.model_uri),
+            run_dir=self.artifacts.model_run_uri,
+        )
 
     def _called(self, phase: str) -> TrainingJob:
         return self.job if phase == ONLY_TRAINING else self.job.model_copy(update={"name": phase})

@@ -12,6 +12,7 @@ from components.models import registry
 from components.settings.models import ContinuedModel, FineTunedModel
 from components.settings.training import TrainingJob
 from components.training.inputs.training_data import TrainingData
+from components.training.start.earlier import find_start
 
 ROOT = pathlib.Path(components.__file__).parent
 
@@ -20,7 +21,6 @@ ROOT = pathlib.Path(components.__file__).parent
 _TRAINING = (
     "training/callbacks/best_epoch.py",
     "training/callbacks/checkpoints.py",
-    "training/continued.py",
     "training/inputs/*.py",
     "training/job.py",
     "training/learner.py",
@@ -29,6 +29,7 @@ _TRAINING = (
     "training/online_teacher.py",
     "training/optimization.py",
     "training/precision.py",
+    "training/start/*.py",
     "models/building.py",
     "models/fine_tuning.py",
     "transform/pixels.py",
@@ -57,12 +58,13 @@ def identify(job: TrainingJob, data: TrainingData, *, root: pathlib.Path = ROOT)
     }
 
 
-def _initial_weights(job: TrainingJob) -> list[str]:
+def _initial_weights(job: TrainingJob) -> list[str | pathlib.Path]:
+    start = find_start(job.start)
     match job.model:
         case ContinuedModel(path=path) | FineTunedModel(weights=str(path)):
-            return [path]
+            return [path, start] if start else [path]
         case _:
-            return []
+            return [start] if start else []
 
 
 def _architecture(job: TrainingJob) -> list[pathlib.Path]:

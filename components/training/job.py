@@ -22,7 +22,6 @@ from components.settings.optimization import Constant
 from components.settings.training import TrainingJob
 from components.training.callbacks.checkpoints import Checkpoints
 from components.training.callbacks.progress import tell
-from components.training.continued import continue_model
 from components.training.inputs.batches import (
     damage_explained,
     epoch_counter,
@@ -34,6 +33,8 @@ from components.training.learner import Learner
 from components.training.loop import ONLY_TRAINING, Batches, fit
 from components.training.online_teacher import OnlineTeacher, online, online_with_features
 from components.training.precision import resolve_precision
+from components.training.start.continued import continue_model
+from components.training.start.earlier import warm_up
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -83,6 +84,28 @@ def train_and_export(
         phase=phase,
         epochs=epochs,
     )
+    export(model, job, data, transform_graph=transform_graph, destination=destination)
+    if checkpoints is not None:
+        checkpoints.remove()
+
+
+def export(
+    model: keras.Model,
+    job: TrainingJob,
+    data: TrainingData,
+    *,
+    transform_graph: str,
+    destination: Destination,
+) -> None:
+    """Writes a model as a `.keras` file and as a SavedModel.
+
+    Args:
+      model: From images `[batch, height, width, channels]` in [0, 1] to logits `[batch, num_classes]`.
+      job: Says what images it takes.
+      data: Has the names of the classes.
+      transform_graph: Directory of the Transform node's graph.
+      destination: Where to write.
+    """
     export_model(
         model,
         class_names=data.class_names,
@@ -91,8 +114,6 @@ def train_and_export(
         keras_file=destination.keras_file,
         serving_dir=destination.serving_dir,
     )
-    if checkpoints is not None:
-        checkpoints.remove()
 
 
 def train_model(
@@ -137,6 +158,8 @@ def train_model(
     )
     with _scope(job.hardware.strategy), damage:
         model, head = _build(job, num_classes=len(data.class_names))
+        if warm_up(model, job):
+            head = None  # Its layer of logits has been trained.
         # Made after the model, whose initial weights and dropout then do not depend on the teacher.
         make_learner = functools.partial(_make_learner, model, objective=objective, teacher=teacher)
         train = functools.partial(fit, batches=_open_batches(job, data), checkpoints=checkpoints)

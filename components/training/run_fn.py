@@ -22,4 +22,9 @@ def run_fn(fn_args: FnArgs) -> None:
         model_uri=str(pathlib.Path(fn_args.serving_model_dir).parent),
         model_run_uri=fn_args.model_run_dir,
     )
-    prepare(job, artifacts).train(Aim(objective=Supervised(label_smoothing=job.model.label_smoothing)))
+    prepared = prepare(job, artifacts)
+    aim = Aim(objective=Supervised(label_smoothing=job.model.label_smoothing))
+    if job.keeping is None:
+        prepared.train(aim)
+    else:
+        prepared.train_or_keep(job.keeping, aim)

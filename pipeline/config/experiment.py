@@ -23,6 +23,7 @@ from components.settings.models import (
     TeacherSettings,
     TrainedModel,
 )
+from components.settings.retraining import RetrainingSettings
 from components.settings.training import AugmentSettings, ClassWeights, HardwareSettings, Views
 from pipeline.config.kubeflow import KubeflowSettings
 from pipeline.config.nodes import distiller_id, teacher_id
@@ -72,6 +73,7 @@ class Config(Settings):
     kubeflow: KubeflowSettings = KubeflowSettings()
     teacher_predictions: TeacherPredictions = "stored"
     augment: AugmentSettings | None = None
+    retraining: RetrainingSettings = RetrainingSettings()
 
     @property
     def teachers(self) -> dict[str, Teacher]:
@@ -253,6 +255,24 @@ class Config(Settings):
             raise custom_error(
                 f"data.{key}: with cache: true for ExampleGen Kubeflow would take the first day's data for "
                 "ever; remove it, or name the day"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _one_teacher_is_kept(self) -> Self:
+        if self.retraining.keep_teacher is not None and not isinstance(self.teacher, ModelSettings):
+            raise custom_error(
+                "retraining.keep_teacher: only a single teacher that is trained is kept; leave it out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _nothing_is_taken_from_an_object_store(self) -> Self:
+        takes = self.retraining.keep_teacher is not None or self.retraining.student_start == "champion"
+        if takes and "://" in (self.push.directory or ""):
+            raise custom_error(
+                "retraining: what earlier runs left is not read from an object store; give a push.directory "
+                "on a disk, or leave retraining out"
             )
         return self
 

@@ -7,8 +7,8 @@ import keras
 from components.models import registry
 from components.models.building import build_model
 from components.settings.models import ContinuedModel, ModelSettings, TrainedModel
-from components.training.continued import load_student
 from components.training.online_teacher import check_layer, online_with_features
+from components.training.start.continued import load_student
 from pipeline.config.experiment import Config
 
 _CLASSES = 2  # The data has not been read yet, and no hidden layer depends on their number.

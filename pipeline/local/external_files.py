@@ -11,6 +11,7 @@ from components.example_gen.registry import open_source
 from components.files import sha256
 from components.models import registry
 from components.pretrained import model_files, predictions_file
+from components.serving.kept_teacher import KeptTeacher
 from components.serving.versions import NO_VERSION, Versions
 from components.settings.models import (
     ContinuedModel,
@@ -21,7 +22,7 @@ from components.settings.models import (
     Teacher,
     TrainedModel,
 )
-from components.training import continued
+from components.training.start import continued
 from pipeline.config.experiment import Config
 from pipeline.local.workspace import Workspace
 from pipeline.results.workspace_files import read_summary
@@ -67,10 +68,10 @@ def fingerprint_files(
         **{node.lower(): _fingerprint_model(teacher) for node, teacher in config.teachers.items()},
         "student": _fingerprint_model(config.student),
     }
-    incumbent = _choose_incumbent(
+    left = _left_by_earlier_runs(
         config, workspace=workspace, push_directory=push_directory, fingerprints=fingerprints
     )
-    return fingerprints | {"incumbent": incumbent}
+    return fingerprints | left
 
 
 def _fingerprint_model(model: Teacher | TrainedModel) -> str:
@@ -87,32 +88,34 @@ def _fingerprint_model(model: Teacher | TrainedModel) -> str:
             return sha256(registry.source_file(model.architecture))
 
 
-def _choose_incumbent(
+def _left_by_earlier_runs(
     config: Config,
     *,
     workspace: Workspace,
     push_directory: pathlib.Path,
     fingerprints: Mapping[str, str],
-) -> str:
-    """Returns the version of the student that a new one has to stand up to, or `none`.
+) -> dict[str, str]:
+    """Returns the `incumbent`, the version that a new student has to stand up to, and the `kept_teacher`.
 
-    It is the one that ships, unless this very experiment was the last to push in the run before: then
-    nothing is new, what it was compared with then still counts, and all comes from the cache. So what a
-    person has rolled back is not pushed again.
+    The incumbent is the student that ships, unless this very experiment was the last to push in the run
+    before: then nothing is new, what was there before that run still counts, and all comes from the cache. So
+    what a person has rolled back is not pushed again. Either is `none` where there is none.
     """
     versions = Versions(push_directory)
-    shipping = versions.shipping()
-    if shipping is None:
-        return NO_VERSION
+    kept = KeptTeacher.find(push_directory) if config.retraining.keep_teacher else None
+    left = {
+        "incumbent": versions.shipping() or NO_VERSION,
+        "kept_teacher": f"{kept.keras_file.name} {len(kept.runs)}" if kept else NO_VERSION,
+    }
+    if left["incumbent"] == NO_VERSION:
+        return left
     try:
         previous = read_summary(workspace.directory)
     except InputError:  # The first run here, or one that left nothing to go by.
-        return shipping
-    before = dict(previous.fingerprints)
-    incumbent = before.pop("incumbent")
+        return left
     is_repeated = (
         previous.configuration == config.model_dump(mode="json")
-        and before == fingerprints
+        and {key: value for key, value in previous.fingerprints.items() if key not in left} == fingerprints
         and previous.pushed_model == str(push_directory / str(versions.last_pushed()))
     )
-    return incumbent if is_repeated else shipping
+    return {key: previous.fingerprints.get(key, left[key]) for key in left} if is_repeated else left

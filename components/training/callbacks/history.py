@@ -64,6 +64,18 @@ class HistoryRecorder(keras.callbacks.Callback):
         write_json(self._path, history)
 
 
+def write_untrained(run_dir: str) -> None:
+    """Writes the history of a model that was not trained in this run, which has no epochs."""
+    run = pathlib.Path(run_dir)
+    run.mkdir(parents=True, exist_ok=True)
+    write_json(run / HISTORY_FILE, {"best_epoch": None, "epochs": []})
+
+
+def add_to_history(run_dir: str, **facts: str) -> None:
+    """Adds facts to a history that is written."""
+    write_json(pathlib.Path(run_dir, HISTORY_FILE), {**facts, **read_history(run_dir)})
+
+
 def read_history(model_run: str) -> dict[str, Any]:
     """Reads the history of a training from the directory of its `model_run` artifact."""
     return read_json(pathlib.Path(model_run, HISTORY_FILE))

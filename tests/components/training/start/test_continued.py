@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from components.errors import InputError
-from components.training.continued import Continued, continue_model
 from components.training.online_teacher import Layers, online_with_features
+from components.training.start.continued import Continued, continue_model
 
 SHAPE = (4, 4, 1)
 Save = Callable[..., pathlib.Path]

@@ -1,0 +1,1 @@
+"""What a training starts from, beside random weights: a file, or what earlier runs left."""
