@@ -35,7 +35,7 @@ def code(tmp_path: pathlib.Path) -> pathlib.Path:
         ("training/callbacks/best_epoch.py", True),
         ("training/inputs/augmentation.py", True),
         ("models/building.py", True),
-        ("training/continued.py", True),
+        ("training/start/continued.py", True),
         ("models/fine_tuning.py", True),
         ("transform/pixels.py", True),
         ("training/callbacks/progress.py", False),
