@@ -6,7 +6,8 @@ import shutil
 import pytest
 
 from components.errors import InputError
-from components.example_gen.source import Record, Skipped
+from components.example_gen.registry import open_source
+from components.example_gen.source import NO_LABEL, Record, Skipped
 from components.example_gen.sources.image_folder import ImageFolderData
 from components.example_gen.splitting import SplitFractions
 
@@ -238,6 +239,17 @@ def test_a_folder_of_images_without_labels_in_a_span_is_no_class(make_folder):
     source.check()
     assert source.class_names == ("cat", "dog")
     assert len(read_all(source)) == 40
+
+
+@pytest.mark.parametrize("settings", [{"labels": False}, {"labelled_fraction": 0.5}])
+def test_images_without_labels_come_in_spans_too(root, settings):
+    data = ImageFolderData(source="image_folder", path=f"{root}/{{YYYY}}-{{MM}}-{{DD}}", window=2, **settings)
+    source = open_source(data)
+    source.prepare()
+    assert [span.name for span in source.spans()] == ["2026-11-08", "2026-11-15"]
+    labels = {item.label for item in read(source, "train")}
+    assert labels == ({NO_LABEL} if settings == {"labels": False} else {0, 1})
+    assert {item.label for item in read(source, "test")} == {0, 1}
 
 
 @pytest.mark.parametrize(
