@@ -1,12 +1,14 @@
 """The spans that a run takes."""
 
 import dataclasses
+import pathlib
 from collections.abc import Collection, Sequence
 from typing import Literal
 
 from components.errors import MissingSpanError, first_few
 from components.example_gen import class_folders, image_files
 from components.example_gen.spans.pattern import Span, is_numbered, list_spans, to_name, to_position
+from components.files import is_there
 
 _NAMED = 5
 
@@ -48,10 +50,10 @@ class WindowChoice:
         """Looks for the spans.
 
         A span is missing if there is no folder for it, or its newest version holds no image in a class
-        folder: an older version never stands in for it. Numbers follow each other, so that one between the
-        oldest that is there and the newest of the window is missed. Dates need not: data may come on
-        workdays, every Sunday or when there are enough, and nothing says on which days they should. So only a
-        date that is asked for by its name can lack its folder.
+        folder, as files without a byte are none: an older version never stands in for it. Numbers follow
+        each other, so that one between the oldest that is there and the newest of the window is missed.
+        Dates need not: data may come on workdays, every Sunday or when there are enough, and nothing says on
+        which days they should. So only a date that is asked for by its name can lack its folder.
 
         Raises:
           MissingSpanError: A span is missing and may not be, or none is left.
@@ -61,13 +63,14 @@ class WindowChoice:
             raise MissingSpanError(
                 f"data.path: got {self.path!r}, but there is no folder of such a name; add one."
             )
-        missing = {
-            to_name(self.path, position): self._find_problem(found.get(position))
-            for position in self._positions(found)
-        }
+        problems = {position: self._find_problem(found.get(position)) for position in self._positions(found)}
         window = Window(
-            spans=[span for span in found.values() if missing.get(span.name, "") is None],
-            missing=[f"span {name} {problem}" for name, problem in missing.items() if problem],
+            spans=[found[position] for position, problem in problems.items() if problem is None],
+            missing=[
+                f"span {to_name(self.path, position)} {problem}"
+                for position, problem in problems.items()
+                if problem
+            ],
         )
         if window.missing and (self.on_missing == "fail" or not window.spans):
             raise MissingSpanError(self._explain(window))
@@ -93,6 +96,11 @@ class WindowChoice:
         if span is None:
             return "is missing"
         files = class_folders.list_classes(span.folder, left_out=self.left_out)
-        if any(file.problem is None for file in files):
+        if any(file.problem is None and _is_filled(span.folder / file.path) for file in files):
             return None
         return f"holds no {image_files.KINDS} file in a class folder"
+
+
+def _is_filled(file: pathlib.Path) -> bool:
+    """Tells whether there is anything in a file, as there is not if it was not copied to its end."""
+    return is_there(file) and file.stat().st_size > 0

@@ -92,6 +92,15 @@ def test_a_span_without_an_image_is_missing_and_none_stands_in_for_it(make_folde
     assert find(path, size=2, on_missing="skip") == (["7"], [problem])
 
 
+def test_files_that_came_empty_are_no_images(make_folder):
+    root = make_folder({"7/cat/0.png": b"", "7/cat/1.png": b""})
+    (root / "7/cat/2.png").symlink_to(root / "nowhere.png")
+    with pytest.raises(MissingSpanError, match="span 7 holds no"):
+        find(root / "{SPAN}")
+    (root / "7/cat/1.png").write_bytes(b"-")
+    assert find(root / "{SPAN}") == (["7"], [])
+
+
 def test_a_path_that_means_no_folder_is_refused(tmp_path):
     with pytest.raises(MissingSpanError, match="there is no folder of such a name; add one"):
         find(tmp_path / "{SPAN}")
