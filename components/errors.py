@@ -28,3 +28,7 @@ class InputError(Exception):
     The message is one sentence that names what was given, what was expected and the way out.
     It is shown to the user without a traceback; every other exception is a fault and keeps its own.
     """
+
+
+class MissingSpanError(InputError):
+    """A span of the data is not there, or holds no image: it may be late, and come yet."""

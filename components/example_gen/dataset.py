@@ -6,13 +6,18 @@ from typing import Any
 from components.errors import InputError, first_few
 from components.example_gen.shards import Outcome
 from components.example_gen.source import NO_LABEL
+from components.example_gen.spans.pattern import Span
 from components.layout import UNLABELLED
 
 _NAMED = 5
 
 
 def describe(
-    outcomes: Sequence[Outcome], *, class_names: Sequence[str], notes: Sequence[str] = ()
+    outcomes: Sequence[Outcome],
+    *,
+    class_names: Sequence[str],
+    notes: Sequence[str] = (),
+    spans: Sequence[Span] = (),
 ) -> dict[str, Any]:
     """Describes a data set as it was written.
 
@@ -20,17 +25,23 @@ def describe(
       outcomes: What became of each shard, in any order.
       class_names: The name of each class, in the order of the labels.
       notes: In what way the splits are others than the user may expect.
+      spans: Those that were read, the newest last.
 
     Returns:
-      The class names; the notes; and of each split the number of examples, and the id and the reason of
-      all that was left out.
+      The class names; the notes; the name and the version of each span; and of each split the number of
+      examples, and the id and the reason of all that was left out.
     """
     splits: dict[str, Any] = {}
     for outcome in _ordered(outcomes):
         split = splits.setdefault(outcome.split, {"examples": 0, "skipped": []})
         split["examples"] += outcome.examples
         split["skipped"].extend({"id": name, "reason": reason} for name, reason in outcome.skipped)
-    return {"class_names": list(class_names), "notes": list(notes), "splits": splits}
+    return {
+        "class_names": list(class_names),
+        "notes": list(notes),
+        "spans": [{"span": span.name, "version": span.version} for span in spans],
+        "splits": splits,
+    }
 
 
 def check(

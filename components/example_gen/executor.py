@@ -64,6 +64,8 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         source.prepare()
         for note in source.notes():
             _tell(note)
+        if source.spans():
+            _tell(f"the spans are {', '.join(map(str, source.spans()))}")
         hashed = (*held_out.HELD_OUT, UNLABELLED) if data.unlabelled else ()
         outcomes = self._write(source, examples, splits=data.split_names, hashed=hashed)
         dataset.check(
@@ -74,7 +76,9 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
             labelled_fraction=data.labelled_fraction,
         )
         held_out.check_none_held_out(outcomes)
-        description = dataset.describe(outcomes, class_names=source.class_names, notes=source.notes())
+        description = dataset.describe(
+            outcomes, class_names=source.class_names, notes=source.notes(), spans=source.spans()
+        )
         if data.has_unlabelled:
             counts = {split: part["examples"] for split, part in description["splits"].items()}
             _tell(f"{counts['train']:,} training images have a label, {counts[UNLABELLED]:,} have none")

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
+from components.example_gen.spans.pattern import Span
 from components.layout import SPLITS, UNLABELLED
 from components.settings.base import Fraction, Settings
 
@@ -95,6 +96,10 @@ class Source(abc.ABC):
         """Says in what way the splits are others than the user may expect, each without a full stop."""
         return ()
 
+    def spans(self) -> Sequence[Span]:
+        """Returns the spans that are read, the newest last; none where the data do not come span by span."""
+        return ()
+
     def listing(self, split: str) -> Listing:
         """Lists what lies in a split; reads all of it, unless a source knows a quicker way."""
         items = [item for shard in self.shards(split) for item in self.read(shard)]
@@ -142,6 +147,11 @@ class SourceSettings(Settings, abc.ABC):
     def split_names(self) -> tuple[str, ...]:
         """The names of the splits that there are."""
         return (*SPLITS, UNLABELLED) if self.has_unlabelled else SPLITS
+
+    @property
+    def has_spans(self) -> bool:
+        """Whether the images come span by span."""
+        return False
 
     @property
     def has_weights(self) -> bool:

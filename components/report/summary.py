@@ -385,6 +385,13 @@ class Split(Part):
     )
 
 
+class DataSpan(Part):
+    """A span of the data: what was delivered at once."""
+
+    span: str = Field(description="Its number, or its date, as in 2026-11-22.")
+    version: Count | None = Field(description="Its version; null where spans have none.")
+
+
 class StoredArtifact(Part):
     """An artifact as ML Metadata knows it."""
 
@@ -408,6 +415,11 @@ class Run(Part):
     data: Mapping[str, Split] = Field(
         description="By split: `train`, `validation`, `test`, and `unlabelled` where there are images "
         "without labels beside the labelled ones, on which distilled students are trained too."
+    )
+    spans: tuple[DataSpan, ...] = Field(
+        default=(),
+        description="Of the data, the newest last; none where they do not come span by span, and in older "
+        "summaries.",
     )
     anomalies: tuple[str, ...] = Field(
         description="In the data, in TFDV's words. A run with anomalies stops, so a finished one has none."

@@ -253,7 +253,7 @@ def _refuse_unfilled(parameters: Mapping[str, Value]) -> None:
         if isinstance(value, str) and UNFILLED in value:
             raise InputError(
                 f"the parameter {name} is {value!r}, which Kubeflow hands to a schedule's runs as it stands; "
-                "give a value, or data whose path holds {YYYY}-{MM}-{DD}"
+                "give a value, or data whose path holds {SPAN} or {YYYY}-{MM}-{DD}"
             )
 
 

@@ -9,8 +9,8 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 from components.distiller.methods.base import Method
 from components.distiller.registry import METHODS
 from components.distiller.search import MOST_VARIANTS, Search, SearchSettings
-from components.example_gen.dated import is_dated
 from components.example_gen.registry import DataSettings
+from components.example_gen.spans.pattern import holds_span
 from components.layout import UNLABELLED
 from components.settings.base import PositiveInt, Settings, custom_error
 from components.settings.evaluation import EvaluationSettings, PushSettings
@@ -248,13 +248,20 @@ class Config(Settings):
         return self
 
     @model_validator(mode="after")
-    def _newest_data_is_looked_for(self) -> Self:
+    def _spans_are_looked_for(self) -> Self:
         key = self.data.location_key
         location = str(getattr(self.data, key) or "") if key else ""
-        if is_dated(location) and self.kubeflow.of_node("ExampleGen").cache:
+        if not holds_span(location):
+            return self
+        if not self.data.has_spans:
             raise custom_error(
-                f"data.{key}: with cache: true for ExampleGen Kubeflow would take the first day's data for "
-                "ever; remove it, or name the day"
+                f"data.{key}: got {location!r}, but only folders of images come in spans; set data.source: "
+                "image_folder, or name one place"
+            )
+        if self.kubeflow.of_node("ExampleGen").cache:
+            raise custom_error(
+                f"data.{key}: with cache: true for ExampleGen Kubeflow would take the first span for ever; "
+                "remove it, or name one folder"
             )
         return self
 

@@ -233,7 +233,8 @@ def _assign_parameter(properties: dict[str, Any], *, path: str, name: str, value
     if isinstance(value, str) and UNFILLED in value:
         raise InputError(
             f"The parameter {name} of the run is {value!r}, as written: Kubeflow does not fill it in for "
-            "a schedule that is pinned to a version; give a value, or data whose path holds {YYYY}-{MM}-{DD}."
+            "a schedule that is pinned to a version; give a value, or data whose path holds {SPAN} or "
+            "{YYYY}-{MM}-{DD}."
         )
     try:
         return assign(properties, path=path, value=value)

@@ -114,6 +114,15 @@ def _of_data(config: Config) -> list[RunParameter]:
         "The span or date of the data; part of ExampleGen's cache key, should its cache be on.",
         {"ExampleGen": "fingerprint"},
     )
+    span = RunParameter(
+        "span",
+        "STRING",
+        "",
+        "The newest span of the window, a number or a date; empty is what was compiled, or else the newest "
+        "that is there.",
+        {"ExampleGen": "data.span"},
+    )
+    spans = [span] if config.data.has_spans else []
     key = config.data.location_key
     if key is None:
         return [version]
@@ -124,7 +133,7 @@ def _of_data(config: Config) -> list[RunParameter]:
         "Where the data lies, as the container sees it; empty is what was compiled.",
         {"ExampleGen": f"data.{key}"},
     )
-    return [location, version]
+    return [location, *spans, version]
 
 
 def _of_teachers(config: Config) -> list[RunParameter]:

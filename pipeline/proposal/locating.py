@@ -7,8 +7,8 @@ from typing import Any
 
 from components.errors import InputError, suggest
 from components.example_gen import split_names
-from components.example_gen.dated import is_dated
 from components.example_gen.sources import image_folder, image_list, tfds
+from components.example_gen.spans.pattern import holds_span
 from components.files import expand_user
 from pipeline.silence import silenced
 
@@ -31,7 +31,7 @@ def locate(path: str) -> dict[str, Any]:
         return _from_tfds(place.name, prepared=prepared, data_dir=str(place.parent))
     if place.is_dir() and image_list.find_lists(place) and not _has_class_folders(path):
         return {"source": "image_list", "path": path}
-    if place.is_dir() or is_dated(path):
+    if place.is_dir() or holds_span(path):
         return {"source": "image_folder", "path": path}
     if path.partition("?")[0].lower().endswith(image_list.SUFFIXES) and (place.exists() or "://" in path):
         root = image_list.ImageListData(source="image_list", path=path).make_source().find_root()

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from components.example_gen.dated import is_dated
+from components.example_gen.spans.pattern import holds_span
 from components.example_gen.split_names import split_of
 from components.example_gen.splitting import SplitFractions
 from pipeline.proposal.survey import Look, Survey
@@ -121,7 +121,7 @@ def choose_name(path: str) -> str:
     """Makes the name of an experiment of where its images lie, or of what they are called."""
     path = re.sub(r"(:\d[\d.]*|\.\w+)$", "", path)  # A version, or a suffix.
     parts = [part for part in path.split("/") if part not in _SAY_NOTHING and not split_of(part)]
-    named = [part for part in parts if not is_dated(part)]
+    named = [part for part in parts if not holds_span(part)]
     name = re.sub(r"[^A-Za-z0-9_-]+", "_", named[-1] if named else "").strip("_-")
     return name or "images"
 

@@ -14,6 +14,7 @@ from components.files import read_json
 from components.layout import DATASET_FILE, EVALUATION_FILE, METADATA_FILE, SPLITS
 from components.report.summary import (
     SCHEMA_VERSION,
+    DataSpan,
     Evaluation,
     NodeRun,
     SkippedImage,
@@ -58,6 +59,7 @@ def write_summary(
         pushed_model=_pushed_model(outputs["Pusher", "pushed_model"]),
         seed=config.seed,
         nodes={node: NodeRun(**record) for node, record in nodes.items()},
+        spans=_describe_spans(outputs),
         data=_describe_data(outputs, splits=config.data.split_names, class_names=evaluation.class_names),
         anomalies=_describe_anomalies(outputs["ExampleValidator", "anomalies"].uri),
         fingerprints=fingerprints,
@@ -113,10 +115,19 @@ def _pushed_model(artifact: proto.Artifact) -> str | None:
     return artifact.custom_properties["pushed_destination"].string_value
 
 
+def _read_dataset(outputs: Outputs) -> dict[str, Any]:
+    return read_json(pathlib.Path(outputs["ExampleGen", "examples"].uri, DATASET_FILE))
+
+
+def _describe_spans(outputs: Outputs) -> tuple[DataSpan, ...]:
+    found = _read_dataset(outputs).get("spans", ())  # Examples in the cache of an older version have none.
+    return tuple(DataSpan(**span) for span in found)
+
+
 def _describe_data(
     outputs: Outputs, *, splits: Sequence[str], class_names: Sequence[str]
 ) -> dict[str, Split]:
-    ingested = read_json(pathlib.Path(outputs["ExampleGen", "examples"].uri, DATASET_FILE))["splits"]
+    ingested = _read_dataset(outputs)["splits"]
     statistics = pathlib.Path(outputs["StatisticsGen", "statistics"].uri)
     return {
         split: Split(

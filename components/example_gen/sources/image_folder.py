@@ -1,61 +1,105 @@
 """A folder of images, with a folder for each class."""
 
 import dataclasses
+import datetime
 import functools
-import os
 import pathlib
 from collections import Counter
 from collections.abc import Iterator
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from components.errors import InputError
-from components.example_gen import image_files, split_names, splitting
-from components.example_gen.dated import is_dated, newest
+from components.example_gen import class_folders, image_files, split_names, splitting
+from components.example_gen.class_folders import FoundFile, is_at, list_folders, list_names
 from components.example_gen.source import NO_LABEL, Listing, Record, Skipped, Source, SourceSettings
+from components.example_gen.spans import pattern
+from components.example_gen.spans.source import SpansSource
+from components.example_gen.spans.window import OnMissingSpan, WindowChoice
 from components.example_gen.splitting import SplitFractions
-from components.files import expand_user, is_folder
+from components.files import expand_user
 from components.layout import SPLITS
+from components.settings.base import PositiveInt, custom_error
 
-_NO_CLASS = "not in a class folder"
 _NO_SPLIT = "beside the split folders"
 _NO_LABELS = "a split folder without class folders"
 _LIST = "metadata.csv"
-_LOOP = "a link to a folder that it lies in"
+
+
+def _to_text(value: Any) -> Any:
+    """Turns the name of a span into text where YAML has made a number or a date of it."""
+    is_name = isinstance(value, int | datetime.date) and not isinstance(value, bool)
+    return str(value) if is_name else value
 
 
 class ImageFolderData(SourceSettings):
     """`path/{train,validation,test}/CLASS/*` or `path/CLASS/*`; what has no folder is held out of train.
 
-    Without `labels`, the images of train and validation need no class folders. A path that holds `{YYYY}`,
-    `{MM}` and `{DD}` is the folder of the latest date.
+    Without `labels`, the images of train and validation need no class folders.
+
+    A path that holds `{SPAN}`, or `{YYYY}`, `{MM}` and `{DD}`, means many folders, of which the last `window`
+    up to `span` are taken; None is the newest that is there.
     """
 
     location_key: ClassVar[str] = "path"
 
     source: Literal["image_folder"]
     path: Annotated[str, Field(min_length=1)]
+    span: Annotated[str, BeforeValidator(_to_text)] | None = None
+    window: PositiveInt = 1
+    on_missing_span: OnMissingSpan = "fail"
     split_fractions: SplitFractions = SplitFractions()
 
-    def make_source(self) -> "ImageFolderSource":
-        """Returns the folder; nothing is read yet."""
-        return ImageFolderSource(self)
+    @field_validator("path")
+    @classmethod
+    def _placeholders_are_those_of_spans(cls, path: str) -> str:
+        problem = pattern.find_problem(path) if pattern.holds_span(path) else None
+        if problem:
+            raise custom_error(problem)
+        return path
 
+    @field_validator("span", "window", "on_missing_span")
+    @classmethod
+    def _path_has_spans(cls, value: Any, info: ValidationInfo) -> Any:
+        path = info.data.get("path")
+        is_default = value == cls.model_fields[str(info.field_name)].default
+        if path is not None and not is_default and not pattern.holds_span(path):
+            raise custom_error(
+                "data.path is one folder; put {SPAN} or {YYYY}-{MM}-{DD} into it where its spans differ"
+            )
+        return value
 
-@dataclasses.dataclass(frozen=True)
-class FoundFile:
-    """One thing that lies in the folder.
+    @field_validator("span")
+    @classmethod
+    def _span_has_a_name(cls, span: str | None, info: ValidationInfo) -> str | None:
+        path = info.data.get("path")
+        if span is not None and path is not None:
+            try:
+                pattern.to_position(path, span)
+            except ValueError as error:
+                raise custom_error(str(error)) from None
+        return span
 
-    Attributes:
-      path: Relative to the folder, with forward slashes.
-      label: The index of its class; `NO_LABEL` where there is none, or a problem.
-      problem: Why it is left out, if it is.
-    """
+    @property
+    def has_spans(self) -> bool:
+        """Whether the images come span by span."""
+        return pattern.holds_span(self.path)
 
-    path: str
-    label: int = NO_LABEL
-    problem: str | None = None
+    def make_source(self) -> Source:
+        """Returns the folder, or the spans; nothing is read yet."""
+        if not self.has_spans:
+            return ImageFolderSource(self)
+        return SpansSource(
+            WindowChoice(
+                self.path,
+                last=self.span,
+                size=self.window,
+                on_missing=self.on_missing_span,
+                left_out=self.unlabelled,
+            ),
+            fractions=self.split_fractions,
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +119,7 @@ class ImageFolderSource(Source):
     def class_names(self) -> tuple[str, ...]:
         """The names of the class folders, sorted."""
         parent = self._class_parent
-        return tuple(name for name in _folder_names(parent) if not self._is_unlabelled(parent / name))
+        return tuple(name for name in list_folders(parent) if not self._is_unlabelled(parent / name))
 
     def check(self) -> None:
         """Refuses a folder that is missing, empty, or not laid out as it should be."""
@@ -99,7 +143,7 @@ class ImageFolderSource(Source):
     def fingerprint(self) -> str:
         """Returns a hash over the path, size and time of change of every file."""
         found = [file.path for files in self._files().values() for file in files]
-        return image_files.fingerprint(self._root, found, about=f"{self._root}\n" if self._is_dated else "")
+        return image_files.fingerprint(self._root, found)
 
     def notes(self) -> list[str]:
         """Says which split is none of the user's folders of that name, and which folder is no split."""
@@ -133,26 +177,15 @@ class ImageFolderSource(Source):
     def read(self, shard: tuple[FoundFile, ...]) -> Iterator[Record | Skipped]:
         """Reads the files of one shard."""
         for file in shard:
-            yield self._read(file)
+            yield class_folders.read(file, root=self._root)
 
     @property
     def _fractions(self) -> dict[str, float]:
         return self.settings.split_fractions.model_dump()
 
-    @functools.cached_property
+    @property
     def _root(self) -> pathlib.Path:
-        """The folder; of dated ones it is chosen once, and stays the same in every process."""
-        path = self.settings.path
-        return newest(path) if self._is_dated else expand_user(path)
-
-    @property
-    def _is_dated(self) -> bool:
-        return is_dated(self.settings.path)
-
-    @property
-    def _name(self) -> str:
-        """The folder as the user knows it: as it was given, or which of the dated ones was chosen."""
-        return str(self._root) if self._is_dated else self.settings.path
+        return expand_user(self.settings.path)
 
     @property
     def _class_parent(self) -> pathlib.Path:
@@ -165,12 +198,14 @@ class ImageFolderSource(Source):
 
         A class may be called as a split is, as long as its folder holds no others.
         """
-        names = [name for name in _folder_names(self._root) if not self._is_unlabelled(self._root / name)]
+        names = [name for name in list_folders(self._root) if not self._is_unlabelled(self._root / name)]
         named = [name for name in names if split_names.split_of(name)]
-        if len(named) < len(names) and not any(_folder_names(self._root / name) for name in named):
+        if len(named) < len(names) and not any(list_folders(self._root / name) for name in named):
             return {}
         unlabelled = self._unlabelled_folders()
-        found = split_names.by_split((name for name in named if name not in unlabelled), parent=self._name)
+        found = split_names.by_split(
+            (name for name in named if name not in unlabelled), parent=self.settings.path
+        )
         if self.settings.labels and "test" not in found and "validation" in found:
             found["test"] = found.pop("validation")
         return found
@@ -186,27 +221,26 @@ class ImageFolderSource(Source):
             return []
         return [
             name
-            for name in _folder_names(self._root)
+            for name in list_folders(self._root)
             if split_names.split_of(name) in SPLITS[1:]
-            and not _folder_names(self._root / name)
-            and any(map(image_files.is_image, _names(self._root / name)))
+            and not list_folders(self._root / name)
+            and any(map(image_files.is_image, list_names(self._root / name)))
         ]
 
     def _is_unlabelled(self, folder: pathlib.Path) -> bool:
         """Tells whether something beside the split or the class folders is what `data.unlabelled` names."""
-        unlabelled = self.settings.unlabelled
-        return unlabelled is not None and folder.resolve() == expand_user(unlabelled).resolve()
+        return is_at(folder, self.settings.unlabelled)
 
     def _has_class_folders(self, split: str) -> bool:
         return self.settings.labels or split == "test"
 
     def _check_folder(self) -> None:
-        given = f"data.path: got {self._name!r}, which"
+        given = f"data.path: got {self.settings.path!r}, which"
         if not self._root.exists():
             raise InputError(f"{given} does not exist; give a folder of images.")
         if not self._root.is_dir():
             raise InputError(f"{given} is a file; give a folder of images.")
-        if not _folder_names(self._root):
+        if not list_folders(self._root):
             raise InputError(
                 f"{given} holds no class folders; expected CLASS/*.jpg in it, or train/CLASS/*.jpg, "
                 "validation/CLASS/*.jpg and test/CLASS/*.jpg."
@@ -217,14 +251,14 @@ class ImageFolderSource(Source):
         for split in SPLITS:
             if self._folders and split in needed - self._folders.keys():
                 raise InputError(
-                    f"data.path: {self._name!r} lacks the folder {split!r} (found: "
-                    f"{', '.join(_folder_names(self._root))}); expected train, validation and test, or class "
+                    f"data.path: {self.settings.path!r} lacks the folder {split!r} (found: "
+                    f"{', '.join(list_folders(self._root))}); expected train, validation and test, or class "
                     "folders alone."
                 )
         if not self.settings.labels or not self.class_names:
             return
         for folder in self._folders.values():
-            unknown = sorted(set(_folder_names(self._root / folder)) - set(self.class_names))
+            unknown = sorted(set(list_folders(self._root / folder)) - set(self.class_names))
             if unknown:
                 raise InputError(
                     f"data.path: {str(self._root / folder)!r} holds the class folder {unknown[0]!r}, which "
@@ -239,7 +273,7 @@ class ImageFolderSource(Source):
         only, way_out = "no class folders", ""
         if names:
             only = f"only the class folder {names[0]!r}"
-            if len(_folder_names(parent / names[0])) > 1:
+            if len(list_folders(parent / names[0])) > 1:
                 way_out = f"; if the classes are the folders in it, give {str(parent / names[0])!r}"
         elif (parent / _LIST).is_file():
             way_out = f"; to read the labels from its {_LIST}, set data.source: image_list"
@@ -266,7 +300,7 @@ class ImageFolderSource(Source):
         if self._folders:
             members["train"].extend(
                 FoundFile(name, problem=_NO_LABELS if split_names.split_of(name) else _NO_SPLIT)
-                for name in _names(self._root)
+                for name in list_names(self._root)
                 if name not in self._folders.values() and not self._is_unlabelled(self._root / name)
             )
         else:
@@ -279,55 +313,17 @@ class ImageFolderSource(Source):
 
     def _list_split(self, split: str) -> Iterator[FoundFile]:
         folder = self._folders[split]
-        return self._list_classes(folder) if self._has_class_folders(split) else self._walk(folder, NO_LABEL)
+        return (
+            self._list_classes(folder)
+            if self._has_class_folders(split)
+            else class_folders.walk(self._root, folder, label=NO_LABEL)
+        )
 
     def _list_classes(self, parent: str) -> Iterator[FoundFile]:
         labels = {name: label for label, name in enumerate(self.class_names)}
-        for name in _names(self._root / parent):
-            path = f"{parent}/{name}" if parent else name
-            if self._is_unlabelled(self._root / path):
-                continue
-            if is_folder(self._root / path):
-                yield from self._walk(path, labels.get(name, NO_LABEL))
-            else:
-                yield FoundFile(path, problem=_NO_CLASS)
-
-    def _walk(self, folder: str, label: int, *, above: tuple[pathlib.Path, ...] = ()) -> Iterator[FoundFile]:
-        """Lists what lies in a folder and in those below it; `above` are the folders that it lies in."""
-        place = (self._root / folder).resolve()
-        if place in above:
-            yield FoundFile(folder, problem=_LOOP)
-            return
-        for name in _names(place):
-            path = f"{folder}/{name}"
-            if is_folder(place / name):
-                yield from self._walk(path, label, above=(*above, place))
-            else:
-                problem = image_files.find_problem(place / name)
-                yield FoundFile(path, NO_LABEL if problem else label, problem)
-
-    def _read(self, file: FoundFile) -> Record | Skipped:
-        name = image_files.printable(file.path)
-        if file.problem:
-            return Skipped(name, file.problem)
-        try:
-            return Record(name, (self._root / file.path).read_bytes(), file.label)
-        except OSError as error:
-            return Skipped(name, f"cannot be read: {error.strerror}", corrupt=True)
-
-
-def _names(folder: pathlib.Path) -> list[str]:
-    try:
-        names = [entry.name for entry in folder.iterdir()]
-        if not os.access(folder, os.X_OK):
-            raise PermissionError
-    except PermissionError:
-        raise InputError(f"data.path: {str(folder)!r} may not be read; change its permissions.") from None
-    return [name for name in names if not name.startswith(".")]
-
-
-def _folder_names(folder: pathlib.Path) -> tuple[str, ...]:
-    return tuple(sorted(name for name in _names(folder) if is_folder(folder / name)))
+        return class_folders.list_classes(
+            self._root, parent=parent, labels=labels, left_out=self.settings.unlabelled
+        )
 
 
 def _position(file: FoundFile) -> float:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from components.example_gen.source import NO_LABEL, Record, Skipped, Source
+from components.example_gen.spans.pattern import Span
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +40,10 @@ class UnlabelledSource(Source):
     def notes(self) -> Sequence[str]:
         """Says of the splits what the other source says."""
         return self.source.notes()
+
+    def spans(self) -> Sequence[Span]:
+        """Returns the spans of the other source."""
+        return self.source.spans()
 
     def shards(self, split: str) -> list[tuple[str, Any]]:
         """Returns the shards of a split, each with the name of the split."""

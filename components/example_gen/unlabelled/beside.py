@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from components.example_gen import splitting
 from components.example_gen.source import NO_LABEL, Record, Skipped, Source
+from components.example_gen.spans.pattern import Span
 from components.example_gen.unlabelled.folder import UnlabelledFolder
 from components.layout import UNLABELLED
 
@@ -61,6 +62,10 @@ class PartlyLabelledSource(Source):
     def notes(self) -> Sequence[str]:
         """Says of the splits what the other source says."""
         return self.source.notes()
+
+    def spans(self) -> Sequence[Span]:
+        """Returns the spans of the other source."""
+        return self.source.spans()
 
     def shards(self, split: str) -> list[_Shard]:
         """Returns the shards of a split; those of the training split are read for two splits."""

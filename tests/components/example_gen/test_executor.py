@@ -31,6 +31,7 @@ def test_writes_examples_and_a_description(pets: pathlib.Path, ingest) -> None:
     assert ingested.description == {
         "class_names": ["cat", "dog"],
         "notes": [],
+        "spans": [],
         "splits": {
             "train": {"examples": 7, "skipped": []},
             "validation": {"examples": 2, "skipped": []},
@@ -86,6 +87,28 @@ def test_says_what_it_held_out(pets: pathlib.Path, make_image, ingest, caplog) -
     assert ingested.description["notes"] == [note]
     assert [record.told for record in caplog.records if hasattr(record, "told")] == [f"notes: {note}"]
     assert ingested.description["splits"]["validation"]["examples"] > 0
+
+
+def test_records_the_spans_that_it_took(make_image, make_folder, ingest, caplog) -> None:
+    names = [
+        f"{span}/{name}/{index}.png" for span in ("6/1", "8/1", "8/2") for name in "ab" for index in range(30)
+    ]
+    root = make_folder({name: make_image(seed=seed) for seed, name in enumerate(names)})
+    caplog.set_level("INFO")
+    data = ImageFolderData(
+        source="image_folder", path=f"{root}/{{SPAN}}/{{VERSION}}", window=3, on_missing_span="skip"
+    )
+    ingested = ingest(data)
+    assert ingested.description["spans"] == [{"span": "6", "version": 1}, {"span": "8", "version": 2}]
+    assert ingested.description["notes"] == ["span 7 is missing, and is left out"]
+    assert [record.told for record in caplog.records if hasattr(record, "told")] == [
+        "notes: span 7 is missing, and is left out",
+        "notes: the spans are 6 (version 1), 8 (version 2)",
+    ]
+    examples = [example for split in ("train", "validation", "test") for example in ingested.examples(split)]
+    images = {example["id"].decode(): example["image"] for example in examples}
+    assert len(images) == 120
+    assert images["8/a/0.png"] == (root / "8/2/a/0.png").read_bytes()
 
 
 def test_stops_when_too_much_is_corrupt(pets: pathlib.Path, ingest, tmp_path: pathlib.Path) -> None:

@@ -165,6 +165,11 @@ def test_what_a_run_does_not_have_is_left_out(summary):
     assert sections(Page(render(summary))) == [each for each in SECTIONS if each not in missing]
 
 
+def test_the_page_says_which_spans_the_data_are(text, summary):
+    assert "<p>Spans: 2026-11-15 (version 1), 2026-11-22 (version 2).</p>" in text
+    assert "Spans" not in render(summary | {"spans": []})
+
+
 def test_the_page_says_how_many_images_had_no_label(summary):
     sentence = "Trained on 2,400 labelled images; distilled students also on 9,600 unlabelled ones."
     same_batches = "see the same batches: they differ in the loss alone"

@@ -188,6 +188,34 @@ def test_defaults():
     )
 
 
+def test_only_folders_come_in_spans(refusal):
+    message = refusal("data={source: image_list, path: '/data/{SPAN}.csv'}")
+    assert message.startswith("data.path: got '/data/{SPAN}.csv', but only folders of images come in spans")
+
+
+@pytest.mark.parametrize(
+    ("path_of_data", "span", "name"),
+    [("/data/{YYYY}-{MM}-{DD}", "2026-11-22", "2026-11-22"), ("/data/{SPAN}", "7", "7")],
+)
+def test_the_name_of_a_span_needs_no_quotes(path, path_of_data, span, name):
+    overrides = [f"data={{source: image_folder, path: '{path_of_data}'}}", f"data.span={span}"]
+    assert load_config(path, overrides=overrides).data.span == name
+
+
+def test_what_is_wrong_with_spans_is_said_by_the_key(refusal):
+    spans = "data={source: image_folder, path: '/data/{SPAN}'}"
+    assert refusal(spans, "data.span=soon") == (
+        "data.span: got 'soon'; must be a whole number, as data.path holds {SPAN}"
+    )
+    assert refusal(spans, "data.span=true").startswith("data.span: got True; ")
+    assert refusal("data={source: image_folder, path: /data, window: 7}").startswith(
+        "data.window: got 7; data.path is one folder; "
+    )
+    assert refusal("data={source: image_folder, path: '/data/{MM}'}").startswith(
+        "data.path: got '/data/{MM}'; a path of spans holds {SPAN} once, or "
+    )
+
+
 def test_dated_data_from_the_cache_are_refused_as_kubeflow_would_not_look_for_newer(path, refusal):
     dated = "data={source: image_folder, path: '/data/{YYYY}-{MM}-{DD}'}"
     assert load_config(path, overrides=[dated]).data.path == "/data/{YYYY}-{MM}-{DD}"

@@ -151,6 +151,31 @@ def test_an_error_of_the_user_is_one_line_and_the_last_word(
     assert f"{message}\n" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("span", "message"),
+    [
+        ("8", "/photos/{SPAN}', but span 8 is missing; add images, or name another as data.span."),
+        ("soon", "A parameter of the run cannot be used: span: got 'soon'; must be a whole number"),
+        ("[[Index]]", "The parameter span of the run is '[[Index]]', as written: "),
+    ],
+)
+def test_a_span_that_cannot_be_had_stops_the_node(tmp_path: pathlib.Path, span: str, message: str) -> None:
+    (tmp_path / "termination-log").touch()
+    (tmp_path / "photos/7/cat").mkdir(parents=True)
+    data = {"source": "image_folder", "path": f"{tmp_path}/photos/{{SPAN}}", "span": None}
+    command = arguments(
+        tmp_path,
+        executor=EXAMPLE_GEN,
+        values={"data": json.dumps(data), "span": span},
+        inputs=NO_INPUTS,
+        extra=["--run_parameter", "data.span=span"],
+    )
+
+    assert run(command, termination_log=tmp_path / "termination-log") == 2
+
+    assert message in (tmp_path / "termination-log").read_text()
+
+
 def test_a_parameter_of_the_run_that_cannot_be_used_is_named(tmp_path: pathlib.Path) -> None:
     (tmp_path / "termination-log").touch()
     command = arguments(

@@ -40,6 +40,15 @@ def test_students_share_their_epochs_and_nothing_else():
     assert "data_location" not in nodes  # The digits come with scikit-learn.
 
 
+def test_the_newest_span_is_a_parameter_where_data_come_in_spans():
+    def paths_of(data):
+        config = load_config(CONFIGS / "digits.yaml", overrides=[f"data={{source: image_folder, {data}}}"])
+        return {parameter.name: (parameter.default, parameter.paths) for parameter in run_parameters(config)}
+
+    assert paths_of("path: '/data/{SPAN}', window: 7")["span"] == ("", {"ExampleGen": "data.span"})
+    assert "span" not in paths_of("path: /data")
+
+
 @pytest.mark.parametrize("halving", [False, True])
 def test_a_key_of_several_values_is_no_parameter_and_the_others_reach_every_variant(halving):
     overrides = ["distillations.0.temperature=[2, 4]", f"search.halving={halving}"]

@@ -18,7 +18,8 @@ def prepare(data_dir: pathlib.Path, name: str, **counts: int) -> pathlib.Path:
 
 def test_a_folder_is_one_of_images(tmp_path: pathlib.Path) -> None:
     assert locate(str(tmp_path)) == {"source": "image_folder", "path": str(tmp_path)}
-    assert locate("photos/{YYYY}-{MM}-{DD}")["source"] == "image_folder"
+    for path in ("photos/{YYYY}-{MM}-{DD}", "photos/{SPAN}"):
+        assert locate(path) == {"source": "image_folder", "path": path}
 
 
 def test_a_list_is_one_of_images(tmp_path: pathlib.Path, monkeypatch) -> None:

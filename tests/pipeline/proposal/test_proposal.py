@@ -124,6 +124,7 @@ def test_of_few_images_more_are_held_out() -> None:
         ("photos", "photos"),
         ("/data/my pets/", "my_pets"),
         ("photos/{YYYY}-{MM}-{DD}", "photos"),
+        ("photos/{SPAN}/v{VERSION}", "photos"),
         ("cars196/b:1.0.0", "b"),
         ("lists/all pets.csv", "all_pets"),
         ("kaggle/train.csv", "kaggle"),

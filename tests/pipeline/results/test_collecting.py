@@ -33,7 +33,9 @@ def ExampleGen(examples: OutputArtifact[standard_artifacts.Examples]):
         "validation": {"examples": 2, "skipped": []},
         "unlabelled": {"examples": 40, "skipped": []},
     }
-    write(examples, "dataset.json", {"class_names": ["ant", "bee", "cat"], "splits": splits})
+    spans = [{"span": "6", "version": None}, {"span": "7", "version": None}]
+    content = {"class_names": ["ant", "bee", "cat"], "spans": spans, "splits": splits}
+    write(examples, "dataset.json", content)
 
 
 @component
@@ -163,6 +165,7 @@ def test_summary_of_the_latest_run_cached_or_not(run, config, tmp_path):
     }
     assert cached["nodes"]["Pusher"] == {"state": "completed", "seconds": 1.5}
     assert list(cached["data"]) == ["train", "validation", "test"]
+    assert cached["spans"] == [{"span": "6", "version": None}, {"span": "7", "version": None}]
     assert cached["data"]["test"] == {
         "examples": 4,
         "skipped": 0,
@@ -193,6 +196,7 @@ def test_the_report_shows_the_run_with_paths_inside_the_workspace(run, config, t
         "Accuracy 0.75.",
         "cat/1.jpg",
         "truncated",
+        "Spans: 6, 7.",
         "ExampleValidator",
         "pushed/17",
     ):

@@ -1,6 +1,5 @@
 import os
 import pathlib
-import pickle
 import shutil
 import socket
 
@@ -329,22 +328,6 @@ def test_without_labels_the_test_split_still_needs_classes(unlabelled_pets: path
     shutil.rmtree(unlabelled_pets / "test/dog")
     with pytest.raises(InputError, match=r"test' holds only the class folder 'cat'; .* at least two\.$"):
         open_folder(unlabelled_pets, labels=False).check()
-
-
-def test_a_dated_path_is_the_newest_folder_and_stays_it(make_folder) -> None:
-    days = ("2026-11-01", "2026-11-08")
-    files = {f"{day}/{name}/{index}.png": b"-" for day in days for name in "ab" for index in range(20)}
-    root = make_folder(files)
-    source = open_folder(root / "{YYYY}-{MM}-{DD}")
-    source.check()
-    before = source.fingerprint()
-    (root / "2026-11-15").mkdir()
-    (root / "2026-11-08/a/0.png").write_bytes(b"changed")
-    items = [item for split in SPLITS for item in read(pickle.loads(pickle.dumps(source)), split)]
-    assert {item.image for item in items if item.id == "a/0.png"} == {b"changed"}
-    assert open_folder(root / "2026-11-08").fingerprint() != before
-    with pytest.raises(InputError, match="2026-11-15', which holds no class folders"):
-        open_folder(root / "{YYYY}-{MM}-{DD}").check()
 
 
 def test_the_folder_of_images_without_labels_is_no_class(make_folder, make_image) -> None:
