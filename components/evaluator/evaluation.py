@@ -42,6 +42,7 @@ def describe(
     histories: Mapping[str, History],
     variants: Mapping[str, Sequence[Variant]],
     levers: Collection[str],
+    incumbent_version: str,
     warnings: Sequence[str],
 ) -> Evaluation:
     """Puts together all that an evaluation says.
@@ -54,6 +55,7 @@ def describe(
       histories: The training of each model.
       variants: What was tried for each distilled student.
       levers: See `components.evaluator.judge.advice.advise`.
+      incumbent_version: Which version ships, or `none`.
       warnings: What the reader should know, beside what the evidence tells.
 
     Returns:
@@ -83,6 +85,7 @@ def describe(
         models={name: _model(evidence, name) for name in evidence.models},
         architectures=architectures,
         histories=histories,
+        incumbent_version=incumbent_version,
         searches={name: tuple(tried) for name, tried in variants.items() if len(tried) > 1},
         variants_tried=variants_tried,
         advice=advise(histories, candidate=candidate, levers=levers),

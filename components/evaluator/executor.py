@@ -87,7 +87,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             output=str(folder),
         )
         candidate = choose_candidate({name: histories[name] for name in students})
-        verdict = gates(evidence, candidate=candidate, settings=settings)
+        verdict = gates(evidence, candidate=candidate, settings=settings, incomparable=opened.incomparable)
         io_utils.copy_dir(artifacts[candidate].uri, outputs["model"].uri)
         bless(outputs["blessing"], verdict, model=artifacts[candidate], baseline=artifacts.get(baseline))
         write_validation(folder, verdict)
@@ -99,6 +99,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             histories=histories,
             variants={name: student.variants for name, student in students.items()},
             levers=json.loads(exec_properties["levers"]),
+            incumbent_version=opened.incumbent_version,
             warnings=opened.warnings,
         )
         page = render(evaluation, disagreements=read_disagreements(folder))

@@ -33,14 +33,26 @@ class Opened:
       networks: The Keras models that those of this run were made from, by name.
       class_names: In the order of the labels.
       image_shape: `(height, width, channels)` of the images that the students see.
-      warnings: What the reader of the numbers should know.
+      incumbent_version: The version that ships, or `none`.
+      incomparable: Why that cannot be compared with the new students; None if it can, or there is none.
     """
 
     models: dict[str, Servable]
     networks: dict[str, Network]
     class_names: tuple[str, ...]
     image_shape: tuple[int, int, int]
-    warnings: list[str]
+    incumbent_version: str
+    incomparable: str | None
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the reader of the numbers should know."""
+        if self.incomparable is None:
+            return []
+        return [
+            f"The student that ships, {self.incumbent_version}, is left out of the comparison: "
+            f"{self.incomparable}."
+        ]
 
 
 def open_models(
@@ -69,15 +81,17 @@ def open_models(
         for name, uri in model_uris.items()
     }
     image_shape = networks[student].image_shape
-    pushed, warnings = _open_incumbent(
-        pathlib.Path(push_directory), version=incumbent, class_names=class_names, image_shape=image_shape
+    version = incumbent or Versions(pathlib.Path(push_directory)).shipping() or NO_VERSION
+    pushed, problem = _open_incumbent(
+        pathlib.Path(push_directory), version=version, class_names=class_names, image_shape=image_shape
     )
     return Opened(
         models=models | ({INCUMBENT: pushed} if pushed else {}),
         networks=networks,
         class_names=class_names,
         image_shape=image_shape,
-        warnings=warnings,
+        incumbent_version=version,
+        incomparable=problem,
     )
 
 
@@ -102,18 +116,16 @@ def _open_incumbent(
     version: str,
     class_names: tuple[str, ...],
     image_shape: tuple[int, int, int],
-) -> tuple[Servable | None, list[str]]:
-    """Opens the student that ships, or warns if it cannot be compared with the new ones."""
-    version = version or Versions(push_directory).shipping() or NO_VERSION
+) -> tuple[Servable | None, str | None]:
+    """Opens the student that ships, or says why it cannot be compared with the new ones."""
     if version == NO_VERSION:
-        return None, []
+        return None, None
     try:
         model = _open_fitting(push_directory / version, class_names=class_names, image_shape=image_shape)
     except InputError as error:
-        warning = f"The student that ships, {version}, is left out of the comparison: {error}."
-        logging.warning("%s", warning)
-        return None, [warning]
-    return model, []
+        logging.warning("Version %s cannot be compared: %s", version, error)
+        return None, str(error)
+    return model, None
 
 
 def _open_fitting(

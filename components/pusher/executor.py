@@ -33,6 +33,7 @@ class Executor(executor.Executor):
 
         Raises:
           InputError: The directory cannot be written.
+          OvertakenError: A student ships that the candidate has not been compared with.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         push = PushSettings.model_validate_json(exec_properties["push"])
@@ -43,7 +44,8 @@ class Executor(executor.Executor):
         pushed_model = artifact_utils.get_single_instance(output_dict["pushed_model"])
         model, versions = self.GetModelPath(input_dict), Versions(pathlib.Path(directory))
         keras_model = pathlib.Path(keras_file(artifact_utils.get_single_uri(input_dict["model"])))
-        origin = self._origin(artifact_utils.get_single_instance(input_dict["evaluation"]))
+        evaluation = _read_evaluation(artifact_utils.get_single_instance(input_dict["evaluation"]))
+        origin = self._origin(evaluation)
         is_blessed = self.CheckBlessing(input_dict)
         if input_dict.get("teacher"):
             _keep_teacher(input_dict, has_taught_well=is_blessed, run=origin.run, versions=versions)
@@ -53,14 +55,17 @@ class Executor(executor.Executor):
             return
         io_utils.copy_dir(model, pushed_model.uri)
         version = versions.push(
-            pathlib.Path(model), origin=origin, keras_file=keras_model, keep=push.keep
+            pathlib.Path(model),
+            origin=origin,
+            keras_file=keras_model,
+            keep=push.keep,
+            after=evaluation.incumbent_version,
         ).version
         self._MarkPushed(
             pushed_model, pushed_destination=str(versions.directory / version), pushed_version=version
         )
 
-    def _origin(self, artifact: Artifact) -> Origin:
-        evaluation = Evaluation.model_validate(read_json(pathlib.Path(artifact.uri, EVALUATION_FILE)))
+    def _origin(self, evaluation: Evaluation) -> Origin:
         run = self._context.pipeline_run_id if self._context else None
         return Origin(
             reason=evaluation.verdict,
@@ -69,6 +74,10 @@ class Executor(executor.Executor):
             accuracy=evaluation.student.metric(ACCURACY),
             test_examples=evaluation.test_examples,
         )
+
+
+def _read_evaluation(artifact: Artifact) -> Evaluation:
+    return Evaluation.model_validate(read_json(pathlib.Path(artifact.uri, EVALUATION_FILE)))
 
 
 def _keep_teacher(

@@ -312,6 +312,11 @@ class Evaluation(Part):
     )
     architectures: Architectures = Field(description="The layers of teacher and student.")
     histories: Mapping[str, History] = Field(description="The training of each model but the incumbent.")
+    incumbent_version: str | None = Field(
+        default=None,
+        description="Which version shipped when the candidate was judged, or `none`; null in older "
+        "summaries.",
+    )
     searches: Mapping[str, tuple[Variant, ...]] = Field(
         default={}, description="The variants of each distilled student of which there were several."
     )

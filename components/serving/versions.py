@@ -36,6 +36,10 @@ _REFUSED_KEPT = 3
 Event = Literal["pushed", "refused", "rolled back", "promoted"]
 
 
+class OvertakenError(InputError):
+    """Another student ships by now than when this one was judged: it has to be compared with that one."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Origin:
     """Where a change comes from.
@@ -122,6 +126,7 @@ class Versions:
         origin: Origin,
         keras_file: pathlib.Path | None = None,
         keep: int | None = None,
+        after: str | None = None,
     ) -> Entry:
         """Adds a version, which then ships.
 
@@ -131,11 +136,21 @@ class Versions:
           keras_file: The same network as a `.keras` file, from which a later training may start.
           keep: How many versions to keep, beside the one that ships and the one it would fall back to, which
             always stay; None removes none.
+          after: Which version shipped, or `none`, when the student was judged; None does not ask.
 
         Returns:
           What was noted.
+
+        Raises:
+          OvertakenError: Another version ships now.
         """
         with self.locked(create=True):
+            now = self.shipping() or NO_VERSION
+            if after not in (None, now):
+                raise OvertakenError(
+                    f"The student was compared with {_in_words(after)}, but {_in_words(now)} ships by now; "
+                    "run again to compare it with that one."
+                )
             version = self._next()
             _copy(model, keras_file, to=self.directory / version)
             entry = self._note("pushed", version=version, origin=origin)
@@ -275,6 +290,10 @@ def serving_config(directory: pathlib.Path, *, name: str, version: str) -> str:
         "  }\n"
         "}\n"
     )
+
+
+def _in_words(version: str) -> str:
+    return "none" if version == NO_VERSION else f"version {version}"
 
 
 def _numbers(directory: pathlib.Path) -> list[str]:

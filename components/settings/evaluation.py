@@ -74,12 +74,15 @@ class EvaluationSettings(Settings):
     """What the candidate student must reach on the test split to be blessed.
 
     `max_accuracy_drop` bounds what it may lose against the incumbent, the student that ships.
+    `on_incomparable` decides where that one cannot be compared with: `ship` leaves it to the other
+    conditions, `hold` blesses nothing.
     `slices` names features of the examples, or `image_size`: everything is measured for each of their
     values too.
     """
 
     min_accuracy: Fraction = 0.0
     max_accuracy_drop: Fraction = 0.01
+    on_incomparable: Literal["ship", "hold"] = "ship"
     against_scratch: Literal["not_worse", "better", "any"] = "not_worse"
     significance_level: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
     min_gap_closed: float | None = None

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from components import tfx_patches
 from components.layout import METADATA_FILE
 from components.report.summary import Summary
+from components.serving.versions import OvertakenError
 from pipeline import beam
 from pipeline.config.experiment import Config
 from pipeline.events import Event, Report
@@ -81,7 +82,8 @@ def run_graph(
       beam_args: Options for the Beam pipelines of the nodes.
 
     Returns:
-      The summary of the run.
+      The summary of the run. If another run pushes to the same directory meanwhile, the student is compared
+      again, with what ships then.
 
     Raises:
       InputError: The user's data or models cannot be used.
@@ -94,17 +96,23 @@ def run_graph(
     hints.check_hints(config)
     directory = workspace.directory.absolute()
     push_directory = pathlib.Path(config.push.directory or workspace.pushed).absolute()
-    fingerprints = fingerprint_files(config, workspace=workspace, push_directory=push_directory)
     create_pipeline = functools.partial(
         graph.create_pipeline,
         config,
         root=str(directory / "artifacts"),
         metadata_path=str(directory / METADATA_FILE),
         push_directory=str(push_directory),
-        fingerprints=fingerprints,
         beam_args=(*beam.ARGS, *beam_args),
     )
-    nodes = run_pipeline(create_pipeline, runner=runner, report=report)
+    while True:
+        fingerprints = fingerprint_files(config, workspace=workspace, push_directory=push_directory)
+        try:
+            nodes = run_pipeline(
+                functools.partial(create_pipeline, fingerprints=fingerprints), runner=runner, report=report
+            )
+            break
+        except OvertakenError:
+            continue  # All but Evaluator and Pusher comes from the cache.
     return write_summary(config, workspace=workspace.directory, nodes=nodes, fingerprints=fingerprints)
 
 

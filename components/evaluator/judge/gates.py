@@ -59,7 +59,13 @@ def _gate(
     )
 
 
-def gates(evidence: Evidence, *, candidate: str, settings: EvaluationSettings) -> list[Gate]:
+def gates(
+    evidence: Evidence,
+    *,
+    candidate: str,
+    settings: EvaluationSettings,
+    incomparable: str | None = None,
+) -> list[Gate]:
     """Holds the candidate against everything that was asked of it.
 
     Args:
@@ -67,6 +73,7 @@ def gates(evidence: Evidence, *, candidate: str, settings: EvaluationSettings) -
       candidate: Name of the candidate.
       settings: What it must reach. What is asked against scratch or the incumbent is left out where there
         is none.
+      incomparable: Why the student that ships is not among the models; None if it is, or none ships.
 
     Returns:
       The gates, those that are set in every run first.
@@ -78,6 +85,9 @@ def gates(evidence: Evidence, *, candidate: str, settings: EvaluationSettings) -
         found += _change(evidence, candidate, change, level=settings.significance_level)
     if INCUMBENT in evidence.models:
         found.append(_drop(evidence, candidate, settings.max_accuracy_drop))
+    if incomparable is not None and settings.on_incomparable == "hold":
+        name = "number of shipping students compared with"
+        found.append(at_least(1, 0, name=name, model=candidate, unit="none", detail=incomparable))
     found += _costs(evidence, candidate=candidate, settings=settings)
     for value in settings.values:
         found += _values(evidence, candidate, value)

@@ -57,6 +57,7 @@ def test_the_incumbent_is_the_newest_version_or_the_one_that_is_named(opened, pu
     found = opened(incumbent=named)
     assert list(found.models) == ["kd", "incumbent"]
     assert found.models["incumbent"].directory == tmp_path / "pushed" / version
+    assert (found.incumbent_version, found.incomparable) == (version, None)
     assert found.warnings == []
 
 
@@ -66,6 +67,7 @@ def test_without_an_incumbent_the_students_stand_alone(opened, push, wanted):
         push("17")
     found = opened(incumbent=wanted)
     assert list(found.models) == ["kd"]
+    assert (found.incumbent_version, found.incomparable) == ("none", None)
     assert found.warnings == []
 
 

@@ -38,6 +38,7 @@ def test_a_pretrained_model_has_no_training(content):
         "precision": None,
         "training_examples": None,
         "unlabelled_examples": None,
+        "decision": None,
         "epochs": (),
     }
 

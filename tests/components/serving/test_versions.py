@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from components.errors import InputError
-from components.serving.versions import Entry, Origin, Versions, serving_config
+from components.serving.versions import Entry, Origin, OvertakenError, Versions, serving_config
 
 Model = Callable[[str], pathlib.Path]
 
@@ -46,6 +46,38 @@ def versions(tmp_path: pathlib.Path) -> Versions:
 def push(versions: Versions, model: Model, name: str, **settings: int) -> str:
     origin = Origin(reason=f"{name} is good", student=name, accuracy=0.9, test_examples=100)
     return versions.push(model(name), origin=origin, **settings).version
+
+
+def test_who_was_compared_with_another_than_ships_now_is_not_pushed(versions: Versions, model: Model) -> None:
+    def overtake(after: str) -> str:
+        return versions.push(model("late"), origin=Origin(reason=""), after=after).version
+
+    first = overtake(after="none")
+    with pytest.raises(
+        OvertakenError, match=f"compared with none, but version {first} ships by now; run again"
+    ):
+        overtake(after="none")
+    second = overtake(after=first)
+    versions.roll_back(to=None, reason="")
+    with pytest.raises(OvertakenError, match=f"version {second}, but version {first} ships by now"):
+        overtake(after=second)
+
+    assert versions.whole() == [first, second]
+    assert versions.shipping() == first
+
+
+def test_the_keras_file_lies_where_serving_does_not_look(
+    versions: Versions, model: Model, tmp_path: pathlib.Path
+) -> None:
+    (tmp_path / "student.keras").write_bytes(b"weights")
+
+    pushed = versions.push(model("a"), origin=Origin(reason=""), keras_file=tmp_path / "student.keras")
+    refused = versions.refuse(model("b"), origin=Origin(reason=""), keras_file=tmp_path / "student.keras")
+    versions.promote(refused.version, reason="")
+
+    for version in (pushed.version, refused.version):
+        extra = versions.directory / version / "assets.extra"
+        assert (extra / "model.keras").read_bytes() == b"weights"
 
 
 def test_the_last_that_was_pushed_ships(versions: Versions, model: Model) -> None:

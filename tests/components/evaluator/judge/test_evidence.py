@@ -68,6 +68,7 @@ def evaluate(evidence, **settings):
         histories={},
         variants={"kd": [ONLY]},
         levers=(),
+        incumbent_version="none",
         warnings=(),
     )
 
@@ -169,6 +170,18 @@ def test_a_difference_on_a_slice_counts_its_examples_alone(evidence):
     small = evidence.difference("kd", baseline="scratch", metric="accuracy", of=("image_size", "8-15"))
     assert small.estimate == 5 / 50
     assert small.p_value == pytest.approx(2 / 2**5)
+
+
+@pytest.mark.parametrize(("decision", "held"), [("hold", False), ("ship", None)])
+def test_where_what_ships_cannot_be_compared_with_the_settings_decide(evidence, decision, held):
+    settings = EvaluationSettings(on_incomparable=decision)
+
+    found = gates(evidence(), candidate="kd", settings=settings, incomparable="it knows other classes")
+
+    about = [(gate.held, gate.detail) for gate in found if gate.name.endswith("students compared with")]
+    assert about == ([] if held is None else [(held, "it knows other classes")])
+    without = gates(evidence(), candidate="kd", settings=settings)
+    assert [gate for gate in found if gate.held] == [gate for gate in without if gate.held]
 
 
 def test_differences_are_with_scratch_teacher_and_incumbent(evidence):
