@@ -103,7 +103,9 @@ def _open_bench(config: Config, *, images: pathlib.Path, work: pathlib.Path) -> 
         splits = {name: _decode(file, name) for name in config.data.split_names}
         splits[_TAUGHT] = splits["train"]
         if UNLABELLED in splits:  # Those of no label follow: the label is no part of what a view is.
-            splits[_TAUGHT] = tuple(map(jnp.concatenate, zip(splits["train"], splits[UNLABELLED], strict=True)))
+            splits[_TAUGHT] = tuple(
+                map(jnp.concatenate, zip(splits["train"], splits[UNLABELLED], strict=True))
+            )
         return Bench(config, splits, test_ids=file["test_ids"].tolist())
 
 

@@ -49,6 +49,8 @@ PUSHED_DIRECTORY = "pushed"
 CHAMPION_FILE = "champion.json"
 PUSH_HISTORY_FILE = "history.jsonl"
 REFUSED_DIRECTORY = "refused"
+# Beside them where retraining is unattended: what became of each tick.
+LEDGER_FILE = "ledger.jsonl"
 
 
 def is_saved_model(directory: pathlib.Path) -> bool:

@@ -62,15 +62,20 @@ def fingerprint_files(
     Returns:
       The fingerprints, for `pipeline.graph.create_pipeline`.
     """
-    fingerprints = {
-        "data": open_source(config.data).fingerprint(),
-        **{node.lower(): _fingerprint_model(teacher) for node, teacher in config.teachers.items()},
-        "student": _fingerprint_model(config.student),
-    }
+    fingerprints = fingerprint_inputs(config)
     incumbent = _choose_incumbent(
         config, workspace=workspace, push_directory=push_directory, fingerprints=fingerprints
     )
     return fingerprints | {"incumbent": incumbent}
+
+
+def fingerprint_inputs(config: Config) -> dict[str, str]:
+    """Fingerprints the data, as `data`, and the file of each teacher and of the student."""
+    return {
+        "data": open_source(config.data).fingerprint(),
+        **{node.lower(): _fingerprint_model(teacher) for node, teacher in config.teachers.items()},
+        "student": _fingerprint_model(config.student),
+    }
 
 
 def _fingerprint_model(model: Teacher | TrainedModel) -> str:
@@ -111,7 +116,7 @@ def _choose_incumbent(
     before = dict(previous.fingerprints)
     incumbent = before.pop("incumbent")
     is_repeated = (
-        previous.configuration == config.model_dump(mode="json")
+        previous.configuration == config.to_record()
         and before == fingerprints
         and previous.pushed_model == str(push_directory / str(versions.last_pushed()))
     )
