@@ -4,13 +4,15 @@ import datetime
 import pathlib
 from collections.abc import Sequence
 
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+import numpy as np
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from components.errors import InputError
 from components.serving.versions import Entry, Versions
 
+_SUFFIXES = (".svg", ".png", ".pdf")
 _SIZE = (7.0, 3.6)  # In inches.
 _PIXELS_PER_INCH = 150
 _INK = "#1f4e79"
@@ -21,16 +23,17 @@ def plot_history(versions: Versions, *, path: pathlib.Path) -> None:
 
     Args:
       versions: The pushed versions.
-      path: The file to write; its suffix says in which format, such as `.svg` or `.png`.
+      path: The file to write; its suffix says in which format.
 
     Raises:
       InputError: There is nothing to draw, the suffix is that of no format, or the file cannot be written.
     """
-    figure = Figure(figsize=_SIZE, layout="constrained")
-    _check_suffix(figure, path)
+    if path.suffix not in _SUFFIXES:
+        raise InputError(f"--plot {path}: got the suffix {path.suffix!r}; allowed: {', '.join(_SUFFIXES)}.")
     entries = [entry for entry in versions.history() if entry.accuracy is not None]
     if not entries:
         raise InputError(f"{versions.directory} holds no history with accuracies; run an experiment first.")
+    figure = Figure(figsize=_SIZE, layout="constrained")
     axes = figure.add_subplot()
     pushed = [entry for entry in entries if entry.event == "pushed"]
     refused = [entry for entry in entries if entry.event == "refused"]
@@ -50,12 +53,7 @@ def plot_history(versions: Versions, *, path: pathlib.Path) -> None:
         raise InputError(f"--plot {path}: cannot be written ({error.strerror}).") from None
 
 
-def _check_suffix(figure: Figure, path: pathlib.Path) -> None:
-    known = sorted(figure.canvas.get_supported_filetypes())
-    if path.suffix.removeprefix(".") not in known:
-        raise InputError(f"--plot {path}: got the suffix {path.suffix!r}; allowed: .{', .'.join(known)}.")
-
-
-def _points(entries: Sequence[Entry]) -> tuple[list[datetime.datetime], list[float]]:
-    times = [datetime.datetime.fromisoformat(entry.time) for entry in entries]
-    return times, [float(entry.accuracy or 0) for entry in entries]
+def _points(entries: Sequence[Entry]) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the times, as Matplotlib counts them, and the accuracies."""
+    times = [date2num(datetime.datetime.fromisoformat(entry.time)) for entry in entries]
+    return np.array(times, float), np.array([entry.accuracy for entry in entries], float)

@@ -7,7 +7,6 @@ import pathlib
 import shutil
 import subprocess
 import sys
-import time
 from typing import Any
 
 import pytest
@@ -85,9 +84,7 @@ def _of(photos: pathlib.Path) -> tuple[str, str]:
 
 
 def test_where_nothing_is_new_nothing_is_done_and_nothing_heavy_imported(judged: pathlib.Path) -> None:
-    start = time.monotonic()
     finished = _retrain(judged, options=("-X", "importtime"))
-    seconds = time.monotonic() - start
 
     assert finished.returncode == 0
     before, tick = _ticks(judged)
@@ -95,7 +92,6 @@ def test_where_nothing_is_new_nothing_is_done_and_nothing_heavy_imported(judged:
     imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in finished.stderr.splitlines()}
     assert "rich" in imported
     assert not imported & HEAVY
-    assert seconds < 10  # Of a busy machine; docs/retraining.md has it from an idle one.
     assert tick["outcome"] == "nothing new"
     assert [tick[key] for key in ("data", "code", "configuration")] == [
         before[key] for key in ("data", "code", "configuration")
