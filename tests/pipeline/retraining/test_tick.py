@@ -13,9 +13,11 @@ import pytest
 from PIL import Image
 
 from pipeline.config.loading import load_config
+from pipeline.events import RunFailed
 from pipeline.local.workspace import Workspace, locked
 from pipeline.retraining.fingerprints import take_fingerprints
 from pipeline.retraining.ledger import Ledger
+from pipeline.retraining.tick import retrain
 
 REPOSITORY = pathlib.Path(__file__).parents[3]
 DIGITS = REPOSITORY / "configs" / "digits.yaml"
@@ -161,6 +163,22 @@ def test_a_tick_that_is_killed_is_noted_by_the_next(workspace: pathlib.Path, pho
     closed, stopped = _ticks(workspace)
     assert (closed["run"], closed["outcome"]) == (begun["run"], "interrupted")
     assert stopped["outcome"] == "stopped"
+
+
+@pytest.mark.parametrize(
+    ("is_input_error", "outcome"), [(True, "stopped"), (False, "failed")], ids=["drift", "fault"]
+)
+def test_a_run_that_comes_to_no_verdict_is_tried_again(
+    workspace: pathlib.Path, is_input_error: bool, outcome: str
+) -> None:
+    """`watch` says how the run ends, instead of looking on."""
+    config = load_config(DIGITS)
+    last = RunFailed("ExampleValidator found what was not there before.", is_input_error)
+    for number in range(2):
+        earlier, (tick,) = retrain(config, workspace=Workspace(workspace), watch=lambda events: last)
+        assert (tick.outcome, tick.reason) == (outcome, last.message)
+        assert tick.fingerprints == take_fingerprints(config)
+        assert len(earlier) == number
 
 
 def test_neither_a_webhook_nor_a_metrics_file_out_of_order_fails_a_tick(judged: pathlib.Path) -> None:
