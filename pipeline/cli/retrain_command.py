@@ -38,8 +38,7 @@ def retrain(
 ) -> None:
     """Runs an experiment on this machine if anything is new: what a schedule calls.
 
-    Exits with 0 if a student was pushed or nothing is new, 3 if it was refused, 4 if data or files of models
-    are missing or have drifted, 75 if another run is going on, 1 if the run failed.
+    Exit codes: 0 pushed or nothing new, 3 refused, 4 stopped by its data, 75 another run goes on, 1 failed.
     """
     from pipeline.retraining import tick as ticking
 

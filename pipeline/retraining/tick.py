@@ -59,8 +59,13 @@ def _look(config: Config) -> Fingerprints:
     Raises:
       InputError: Something is missing, or cannot be used.
     """
-    check_files(config)
-    return take_fingerprints(config)
+    try:
+        check_files(config)
+        return take_fingerprints(config)
+    except OSError as error:  # Such as a network's file system that is gone for a while.
+        raise InputError(
+            f"data or the file of a model cannot be read ({error}); see to it that it can."
+        ) from None
 
 
 def _describe(now: Fingerprints, *, before: Tick | None) -> str:

@@ -136,6 +136,16 @@ def test_missing_data_stops_the_tick_and_the_ledger_says_why(workspace: pathlib.
         assert tick["began"] <= tick["ended"]
 
 
+def test_a_file_that_cannot_be_read_stops_the_tick(workspace: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """A name that is too long stands for a file system that answers with an error of its own."""
+    finished = _retrain(workspace, *_of(tmp_path / ("x" * 300)))
+    assert finished.returncode == 4
+    assert finished.stderr.startswith("distill: data or the file of a model cannot be read ([Errno 36] ")
+    assert len(finished.stderr.splitlines()) == 1
+    (tick,) = _ticks(workspace)
+    assert tick["outcome"] == "stopped"
+
+
 def test_a_tick_beside_another_run_leaves_at_once(workspace: pathlib.Path) -> None:
     with locked(Workspace(workspace)):
         finished = _retrain(workspace)
