@@ -1,4 +1,4 @@
-"""Reading and writing small files, whole or not at all."""
+"""Reading and writing small files: whole or not at all, or line by line."""
 
 import contextlib
 import hashlib
@@ -49,6 +49,24 @@ def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def append_line(path: pathlib.Path, line: str) -> None:
+    """Adds a line to a file, after one that may have been cut short, and puts it on disk.
+
+    Args:
+      path: The file, made if need be; its directory exists.
+      line: Without its end, written as UTF-8.
+    """
+    with path.open("ab+") as file:
+        size = file.seek(0, os.SEEK_END)
+        torn = b""
+        if size:
+            file.seek(-1, os.SEEK_END)
+            torn = b"" if file.read(1) == b"\n" else b"\n"
+        file.write(torn + line.encode() + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def sha256(path: str | pathlib.Path) -> str:

@@ -55,6 +55,8 @@ PUSH_HISTORY_FILE = "history.jsonl"
 REFUSED_DIRECTORY = "refused"
 # There too: which teacher is kept from run to run.
 KEPT_TEACHER_FILE = "teacher.json"
+# Beside them where retraining is unattended: what became of each tick.
+LEDGER_FILE = "ledger.jsonl"
 
 
 def is_saved_model(directory: pathlib.Path) -> bool:

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final, Literal
 
 from components.errors import InputError, first_few
-from components.files import read_json, write_json
+from components.files import append_line, read_json, write_json
 from components.layout import (
     CHAMPION_FILE,
     KERAS_ASSET,
@@ -248,7 +248,7 @@ class Versions:
         """Adds a line to the history, and says what ships if that has changed."""
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         entry = Entry(time=now, event=event, version=version, **dataclasses.asdict(origin))
-        _append_line(self.directory / PUSH_HISTORY_FILE, json.dumps(dataclasses.asdict(entry)))
+        append_line(self.directory / PUSH_HISTORY_FILE, json.dumps(dataclasses.asdict(entry)))
         if event != "refused":
             write_json(self.directory / CHAMPION_FILE, dataclasses.asdict(entry))
         return entry
@@ -322,19 +322,6 @@ def _read_line(line: str) -> Entry | None:
         return Entry(**json.loads(line))
     except (ValueError, TypeError):
         return None
-
-
-def _append_line(path: pathlib.Path, line: str) -> None:
-    """Adds a line to a file, after one that may have been cut short, and puts it on disk."""
-    with path.open("ab+") as file:
-        size = file.seek(0, os.SEEK_END)
-        torn = b""
-        if size:
-            file.seek(-1, os.SEEK_END)
-            torn = b"" if file.read(1) == b"\n" else b"\n"
-        file.write(torn + line.encode() + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _put_on_disk(paths: Iterable[pathlib.Path]) -> None:

@@ -1,4 +1,4 @@
-"""Where the commands print."""
+"""Where the commands print, and how they complain."""
 
 import sys
 
@@ -15,3 +15,9 @@ def stdout() -> Console:
 def stderr() -> Console:
     """Returns a console on standard error that breaks no line."""
     return Console(stderr=True, soft_wrap=True)
+
+
+def complain(message: str, *, code: int) -> int:
+    """Prints what is wrong on standard error, and returns the exit code that says so."""
+    stderr().print(f"distill: {message}", style="red", markup=False, highlight=False)
+    return code

@@ -12,16 +12,13 @@ import typer
 from typer.exceptions import TyperException
 
 from components.errors import InputError
-from pipeline.cli import init_command, server_commands, version_commands
-from pipeline.cli.console import stderr, stdout
+from pipeline.cli import init_command, retrain_command, server_commands, version_commands
+from pipeline.cli.console import complain, stdout
+from pipeline.cli.exit_codes import FAILURE, NOT_BLESSED, USAGE_ERROR
 from pipeline.cli.options import ConfigFile, Image, Overrides, PipelineRoot
 from pipeline.events import Event, RunFailed, RunFinished
 from pipeline.kubeflow.server.connection import ServerError
 from pipeline.silence import silenced
-
-FAILURE = 1
-USAGE_ERROR = 2
-NOT_BLESSED = 3
 
 _PACKAGE = "distillation-pipeline"
 _INTERRUPTED = "interrupted; run the same command again to go on from the nodes that finished"
@@ -41,18 +38,18 @@ class Runner(enum.StrEnum):
 
 
 def main() -> None:
-    """Runs the command line and exits: 0 success, 1 failure, 2 a usage error, 3 not blessed."""
+    """Runs the command line and exits with 0, or one of `pipeline.cli.exit_codes`."""
     _make_neighbours_importable()
     try:
         code = typer.main.get_command(app)(prog_name="distill", standalone_mode=False)
     except TyperException as error:
         code = _complain_of_usage(error)
     except InputError as error:
-        code = _complain(str(error), code=USAGE_ERROR)
+        code = complain(str(error), code=USAGE_ERROR)
     except ServerError as error:
-        code = _complain(str(error), code=FAILURE)
+        code = complain(str(error), code=FAILURE)
     except typer.Abort:
-        code = _complain("interrupted", code=FAILURE)
+        code = complain("interrupted", code=FAILURE)
     sys.exit(code)
 
 
@@ -67,12 +64,7 @@ def _complain_of_usage(error: TyperException) -> int:
         return USAGE_ERROR
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "distill"
-    return _complain(f"{message}; see {command} --help", code=error.exit_code)
-
-
-def _complain(message: str, *, code: int) -> int:
-    stderr().print(f"distill: {message}", style="red", markup=False, highlight=False)
-    return code
+    return complain(f"{message}; see {command} --help", code=error.exit_code)
 
 
 def _print_version(is_wanted: bool) -> None:
@@ -133,7 +125,7 @@ def run(
         outcome = RunFailed(_INTERRUPTED, is_input_error=False)
     match outcome:
         case RunFailed(message):
-            raise typer.Exit(_complain(message, code=FAILURE))
+            raise typer.Exit(complain(message, code=FAILURE))
         case RunFinished(summary) if summary is not None:
             print_result(console, summary, workspace=place.directory)
             if require_blessing and not summary.blessed:
@@ -197,7 +189,7 @@ def report(
     page = write_report(read_summary(place), workspace=place)
     typer.echo(f"Wrote {page}.")
     if open_ and not webbrowser.open(page.absolute().as_uri()):
-        raise typer.Exit(_complain(f"no browser was found; open {page} yourself", code=FAILURE))
+        raise typer.Exit(complain(f"no browser was found; open {page} yourself", code=FAILURE))
 
 
 @app.command()
@@ -219,6 +211,7 @@ def compare(
 
 
 app.command()(init_command.init)
+app.command()(retrain_command.retrain)
 app.command()(version_commands.history)
 app.command()(version_commands.rollback)
 app.command()(version_commands.promote)

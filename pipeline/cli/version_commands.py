@@ -33,10 +33,19 @@ _ServingConfig = Annotated[
 def history(
     workspace: _Workspace = None,
     as_json: Annotated[bool, typer.Option("--json", help="Prints JSON.")] = False,
+    plot: Annotated[
+        pathlib.Path | None,
+        typer.Option(metavar="FILE", help="Draws their accuracy over time, as .svg, .png or .pdf."),
+    ] = None,
 ) -> None:
     """Lists which students were pushed, refused, rolled back or promoted, and why."""
     versions = _open(workspace)
-    if as_json:
+    if plot:
+        from pipeline.results.history_plot import plot_history
+
+        plot_history(versions, path=plot)
+        typer.echo(f"Wrote {plot}.")
+    elif as_json:
         typer.echo(to_json(versions))
     elif versions.history():
         stdout().print(to_table(versions))

@@ -27,6 +27,7 @@ from components.settings.retraining import RetrainingSettings
 from components.settings.training import AugmentSettings, ClassWeights, HardwareSettings, Views
 from pipeline.config.kubeflow import KubeflowSettings
 from pipeline.config.nodes import distiller_id, teacher_id
+from pipeline.config.notify import NotifySettings
 
 
 class StoredViews(Settings):
@@ -70,6 +71,7 @@ class Config(Settings):
     hardware: HardwareSettings = HardwareSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     push: PushSettings = PushSettings()
+    notify: NotifySettings = NotifySettings()
     kubeflow: KubeflowSettings = KubeflowSettings()
     teacher_predictions: TeacherPredictions = "stored"
     augment: AugmentSettings | None = None
@@ -143,6 +145,10 @@ class Config(Settings):
             "student.architecture": not isinstance(self.student, ContinuedModel),
         }
         return tuple(key for key, is_open in helpful.items() if is_open)
+
+    def to_record(self) -> dict[str, Any]:
+        """Returns what a run records of its settings: all but whom to notify, which changes no result."""
+        return self.model_dump(mode="json", exclude={"notify"})
 
     def reads_predictions(self, distillation: Method) -> bool:
         """Tells whether a distillation reads stored predictions, be it only in place of labels."""

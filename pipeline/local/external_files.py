@@ -63,15 +63,20 @@ def fingerprint_files(
     Returns:
       The fingerprints, for `pipeline.graph.create_pipeline`.
     """
-    fingerprints = {
-        "data": open_source(config.data).fingerprint(),
-        **{node.lower(): _fingerprint_model(teacher) for node, teacher in config.teachers.items()},
-        "student": _fingerprint_model(config.student),
-    }
+    fingerprints = fingerprint_inputs(config)
     left = _left_by_earlier_runs(
         config, workspace=workspace, push_directory=push_directory, fingerprints=fingerprints
     )
     return fingerprints | left
+
+
+def fingerprint_inputs(config: Config) -> dict[str, str]:
+    """Fingerprints the data, as `data`, and the file of each teacher and of the student."""
+    return {
+        "data": open_source(config.data).fingerprint(),
+        **{node.lower(): _fingerprint_model(teacher) for node, teacher in config.teachers.items()},
+        "student": _fingerprint_model(config.student),
+    }
 
 
 def _fingerprint_model(model: Teacher | TrainedModel) -> str:
@@ -114,7 +119,7 @@ def _left_by_earlier_runs(
     except InputError:  # The first run here, or one that left nothing to go by.
         return left
     is_repeated = (
-        previous.configuration == config.model_dump(mode="json")
+        previous.configuration == config.to_record()
         and {key: value for key, value in previous.fingerprints.items() if key not in left} == fingerprints
         and previous.pushed_model == str(push_directory / str(versions.last_pushed()))
     )

@@ -3,7 +3,6 @@
 import contextlib
 import datetime
 import functools
-import pathlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
@@ -40,6 +39,18 @@ def running(
       InputError: The data, the file of a teacher or the workspace cannot be used.
     """
     check_files(config)
+    with (
+        locked(workspace),
+        running_checked(config, workspace=workspace, runner=runner, beam_args=beam_args) as events,
+    ):
+        yield events
+
+
+@contextlib.contextmanager
+def running_checked(
+    config: Config, *, workspace: Workspace, runner: Runner = "local", beam_args: Sequence[str] = ()
+) -> Iterator[Iterator[Event]]:
+    """Runs an experiment as `running` does, once its files are checked and its workspace is locked."""
     task = functools.partial(
         run_graph, config=config, workspace=workspace, runner=runner, beam_args=tuple(beam_args)
     )
@@ -49,24 +60,20 @@ def running(
 
 @contextlib.contextmanager
 def running_in(workspace: Workspace, *, task: Task, title: str) -> Iterator[Iterator[Event]]:
-    """Runs a task in a process of its own, with a workspace to itself.
+    """Runs a task in a process of its own.
 
     Args:
-      workspace: Where its log goes; made if need be, and locked while the task runs.
+      workspace: Where its log goes; locked by the caller.
       task: A picklable function that reports events and returns the summary of the run.
       title: What runs, for the log.
 
     Yields:
       The events of the task as they come, then `RunFinished` or `RunFailed`.
-
-    Raises:
-      InputError: The workspace cannot be written, or another run is using it.
     """
-    with locked(workspace):
-        with workspace.log.open("a", encoding="utf-8") as log:
-            log.write(f"\n==== {datetime.datetime.now():%Y-%m-%d %H:%M:%S} {title}\n")
-        with contextlib.closing(run_in_background(task, log=workspace.log)) as events:
-            yield events
+    with workspace.log.open("a", encoding="utf-8") as log:
+        log.write(f"\n==== {datetime.datetime.now():%Y-%m-%d %H:%M:%S} {title}\n")
+    with contextlib.closing(run_in_background(task, log=workspace.log)) as events:
+        yield events
 
 
 def run_graph(
@@ -95,7 +102,7 @@ def run_graph(
 
     hints.check_hints(config)
     directory = workspace.directory.absolute()
-    push_directory = pathlib.Path(config.push.directory or workspace.pushed).absolute()
+    push_directory = workspace.push_directory(config)
     create_pipeline = functools.partial(
         graph.create_pipeline,
         config,

@@ -8,6 +8,11 @@ from collections.abc import Iterator
 
 from components.errors import InputError
 from components.layout import LOG_FILE, PUSHED_DIRECTORY
+from pipeline.config.experiment import Config
+
+
+class WorkspaceBusyError(InputError):
+    """Another run is using the workspace."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,18 +26,20 @@ class Workspace:
         """The file that receives what TFX, Beam and TensorFlow print."""
         return self.directory / LOG_FILE
 
-    @property
-    def pushed(self) -> pathlib.Path:
-        """Where a blessed student goes unless the configuration says otherwise."""
-        return self.directory / PUSHED_DIRECTORY
+    def push_directory(self, config: Config) -> pathlib.Path:
+        """Returns where a blessed student goes: into the workspace unless it is configured otherwise."""
+        return pathlib.Path(config.push.directory or self.directory / PUSHED_DIRECTORY).absolute()
 
 
 @contextlib.contextmanager
 def locked(workspace: Workspace) -> Iterator[None]:
     """Makes a workspace if need be, and keeps other runs out of it for a while.
 
+    The lock ends with the process that holds it, also if that is killed.
+
     Raises:
-      InputError: It cannot be written, or another run is using it.
+      InputError: It cannot be written.
+      WorkspaceBusyError: Another run is using it.
     """
     directory = workspace.directory
     try:
@@ -48,7 +55,7 @@ def locked(workspace: Workspace) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise InputError(
+            raise WorkspaceBusyError(
                 f"Another run is using the workspace {directory}; wait for it, or choose another "
                 "with --workspace."
             ) from None

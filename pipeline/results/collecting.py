@@ -64,7 +64,7 @@ def write_summary(
         anomalies=_describe_anomalies(outputs["ExampleValidator", "anomalies"].uri),
         fingerprints=fingerprints,
         lineage=_describe_lineage(outputs, workspace=workspace),
-        configuration=config.model_dump(mode="json"),
+        configuration=config.to_record(),
     )
     write_results(summary, workspace=workspace)
     return summary

@@ -742,3 +742,25 @@ def test_impossible_class_weights_are_refused_in_one_line(given, words, refusal)
 )
 def test_levers_are_the_keys_that_would_not_be_refused(overrides, levers, path):
     assert load_config(path, overrides=overrides).levers == levers
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["notify.webhook=example.com"], "notify: webhook: must be a URL of http:// or https://"),
+        (["notify.webhook=https://example.com/"], "notify: secret_env: is missing; name the environment"),
+        (["notify.secret_env=SECRET"], "notify: secret_env: there is no webhook to send to; give one"),
+        (["notify.no_push_days=14"], "notify: no_push_days: there is no webhook to send to; give one"),
+        (["notify.no_push_days=0"], "notify.no_push_days: got 0"),
+        (["notify.prometheus=digits.txt"], "notify: prometheus: got 'digits.txt'; the textfile collector"),
+    ],
+)
+def test_nobody_can_be_notified_in_vain(overrides, message, refusal):
+    assert refusal(*overrides).startswith(message)
+
+
+def test_whom_a_run_notifies_is_not_recorded(path):
+    notify = "notify={webhook: 'https://example.com/token', secret_env: SECRET, no_push_days: 14}"
+    config = load_config(path, overrides=[notify])
+    assert config.to_record() == load_config(path).to_record()
+    assert "token" not in str(config.to_record())

@@ -63,7 +63,7 @@ def test_a_student_is_compared_with_what_ships_but_what_was_rolled_back_is_not_p
     of_run = fingerprints()
     summary = json.loads((TESTS / "example_summary.json").read_text())
     summary |= {
-        "configuration": config.model_dump(mode="json"),
+        "configuration": config.to_record(),
         "fingerprints": of_run,
         "pushed_model": str(versions.directory / push()),
     }

@@ -1,5 +1,7 @@
 import functools
 import pathlib
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -9,7 +11,7 @@ from pipeline.config.loading import load_config
 from pipeline.events import Event, NodeFailed, NodeFinished, NodeProgress, NodeStarted, RunFinished
 from pipeline.local.background import NodeError
 from pipeline.local.run import run_pipeline, running, running_in
-from pipeline.local.workspace import Workspace
+from pipeline.local.workspace import Workspace, WorkspaceBusyError, locked
 
 HERE = pathlib.Path(__file__).parent
 DIGITS = HERE.parents[2] / "configs" / "digits.yaml"
@@ -118,24 +120,36 @@ def test_workspace_is_made_and_the_log_is_headed(tmp_path, monkeypatch):
     import example_tasks
 
     workspace = Workspace(tmp_path / "runs" / "deep")
-    with running_in(workspace, task=example_tasks.chatter, title="digits with the local runner") as events:
+    title = "digits with the local runner"
+    with locked(workspace), running_in(workspace, task=example_tasks.chatter, title=title) as events:
         assert isinstance(list(events)[-1], RunFinished)
     assert " digits with the local runner\n" in workspace.log.read_text()
 
 
-def test_two_runs_never_share_a_workspace(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(HERE)
-    import example_tasks
-
+def test_two_runs_never_share_a_workspace(tmp_path):
     workspace = Workspace(tmp_path)
-    second = running_in(workspace, task=example_tasks.chatter, title="second")
-    with (
-        running_in(workspace, task=example_tasks.chatter, title="first"),
-        pytest.raises(InputError, match="Another run is using the workspace"),
-    ):
+    second = running(load_config(DIGITS), workspace=workspace)
+    with locked(workspace), pytest.raises(WorkspaceBusyError, match="Another run is using the workspace"):
         second.__enter__()
-    with running_in(workspace, task=example_tasks.chatter, title="third") as events:
-        assert isinstance(list(events)[-1], RunFinished)
+
+
+def test_a_workspace_is_free_again_once_its_holder_is_killed(tmp_path):
+    workspace = Workspace(tmp_path)
+    program = (
+        "import pathlib, signal\n"
+        "from pipeline.local.workspace import Workspace, locked\n"
+        f"with locked(Workspace(pathlib.Path({str(tmp_path)!r}))):\n"
+        "    print('locked', flush=True)\n"
+        "    signal.pause()\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "locked\n"
+        with pytest.raises(WorkspaceBusyError):
+            locked(workspace).__enter__()
+        holder.kill()
+    with locked(workspace):
+        pass
 
 
 @pytest.mark.parametrize("place", ["/proc/workspace", "file", "file/below"])

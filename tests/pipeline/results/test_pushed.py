@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from components.errors import InputError
 from components.serving.versions import Origin, Versions
@@ -89,3 +90,40 @@ def test_before_anything_was_pushed_that_is_said(tmp_path: pathlib.Path, distill
 def test_an_object_store_has_no_history(tmp_path: pathlib.Path) -> None:
     with pytest.raises(InputError, match="go to gs://models, an object store, which has no history"):
         find_versions(finished_run(tmp_path / "run", directory="gs://models"))
+
+
+def test_the_history_is_drawn_with_what_was_refused(
+    workspace: pathlib.Path, tmp_path: pathlib.Path, distill: Callable[..., Any]
+) -> None:
+    for name in ("history.svg", "history.png"):
+        drawn = distill("history", "--workspace", workspace, "--plot", name, directory=tmp_path)
+        assert (drawn.returncode, drawn.stdout) == (0, f"Wrote {name}.\n")
+    text = (tmp_path / "history.svg").read_text()
+    for words in ("pushed", "refused", "accuracy on the test split"):
+        assert f"<!-- {words} -->" in text
+    with Image.open(tmp_path / "history.png") as image:
+        assert image.size == (1050, 540)
+
+
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        ("history.txt", "--plot history.txt: got the suffix '.txt'; allowed: .svg, .png, .pdf."),
+        ("missing/history.svg", "--plot missing/history.svg: cannot be written (No such file or directory)."),
+    ],
+)
+def test_a_figure_that_cannot_be_drawn_is_refused(
+    workspace: pathlib.Path, tmp_path: pathlib.Path, distill: Callable[..., Any], file: str, message: str
+) -> None:
+    refused = distill("history", "--workspace", workspace, "--plot", file, directory=tmp_path)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.startswith(f"distill: {message}")
+
+
+def test_a_history_without_accuracies_cannot_be_drawn(
+    tmp_path: pathlib.Path, distill: Callable[..., Any]
+) -> None:
+    workspace = finished_run(tmp_path / "run", directory=None)
+    refused = distill("history", "--workspace", workspace, "--plot", "history.svg", directory=tmp_path)
+    assert refused.returncode == 2
+    assert "holds no history with accuracies; run an experiment first." in refused.stderr

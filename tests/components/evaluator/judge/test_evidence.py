@@ -176,11 +176,11 @@ def test_a_difference_on_a_slice_counts_its_examples_alone(evidence):
 def test_where_what_ships_cannot_be_compared_with_the_settings_decide(evidence, decision, held):
     settings = EvaluationSettings(on_incomparable=decision)
 
-    found = gates(evidence(), candidate="kd", settings=settings, incomparable="it knows other classes")
+    found = gates(evidence, candidate="kd", settings=settings, incomparable="it knows other classes")
 
     about = [(gate.held, gate.detail) for gate in found if gate.name.endswith("students compared with")]
     assert about == ([] if held is None else [(held, "it knows other classes")])
-    without = gates(evidence(), candidate="kd", settings=settings)
+    without = gates(evidence, candidate="kd", settings=settings)
     assert [gate for gate in found if gate.held] == [gate for gate in without if gate.held]
 
 

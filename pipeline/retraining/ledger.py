@@ -1,0 +1,170 @@
+"""The ledger of ticks: JSON lines beside the pushed versions, to which is only ever added.
+
+A tick is written when it begins and again, as a whole, when it has ended. A reader takes the last line of
+each run; a line that was cut short is passed over, and the next one begins anew.
+"""
+
+import dataclasses
+import datetime
+import json
+import pathlib
+import uuid
+from typing import Literal
+
+from components.errors import InputError
+from components.files import append_line
+from components.layout import LEDGER_FILE
+from pipeline.config.experiment import Config
+from pipeline.local.workspace import Workspace
+
+Outcome = Literal["pushed", "refused", "nothing new", "stopped", "failed", "interrupted"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Fingerprints:
+    """Of everything that decides what a run comes to, each in hexadecimal or as its source gives it.
+
+    Attributes:
+      data: What the source of the data says of its content.
+      code: This project's version and source, and the files that the models are made of.
+      configuration: All keys but those of `notify`.
+    """
+
+    data: str
+    code: str
+    configuration: str
+
+    def changed_since(self, other: "Fingerprints") -> list[str]:
+        """Names what differs from earlier ones."""
+        return [
+            field.name
+            for field in dataclasses.fields(self)
+            if getattr(self, field.name) != getattr(other, field.name)
+        ]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Tick:
+    """One call of `distill retrain`, as far as it got.
+
+    Attributes:
+      run: Its id.
+      experiment: The name of the experiment.
+      began: When: ISO 8601, UTC.
+      ended: Likewise; None while it goes on, and of one that was killed until the next notes it.
+      outcome: What became of it; None likewise.
+      reason: Why, in a sentence.
+      data: The fingerprint of the data; this and the following are empty if the tick did not come so far.
+      code: The fingerprint of this project's source and of the models' files.
+      configuration: The fingerprint of the configuration.
+      teacher: Its accuracy on the test split, a share of 1; None, as are the following, if nothing was
+        measured.
+      scratch: That of the student that was trained from scratch, if there is one.
+      student: That of the distilled student that was judged.
+      version: The version that was pushed, or that was put aside because it was refused.
+    """
+
+    run: str
+    experiment: str
+    began: str
+    ended: str | None = None
+    outcome: Outcome | None = None
+    reason: str = ""
+    data: str = ""
+    code: str = ""
+    configuration: str = ""
+    teacher: float | None = None
+    scratch: float | None = None
+    student: float | None = None
+    version: str | None = None
+
+    @property
+    def fingerprints(self) -> Fingerprints:
+        """What it was made of."""
+        return Fingerprints(self.data, self.code, self.configuration)
+
+
+@dataclasses.dataclass(frozen=True)
+class Ledger:
+    """The ticks of one experiment that pushes to a directory; others may push there too.
+
+    Attributes:
+      directory: That of the pushed versions, which need not exist.
+      experiment: The name of the experiment.
+    """
+
+    directory: pathlib.Path
+    experiment: str
+
+    @property
+    def path(self) -> pathlib.Path:
+        """The file."""
+        return self.directory / LEDGER_FILE
+
+    def ticks(self) -> list[Tick]:
+        """Reads the ticks, the oldest first, each as it was written last."""
+        try:
+            lines = self.path.read_bytes().splitlines()
+        except OSError:
+            return []
+        found = (tick for line in lines if (tick := _read_line(line)) is not None)
+        return list({tick.run: tick for tick in found if tick.experiment == self.experiment}.values())
+
+    def last_judged(self) -> Tick | None:
+        """Returns the last tick in which a student was judged."""
+        return next((tick for tick in reversed(self.ticks()) if tick.student is not None), None)
+
+    def begin(self) -> Tick:
+        """Notes that a tick begins.
+
+        Raises:
+          InputError: The ledger cannot be written.
+        """
+        return self._write(Tick(run=uuid.uuid4().hex, experiment=self.experiment, began=_now()))
+
+    def end(self, tick: Tick) -> Tick:
+        """Notes what became of a tick, and when.
+
+        Raises:
+          InputError: The ledger cannot be written.
+        """
+        return self._write(dataclasses.replace(tick, ended=_now()))
+
+    def close_interrupted(self) -> list[Tick]:
+        """Notes which ticks never ended; only for who knows that none goes on.
+
+        Raises:
+          InputError: The ledger cannot be written.
+        """
+        reason = "It ended without a word: it was killed, or the machine went down."
+        return [
+            self.end(dataclasses.replace(tick, outcome="interrupted", reason=reason))
+            for tick in self.ticks()
+            if tick.ended is None
+        ]
+
+    def _write(self, tick: Tick) -> Tick:
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            append_line(self.path, json.dumps(dataclasses.asdict(tick), allow_nan=False))
+        except OSError as error:
+            raise InputError(
+                f"{self.path} cannot be written ({error.strerror}); give a push.directory that you can write."
+            ) from None
+        return tick
+
+
+def open_ledger(config: Config, workspace: Workspace) -> Ledger:
+    """Returns the ledger of an experiment: it lies beside what the experiment pushes."""
+    return Ledger(workspace.push_directory(config), config.name)
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def _read_line(line: bytes) -> Tick | None:
+    try:
+        return Tick(**json.loads(line))
+    except (ValueError, TypeError):
+        return None
