@@ -60,7 +60,8 @@ def create_pipeline(
       metadata_path: The SQLite file of ML Metadata; None where the platform brings its own.
       fingerprints: Of what the cache cannot see by itself: `data`, the code and files of `teacher`, or of
         each of several (`teacher-1`, ...), those of `student`, the version of the `incumbent`, the student
-        that ships, or `none`, and the `kept_teacher` of earlier runs.
+        that ships, or `none`, that of the `start`, the one whose weights students may start from, and the
+        `kept_teacher` of earlier runs.
       beam_args: Options of Beam's pipelines.
       checkpoint_directory: Where unfinished trainings leave their checkpoints; None is beside their outputs.
 
@@ -288,7 +289,7 @@ class _Models:
         """Says how a student is trained; all of them see the same images."""
         job = self._job(name, self.config.student, code="student", seed=self.config.seed)
         if self.config.retraining.student_start == "champion":
-            version = self.fingerprints.get("incumbent", "")
+            version = self.fingerprints.get("start", "")
             job = job.model_copy(update={"start": WarmStart(directory=self.push_directory, version=version)})
         views = self.config.views
         return job.model_copy(update={"augment": None, "views": views}) if views else job

@@ -31,6 +31,14 @@ def retrain(
         pathlib.Path | None,
         typer.Option(metavar="DIR", help="Where all outputs of the runs go.", show_default="./runs/NAME"),
     ] = None,
+    span: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SPAN",
+            help="Which span of the data is the newest, such as 2026-01-03.",
+            show_default="the newest there is",
+        ),
+    ] = None,
     overrides: Overrides = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Says what it would do; nothing is run or written.")
@@ -42,7 +50,8 @@ def retrain(
     """
     from pipeline.retraining import tick as ticking
 
-    experiment = load_config(config, overrides=overrides or ())
+    spans = [] if span is None else [f"data.span={span}"]
+    experiment = load_config(config, overrides=[*(overrides or ()), *spans])
     place = Workspace(workspace or pathlib.Path("runs", experiment.name))
     webhook = open_webhook(experiment.notify, environment=os.environ)
     if dry_run:

@@ -100,19 +100,22 @@ def _left_by_earlier_runs(
     push_directory: pathlib.Path,
     fingerprints: Mapping[str, str],
 ) -> dict[str, str]:
-    """Returns the `incumbent`, the version that a new student has to stand up to, and the `kept_teacher`.
+    """Returns the `incumbent`, to which a new student has to stand up, the `start` and the `kept_teacher`.
 
-    The incumbent is the student that ships, unless this very experiment was the last to push in the run
-    before: then nothing is new, what was there before that run still counts, and all comes from the cache. So
-    what a person has rolled back is not pushed again. Either is `none` where there is none.
+    Students are compared with, and may start from, the one that ships, unless this very experiment was the
+    last to push in the run before: then nothing is new, what was there before that run still counts, and all
+    comes from the cache. So what a person has rolled back is not pushed again. Each is `none` where there is
+    none.
     """
     versions = Versions(push_directory)
     kept = KeptTeacher.find(push_directory) if config.retraining.keep_teacher else None
+    shipping = versions.shipping() or NO_VERSION
     left = {
-        "incumbent": versions.shipping() or NO_VERSION,
+        "incumbent": shipping,
+        "start": shipping,
         "kept_teacher": f"{kept.keras_file.name} {len(kept.runs)}" if kept else NO_VERSION,
     }
-    if left["incumbent"] == NO_VERSION:
+    if shipping == NO_VERSION:
         return left
     try:
         previous = read_summary(workspace.directory)

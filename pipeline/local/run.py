@@ -9,7 +9,7 @@ from typing import Any, Literal
 from components import tfx_patches
 from components.layout import METADATA_FILE
 from components.report.summary import Summary
-from components.serving.versions import OvertakenError
+from components.serving.versions import NO_VERSION, OvertakenError, Versions
 from pipeline import beam
 from pipeline.config.experiment import Config
 from pipeline.events import Event, Report
@@ -111,15 +111,16 @@ def run_graph(
         push_directory=str(push_directory),
         beam_args=(*beam.ARGS, *beam_args),
     )
+    fingerprints = fingerprint_files(config, workspace=workspace, push_directory=push_directory)
     while True:
-        fingerprints = fingerprint_files(config, workspace=workspace, push_directory=push_directory)
         try:
             nodes = run_pipeline(
                 functools.partial(create_pipeline, fingerprints=fingerprints), runner=runner, report=report
             )
             break
         except OvertakenError:
-            continue  # All but Evaluator and Pusher comes from the cache.
+            # All but Evaluator and Pusher comes from the cache.
+            fingerprints |= {"incumbent": Versions(push_directory).shipping() or NO_VERSION}
     return write_summary(config, workspace=workspace.directory, nodes=nodes, fingerprints=fingerprints)
 
 

@@ -61,6 +61,7 @@ class Tick:
         measured.
       scratch: That of the student that was trained from scratch, if there is one.
       student: That of the distilled student that was judged.
+      spans: The spans of the data, with their versions, as in `2026-01-03` and `7/2`; none of other data.
       version: The version that was pushed, or that was put aside because it was refused.
     """
 
@@ -76,6 +77,7 @@ class Tick:
     teacher: float | None = None
     scratch: float | None = None
     student: float | None = None
+    spans: tuple[str, ...] = ()
     version: str | None = None
 
     @property
@@ -165,6 +167,7 @@ def _now() -> str:
 
 def _read_line(line: bytes) -> Tick | None:
     try:
-        return Tick(**json.loads(line))
+        tick = Tick(**json.loads(line))
+        return dataclasses.replace(tick, spans=tuple(tick.spans))
     except (ValueError, TypeError):
         return None

@@ -31,8 +31,24 @@ QUICK_DIGITS = [
 
 
 def distill(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pipeline", *map(str, arguments)]
-    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=600, check=False)
+    return subprocess.run(
+        _command(*arguments), cwd=REPOSITORY, capture_output=True, text=True, timeout=600, check=False
+    )
+
+
+def start(*arguments: object) -> "subprocess.Popen[str]":
+    """Starts it, with errors in its output, and does not wait for it."""
+    return subprocess.Popen(
+        _command(*arguments),
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def _command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "pipeline", *map(str, arguments)]
 
 
 def run(config: str, workspace: pathlib.Path, *arguments: object) -> tuple[dict[str, Any], str]:

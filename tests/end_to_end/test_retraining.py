@@ -9,15 +9,20 @@ import resource
 import subprocess
 from typing import Any
 
-from command_line import QUICK_DIGITS, REPOSITORY, distill
+import pytest
+from command_line import QUICK_DIGITS, REPOSITORY, distill, start
 
-from components.serving.versions import Versions
+from components.serving.versions import Origin, Versions
 
 
 def _retrain(workspace: pathlib.Path, *arguments: object) -> "subprocess.CompletedProcess[str]":
+    return distill(*_tick(workspace), *arguments)
+
+
+def _tick(workspace: pathlib.Path) -> tuple[object, ...]:
     config = REPOSITORY / "configs" / "digits.yaml"
     metrics = ("--set", f"notify.prometheus={workspace / 'digits.prom'}")
-    return distill("retrain", config, "--workspace", workspace, *QUICK_DIGITS, *metrics, *arguments)
+    return ("retrain", config, "--workspace", workspace, *QUICK_DIGITS, *metrics)
 
 
 def _ended(workspace: pathlib.Path) -> list[dict[str, Any]]:
@@ -25,6 +30,7 @@ def _ended(workspace: pathlib.Path) -> list[dict[str, Any]]:
     return [tick for tick in map(json.loads, lines) if tick["ended"]]
 
 
+@pytest.mark.long
 def test_a_student_is_pushed_once_then_nothing_is_new_and_a_worse_one_is_refused(
     tmp_path: pathlib.Path,
 ) -> None:
@@ -68,3 +74,36 @@ def test_a_student_is_pushed_once_then_nothing_is_new_and_a_worse_one_is_refused
     ]
     assert Versions(tmp_path / "pushed").shipping() == shipping
     assert 'outcome="refused"} 1.0\n' in (tmp_path / "digits.prom").read_text()
+
+
+@pytest.mark.long
+def test_the_teacher_is_kept_and_a_student_that_was_overtaken_is_compared_again(
+    tmp_path: pathlib.Path,
+) -> None:
+    taking_over = (
+        *("--set", "retraining={student_start: champion, keep_teacher: {min_accuracy: 0.1}}"),
+        *("--set", "evaluation={against_scratch: any, max_accuracy_drop: 1.0}"),
+    )
+    first = _retrain(tmp_path, *taking_over)
+    assert first.returncode == 0, first.stdout + first.stderr
+    versions = Versions(tmp_path / "pushed")
+    champion = versions.directory / str(versions.shipping())
+
+    # Another run pushes while the student of newer data is trained.
+    command = [*_tick(tmp_path), *taking_over, "--set", "data.labelled_fraction=0.3"]
+    newer = start(*command)
+    printed = "".join(iter(newer.stdout.readline, "Transform: running\n"))
+    other = versions.push(champion, origin=Origin(reason="of another run")).version
+    printed += newer.communicate()[0]
+
+    assert newer.returncode == 0, printed
+    assert "Teacher kept, for run 2 of 10: " in printed
+    assert f"starts from the student that ships, {champion.name}." in printed
+    assert printed.count("Pusher: failed") == 1
+    assert printed.count("Evaluator: completed") == 2
+    assert printed.count("Teacher: completed") == 1
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["incumbent_version"] == other
+    assert summary["histories"]["teacher"]["epochs"] == []
+    assert versions.whole()[-2:] == [other, versions.shipping()]
+    assert _ended(tmp_path)[-1]["version"] == versions.shipping()
