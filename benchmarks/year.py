@@ -40,7 +40,7 @@ ROOT = pathlib.Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks/results/year.json"
 FIRST_DAY = datetime.date(2026, 1, 5)
 WINDOW = 4
-BOUND = 0.02
+SPLITS = "{train: 0.7, validation: 0.15, test: 0.15}"
 
 EVENTS: Mapping[int, str] = {
     3: "late",  # Comes when the tick was over, and the week after with its own.
@@ -123,14 +123,15 @@ class Year:
         path = f"{self._work}/spans/{{YYYY}}-{{MM}}-{{DD}}"
         self._overrides = (
             f"name={experiment}",
-            f"data={{source: image_folder, path: '{path}', window: {WINDOW}}}",
+            f"data={{source: image_folder, path: '{path}', window: {WINDOW}, split_fractions: {SPLITS}}}",
             *CONFIGS[experiment],
         )
-        held, per_week = len(pictures.labels) // 5, len(pictures.labels) * 4 // 5 // weeks
+        spans = WINDOW - 1 + weeks  # The first window is whole.
+        held, per_span = len(pictures.labels) // 5, len(pictures.labels) * 4 // 5 // spans
         self._reference = Pictures(*(each[:held] for each in pictures))
         self._spans = [
-            Pictures(*(each[held + week * per_week : held + (week + 1) * per_week] for each in pictures))
-            for week in range(weeks)
+            Pictures(*(each[held + number * per_span : held + (number + 1) * per_span] for each in pictures))
+            for number in range(spans)
         ]
 
     def play(self) -> Iterator[dict[str, Any]]:
@@ -145,6 +146,8 @@ class Year:
 
     def _play(self, week: int) -> dict[str, Any]:
         event, span = EVENTS.get(week, ""), _date(week)
+        for earlier in range(1 - WINDOW, 0) if week == 0 else ():
+            self._deliver(earlier)
         if event not in ("late", "missing"):
             self._deliver(week)
         if EVENTS.get(week - 1) == "late":
@@ -178,7 +181,7 @@ class Year:
         event, folder = EVENTS.get(week, ""), self._work / "spans" / _date(week)
         partial = folder.with_name(f"{folder.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)
-        pictures = self._spans[week].turned(self._turn(week))
+        pictures = self._spans[WINDOW - 1 + week].turned(self._turn(week))
         for number, (pixels, label) in enumerate(zip(*pictures, strict=True)):
             name = (label + 1) % 10 if event == "flipped" else label
             path = partial / str(name) / f"{number}.png"
