@@ -28,3 +28,7 @@ class InputError(Exception):
     The message is one sentence that names what was given, what was expected and the way out.
     It is shown to the user without a traceback; every other exception is a fault and keeps its own.
     """
+
+
+class DriftError(InputError):
+    """The data has drifted further from what the champion was trained on than the user allows."""

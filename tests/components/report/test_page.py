@@ -28,6 +28,7 @@ SECTIONS = [
     "reliability",
     "disagreements",
     "architecture",
+    "drift",
     "data",
     "run",
 ]
