@@ -16,7 +16,7 @@ from components.layout import keras_file
 from components.serving.forms import open_servable
 from components.serving.network import Network, describe_network
 from components.serving.servable import Servable
-from components.serving.versions import NO_VERSION, Versions
+from components.serving.versions import Versions
 
 _BROKEN = (
     *(InputError, OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError),
@@ -104,13 +104,13 @@ def _open_incumbent(
     image_shape: tuple[int, int, int],
 ) -> tuple[Servable | None, list[str]]:
     """Opens the student that ships, or warns if it cannot be compared with the new ones."""
-    version = version or Versions(push_directory).shipping() or NO_VERSION
-    if version == NO_VERSION:
+    incumbent = Versions(push_directory).incumbent(version)
+    if incumbent is None:
         return None, []
     try:
-        model = _open_fitting(push_directory / version, class_names=class_names, image_shape=image_shape)
+        model = _open_fitting(push_directory / incumbent, class_names=class_names, image_shape=image_shape)
     except InputError as error:
-        warning = f"The student that ships, {version}, is left out of the comparison: {error}."
+        warning = f"The student that ships, {incumbent}, is left out of the comparison: {error}."
         logging.warning("%s", warning)
         return None, [warning]
     return model, []
