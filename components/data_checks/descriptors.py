@@ -79,7 +79,9 @@ def describe(
     """
     luminance = _luminance(pixels)
     brightness, contrast = _moments(luminance)
-    descriptor = Descriptor(
+    is_telling = min(size) >= LEAST_SIDE and contrast >= LEAST_CONTRAST
+    phash, thumbnail = _look(luminance) if is_telling else (None, None)
+    return Descriptor(
         id=name,
         label=label,
         sha256=hashlib.sha256(encoded).digest(),
@@ -87,20 +89,15 @@ def describe(
         width=size[1],
         brightness=brightness,
         contrast=contrast,
-    )
-    if min(size) < LEAST_SIDE or contrast < LEAST_CONTRAST:
-        return descriptor
-    small = luminance.resize((_HASHED_SIDE, _HASHED_SIDE), Image.Resampling.LANCZOS)
-    return dataclasses.replace(
-        descriptor,
-        phash=int.from_bytes(np.packbits(imagehash.phash(small).hash).tobytes()),
-        thumbnail=small.reduce(_HASHED_SIDE // THUMBNAIL_SIDE).tobytes(),
+        phash=phash,
+        thumbnail=thumbnail,
     )
 
 
 def encode(descriptors: Sequence[Descriptor]) -> bytes:
     """Writes the descriptors of the images of a shard as Parquet."""
-    table = pa.Table.from_pylist([dataclasses.asdict(each) for each in descriptors], schema=SCHEMA)
+    columns = {name: [getattr(each, name) for each in descriptors] for name in SCHEMA.names}
+    table = pa.table(columns, schema=SCHEMA)
     file = io.BytesIO()
     pq.write_table(table, file, compression="zstd")
     return file.getvalue()
@@ -113,6 +110,14 @@ def read(paths: Iterable[str]) -> pa.Table:
 
 def _luminance(pixels: np.ndarray) -> Image.Image:
     return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).convert("L")
+
+
+def _look(luminance: Image.Image) -> tuple[int, bytes]:
+    """Returns the perceptual hash and the thumbnail."""
+    # By averaging areas, in a fifth of the time that imagehash's own filter takes.
+    small = luminance.resize((_HASHED_SIDE, _HASHED_SIDE), Image.Resampling.BOX)
+    bits = np.packbits(imagehash.phash(small).hash).tobytes()
+    return int.from_bytes(bits), small.reduce(_HASHED_SIDE // THUMBNAIL_SIDE).tobytes()
 
 
 def _moments(luminance: Image.Image) -> tuple[float, float]:
