@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import io
+import math
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -18,6 +19,7 @@ LEAST_SIDE: Final = 32
 LEAST_CONTRAST: Final = 8.0
 
 THUMBNAIL_SIDE: Final = 16
+_POWERS = np.arange(256.0)[:, None] ** [1, 2]  # Of the levels of luminance.
 _HASHED_SIDE = 32  # To which the perceptual hash shrinks an image.
 
 SCHEMA: Final = pa.schema(
@@ -122,7 +124,7 @@ def _look(luminance: Image.Image) -> tuple[int, bytes]:
 
 def _moments(luminance: Image.Image) -> tuple[float, float]:
     """Returns mean and standard deviation."""
-    counts = np.asarray(luminance.histogram())
-    levels = np.arange(len(counts))
-    mean = float(counts @ levels / counts.sum())
-    return mean, float(np.sqrt(counts @ np.square(levels - mean) / counts.sum()))
+    total, squares = np.array(luminance.histogram(), np.float64) @ _POWERS
+    pixels = luminance.width * luminance.height
+    mean = float(total / pixels)
+    return mean, math.sqrt(max(float(squares / pixels) - mean**2, 0))

@@ -42,7 +42,7 @@ def probe_image(data: bytes) -> Probe:
     import tensorflow as tf
 
     try:
-        pixels = tf.io.decode_image(data, expand_animations=False).numpy()
+        pixels = np.asarray(memoryview(tf.io.decode_image(data, expand_animations=False)))  # Not copied.
     except tf.errors.InvalidArgumentError:
         raise ImageError(_explain(data)) from None
     height, width, _ = pixels.shape
