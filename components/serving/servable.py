@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from components.layout import CLASSES_ASSET
+from components.layout import CLASSES_ASSET, PROFILE_ASSET
 from components.serving.network import Network
 
 
@@ -59,8 +59,9 @@ class Servable(abc.ABC):
 
     @property
     def size_bytes(self) -> int:
-        """The size of all files, in bytes."""
-        return sum(path.stat().st_size for path in self.directory.rglob("*") if path.is_file())
+        """The size of all files, in bytes, but for the profile of its training images, with which it ships."""
+        files = (path for path in self.directory.rglob("*") if path.is_file())
+        return sum(path.stat().st_size for path in files if path != self.directory / PROFILE_ASSET)
 
     @property
     def class_names(self) -> tuple[str, ...]:
