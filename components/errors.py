@@ -32,3 +32,7 @@ class InputError(Exception):
 
 class MissingSpanError(InputError):
     """A span of the data is not there, or holds no image: it may be late, and come yet."""
+
+
+class DriftError(InputError):
+    """The data has drifted further from what the champion was trained on than the user allows."""

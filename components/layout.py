@@ -5,11 +5,19 @@ import zipfile
 
 # The splits of every data set; models are measured on the last.
 SPLITS = ("train", "validation", "test")
+# Those by which models are chosen and measured.
+HELD_OUT = ("validation", "test")
 # One more where images without labels lie beside the labelled ones; students learn on it from their teacher.
 UNLABELLED = "unlabelled"
 
 # ExampleGen's `examples`: the class names, the number of examples, and what was left out.
 DATASET_FILE = "dataset.json"
+# Beside it, what each image looks like, shard for shard: `descriptors/SPLIT-00000-of-00001.parquet`.
+DESCRIPTORS_DIRECTORY = "descriptors"
+# ExampleValidator's `anomalies`: what the training images look like as a whole, and whether they have drifted
+# and which images are duplicates.
+PROFILE_FILE = "profile.json"
+DATA_CHECK_FILE = "data_check.json"
 # SchemaGen's `schema`.
 SCHEMA_FILE = "schema.pbtxt"
 # A `model`: what a later node loads.
@@ -20,6 +28,8 @@ _KERAS_CONFIG = "config.json"
 CLASSES_ASSET = pathlib.Path("assets.extra", "classes.json")
 # Of one that ships, the `.keras` file that a later training may start from.
 KERAS_ASSET = pathlib.Path("assets.extra", KERAS_FILE)
+# A candidate, and so each version that was pushed: the profile of the images that it was trained on.
+PROFILE_ASSET = pathlib.Path("assets.extra", PROFILE_FILE)
 # A `model_run`.
 HISTORY_FILE = "history.json"
 # Beside it, if the model is a teacher that may be kept and was trained in this run: what must be alike then.
@@ -75,6 +85,11 @@ def is_keras_file(path: pathlib.Path) -> bool:
 def keras_file(model_uri: str) -> str:
     """Returns the path of the `.keras` file in a model artifact."""
     return f"{model_uri}/{KERAS_FILE}"
+
+
+def descriptor_files(examples_uri: str, split: str) -> list[str]:
+    """Returns the files of descriptors of a split in an `Examples` artifact, in the order of its shards."""
+    return sorted(map(str, pathlib.Path(examples_uri, DESCRIPTORS_DIRECTORY).glob(f"{split}-*.parquet")))
 
 
 def predictions_directory(uri: str, split: str) -> str:

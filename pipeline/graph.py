@@ -68,7 +68,10 @@ def create_pipeline(
     Returns:
       The pipeline, for any TFX runner or compiler.
     """
-    data = _data_nodes(config, fingerprint=fingerprints.get("data", ""))
+    incumbent = fingerprints.get("incumbent", "")
+    data = _data_nodes(
+        config, fingerprint=fingerprints.get("data", ""), push_directory=push_directory, incumbent=incumbent
+    )
     models = _Models(
         config=config,
         data=data,
@@ -76,7 +79,7 @@ def create_pipeline(
         checkpoint_directory=checkpoint_directory,
         push_directory=push_directory,
     )
-    evaluator = _evaluator(models, push_directory=push_directory, incumbent=fingerprints.get("incumbent", ""))
+    evaluator = _evaluator(models, push_directory=push_directory, incumbent=incumbent)
     return Pipeline(
         pipeline_name=config.name,
         pipeline_root=root,
@@ -134,7 +137,7 @@ class _DataNodes:
         return {"examples": self.examples, **self.export_inputs, "statistics": statistics}
 
 
-def _data_nodes(config: Config, *, fingerprint: str) -> _DataNodes:
+def _data_nodes(config: Config, *, fingerprint: str, push_directory: str, incumbent: str) -> _DataNodes:
     example_gen = ExampleGen(data=config.data, fingerprint=fingerprint)
     examples = example_gen.outputs["examples"]
     statistics_gen = StatisticsGen(examples=examples, stats_options=statistics_options())
@@ -144,6 +147,10 @@ def _data_nodes(config: Config, *, fingerprint: str) -> _DataNodes:
     example_validator = ExampleValidator(
         statistics=statistics,
         schema=schema,
+        examples=examples,
+        checks=config.data_checks,
+        push_directory=push_directory,
+        incumbent=incumbent,
         class_weights=config.class_weights,
         # Its labels are no index of a class.
         exclude_splits=[UNLABELLED] if config.data.has_unlabelled else [],
@@ -311,11 +318,13 @@ class _Models:
 
 
 def _evaluator(models: _Models, *, push_directory: str, incumbent: str) -> Evaluator:
+    stores_predictions = models.config.stores_predictions
     return Evaluator(
         examples=models.data.examples,
         schema=models.data.schema_gen.outputs["schema"],
+        anomalies=models.data.example_validator.outputs["anomalies"],
         teacher=_model_and_run(models.teacher) if models.teacher else None,
-        teacher_predictions=None if models.teacher else models.predictor.outputs["predictions"],
+        teacher_predictions=models.predictor.outputs["predictions"] if stores_predictions else None,
         scratch=_model_and_run(models.scratch) if models.scratch else None,
         distillers={name: _model_and_run(node) for name, node in models.distillers.items()},
         students={
@@ -324,6 +333,7 @@ def _evaluator(models: _Models, *, push_directory: str, incumbent: str) -> Evalu
         },
         evaluation=models.config.evaluation,
         levers=models.config.levers,
+        drift=models.config.drift,
         push_directory=push_directory,
         incumbent=incumbent,
     )

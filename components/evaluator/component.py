@@ -10,6 +10,7 @@ from components.artifacts import TeacherPredictions
 from components.evaluator import kubeflow_page
 from components.evaluator.executor import Executor
 from components.evaluator.students import model_key, run_key
+from components.settings.data_checks import DriftSettings
 from components.settings.evaluation import EvaluationSettings
 
 
@@ -19,6 +20,7 @@ class EvaluatorSpec(component_spec.ComponentSpec):
     INPUTS = {
         "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
         "schema": component_spec.ChannelParameter(type=standard_artifacts.Schema),
+        "anomalies": component_spec.ChannelParameter(type=standard_artifacts.ExampleAnomalies),
         "teacher_predictions": component_spec.ChannelParameter(type=TeacherPredictions, optional=True),
     }
     OUTPUTS = {
@@ -31,6 +33,7 @@ class EvaluatorSpec(component_spec.ComponentSpec):
         "evaluation_settings": component_spec.ExecutionParameter(type=str),
         "students": component_spec.ExecutionParameter(type=str),
         "levers": component_spec.ExecutionParameter(type=str),
+        "drift": component_spec.ExecutionParameter(type=str),
         "push_directory": component_spec.ExecutionParameter(type=str),
         "incumbent": component_spec.ExecutionParameter(type=str),
     }
@@ -52,6 +55,7 @@ class Evaluator(base_beam_component.BaseBeamComponent):
         *,
         examples: BaseChannel,
         schema: BaseChannel,
+        anomalies: BaseChannel,
         teacher: tuple[BaseChannel, BaseChannel] | None,
         teacher_predictions: BaseChannel | None,
         scratch: tuple[BaseChannel, BaseChannel] | None,
@@ -59,6 +63,7 @@ class Evaluator(base_beam_component.BaseBeamComponent):
         students: Mapping[str, Mapping[str, Mapping[str, float]]],
         evaluation: EvaluationSettings,
         levers: Sequence[str],
+        drift: DriftSettings,
         push_directory: str,
         incumbent: str = "",
     ) -> None:
@@ -67,8 +72,10 @@ class Evaluator(base_beam_component.BaseBeamComponent):
         Args:
           examples: The transformed examples, of which only the test split is read.
           schema: The schema, which holds the class names.
+          anomalies: ExampleValidator's output, with the profile of the training images, drift and duplicates.
           teacher: The model and the history of the teacher; None if it is known by its predictions alone.
-          teacher_predictions: These predictions, of the test split among others; None if there is a model.
+          teacher_predictions: What the teacher predicts for the training split, and for the test split where
+            there is no model; None if nothing is stored.
           scratch: The model and the history of the student trained without a teacher; None where there are
             no labels to train it on.
           distillers: The model and the history that each Distiller has made, by a name.
@@ -76,6 +83,7 @@ class Evaluator(base_beam_component.BaseBeamComponent):
             the values by which these differ: it is the variant that is best on validation.
           evaluation: What the candidate must reach.
           levers: The keys that can be advised to be changed; see `components.evaluator.judge.advice.advise`.
+          drift: From which drift of what the teacher says on it is told.
           push_directory: Where blessed students go, and so where the last one lies.
           incumbent: The version there that the candidate is compared with, or `none`; if it is empty, the
             one that ships when the node runs.
@@ -90,6 +98,7 @@ class Evaluator(base_beam_component.BaseBeamComponent):
             spec_class(
                 examples=examples,
                 schema=schema,
+                anomalies=anomalies,
                 teacher_predictions=teacher_predictions,
                 **models,
                 **runs,
@@ -100,6 +109,7 @@ class Evaluator(base_beam_component.BaseBeamComponent):
                 evaluation_settings=evaluation.model_dump_json(),
                 students=json.dumps(students),
                 levers=json.dumps(levers),
+                drift=drift.model_dump_json(),
                 push_directory=push_directory,
                 incumbent=incumbent,
             )

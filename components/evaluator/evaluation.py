@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from components.data_checks.findings import findings
 from components.evaluator.judge.advice import advise
 from components.evaluator.judge.evidence import INCUMBENT, SCRATCH, TEACHER, Evidence, role
 from components.evaluator.judge.verdict import is_blessed, is_teacher_worse, put_into_words, rivals
@@ -18,6 +19,7 @@ from components.report.summary import (
     Architectures,
     Bin,
     ClassQuality,
+    DataCheck,
     Difference,
     Evaluation,
     GapClosed,
@@ -43,6 +45,7 @@ def describe(
     variants: Mapping[str, Sequence[Variant]],
     levers: Collection[str],
     incumbent_version: str,
+    data_check: DataCheck,
     warnings: Sequence[str],
 ) -> Evaluation:
     """Puts together all that an evaluation says.
@@ -56,7 +59,8 @@ def describe(
       variants: What was tried for each distilled student.
       levers: See `components.evaluator.judge.advice.advise`.
       incumbent_version: Which version ships, or `none`.
-      warnings: What the reader should know, beside what the evidence tells.
+      data_check: What was found in the data.
+      warnings: What the reader should know, beside what the evidence and the data tell.
 
     Returns:
       The evaluation, measured on this machine with these libraries.
@@ -75,7 +79,7 @@ def describe(
             chosen=next(each.settings for each in variants[candidate] if each.chosen),
             variants_tried=variants_tried,
         ),
-        warnings=(*warnings, *_warnings(evidence)),
+        warnings=(*warnings, *_warnings(evidence), *map(_as_sentence, findings(data_check))),
         gates=tuple(gates),
         class_names=evidence.class_names,
         test_examples=len(evidence.outcomes),
@@ -88,10 +92,15 @@ def describe(
         incumbent_version=incumbent_version,
         searches={name: tuple(tried) for name, tried in variants.items() if len(tried) > 1},
         variants_tried=variants_tried,
+        data_check=data_check,
         advice=advise(histories, candidate=candidate, levers=levers),
         machine=Machine(**describe_machine()),
         versions=describe_versions(),
     )
+
+
+def _as_sentence(finding: str) -> str:
+    return f"{finding[0].upper()}{finding[1:]}."
 
 
 def _model(evidence: Evidence, name: str) -> Model:

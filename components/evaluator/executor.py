@@ -7,11 +7,13 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import Artifact, artifact_utils
-from tfx.utils import io_utils
+from tfx.utils import io_utils, path_utils
 
+from components.data_checks.profile import Profile
 from components.evaluator import kubeflow_page
 from components.evaluator.evaluation import describe
 from components.evaluator.judge.blessing import bless, write_validation
@@ -25,16 +27,21 @@ from components.evaluator.measure.slices import slice_features
 from components.evaluator.measure.speed import measuring_speed
 from components.evaluator.opening import Opened, open_models
 from components.evaluator.students import Student, read_student
+from components.evaluator.training_data import describe_training_data
 from components.files import write_json, write_text
-from components.layout import EVALUATION_FILE, REPORT_FILE, predictions_directory
+from components.layout import EVALUATION_FILE, PROFILE_ASSET, REPORT_FILE, predictions_directory
 from components.report.page import render
 from components.report.summary import Architectures, History
 from components.schema_gen.schema import class_names
 from components.serving.servable import Servable
+from components.settings.data_checks import DriftSettings
 from components.settings.evaluation import EvaluationSettings
-from components.teacher_predictions.store import open_predictions
+from components.teacher_predictions.store import open_predictions, read_first_view
 from components.training.adapter import example_files
 from components.training.callbacks.history import read_history
+
+# Of so many training images the teacher's predictions are read for the profile.
+_LOGITS = 20_000
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
@@ -76,6 +83,14 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             incumbent=exec_properties["incumbent"],
         )
 
+        profile, check = describe_training_data(
+            pathlib.Path(inputs["anomalies"].uri),
+            logits=_training_logits(inputs, num_classes=len(opened.class_names)),
+            class_names=opened.class_names,
+            push_directory=pathlib.Path(exec_properties["push_directory"]),
+            settings=DriftSettings.model_validate_json(exec_properties["drift"]),
+            significance_level=settings.significance_level,
+        )
         folder = pathlib.Path(outputs["evaluation"].uri)
         evidence = self._measure(
             opened,
@@ -89,6 +104,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         candidate = choose_candidate({name: histories[name] for name in students})
         verdict = gates(evidence, candidate=candidate, settings=settings, incomparable=opened.incomparable)
         io_utils.copy_dir(artifacts[candidate].uri, outputs["model"].uri)
+        _add_profile(profile, model_uri=outputs["model"].uri)
         bless(outputs["blessing"], verdict, model=artifacts[candidate], baseline=artifacts.get(baseline))
         write_validation(folder, verdict)
         evaluation = describe(
@@ -100,6 +116,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             variants={name: student.variants for name, student in students.items()},
             levers=json.loads(exec_properties["levers"]),
             incumbent_version=opened.incumbent_version,
+            data_check=check,
             warnings=opened.warnings,
         )
         page = render(evaluation, disagreements=read_disagreements(folder))
@@ -162,7 +179,7 @@ def _models_and_histories(
 
 def _stored_teacher(inputs: Mapping[str, Artifact], *, num_classes: int) -> dict[str, Stored]:
     """Returns the teacher, by its name, if it is known by its predictions alone."""
-    if "teacher_predictions" not in inputs:
+    if TEACHER in inputs:
         return {}
     directory = predictions_directory(inputs["teacher_predictions"].uri, "test")
     files = open_predictions(
@@ -172,6 +189,21 @@ def _stored_teacher(inputs: Mapping[str, Artifact], *, num_classes: int) -> dict
         example_files=example_files(artifact_utils.get_split_uri([inputs["examples"]], "test")),
     )
     return {TEACHER: Stored(pathlib.Path(directory), files, num_classes)}
+
+
+def _training_logits(inputs: Mapping[str, Artifact], *, num_classes: int) -> np.ndarray:
+    """Reads what is stored of what the teacher says of the first training images, `[images, num_classes]`."""
+    if "teacher_predictions" not in inputs:
+        return np.empty((0, num_classes))
+    directory = predictions_directory(inputs["teacher_predictions"].uri, "train")
+    return read_first_view(directory, at_most=_LOGITS)
+
+
+def _add_profile(profile: Profile, *, model_uri: str) -> None:
+    """Puts the profile of the images that a model was trained on beside it, so that it ships with it."""
+    path = pathlib.Path(path_utils.serving_model_path(model_uri)) / PROFILE_ASSET
+    path.parent.mkdir(exist_ok=True)
+    write_json(path, profile.model_dump(mode="json"))
 
 
 def _architectures(opened: Opened, *, student: str) -> Architectures:

@@ -81,7 +81,7 @@ def open_models(
         for name, uri in model_uris.items()
     }
     image_shape = networks[student].image_shape
-    version = incumbent or Versions(pathlib.Path(push_directory)).shipping() or NO_VERSION
+    version = Versions(pathlib.Path(push_directory)).incumbent(incumbent)
     pushed, problem = _open_incumbent(
         pathlib.Path(push_directory), version=version, class_names=class_names, image_shape=image_shape
     )
@@ -90,7 +90,7 @@ def open_models(
         networks=networks,
         class_names=class_names,
         image_shape=image_shape,
-        incumbent_version=version,
+        incumbent_version=version or NO_VERSION,
         incomparable=problem,
     )
 
@@ -113,12 +113,12 @@ def _open_model(uri: str, *, name: str, network: Network, class_names: tuple[str
 def _open_incumbent(
     push_directory: pathlib.Path,
     *,
-    version: str,
+    version: str | None,
     class_names: tuple[str, ...],
     image_shape: tuple[int, int, int],
 ) -> tuple[Servable | None, str | None]:
     """Opens the student that ships, or says why it cannot be compared with the new ones."""
-    if version == NO_VERSION:
+    if version is None:
         return None, None
     try:
         model = _open_fitting(push_directory / version, class_names=class_names, image_shape=image_shape)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import apache_beam as beam
+import pyarrow as pa
 from pydantic import TypeAdapter
 from tfx import types
 from tfx.components.example_gen import base_example_gen_executor
@@ -15,11 +16,12 @@ from tfx.dsl.io import fileio
 from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, standard_component_specs
 
+from components.data_checks import descriptors
 from components.example_gen import dataset, shards
 from components.example_gen.registry import DataSettings, open_source
 from components.example_gen.source import Source
 from components.example_gen.unlabelled import held_out
-from components.layout import DATASET_FILE, UNLABELLED
+from components.layout import DATASET_FILE, DESCRIPTORS_DIRECTORY, HELD_OUT, UNLABELLED, descriptor_files
 
 DATA_KEY = "data"
 FINGERPRINT_KEY = "fingerprint"
@@ -66,8 +68,7 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
             _tell(note)
         if source.spans():
             _tell(f"the spans are {', '.join(map(str, source.spans()))}")
-        hashed = (*held_out.HELD_OUT, UNLABELLED) if data.unlabelled else ()
-        outcomes = self._write(source, examples, splits=data.split_names, hashed=hashed)
+        outcomes = self._write(source, examples, splits=data.split_names)
         dataset.check(
             outcomes,
             splits=data.split_names,
@@ -75,7 +76,11 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
             labels=data.labels,
             labelled_fraction=data.labelled_fraction,
         )
-        held_out.check_none_held_out(outcomes)
+        if data.unlabelled:
+            held_out.check_none_held_out(
+                _read_descriptors(examples, UNLABELLED),
+                held_out=_read_descriptors(examples, *HELD_OUT),
+            )
         description = dataset.describe(
             outcomes, class_names=source.class_names, notes=source.notes(), spans=source.spans()
         )
@@ -86,14 +91,18 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
             file.write(json.dumps(description, indent=1))
 
     def _write(
-        self, source: Source, examples: types.Artifact, *, splits: Sequence[str], hashed: Sequence[str]
+        self, source: Source, examples: types.Artifact, *, splits: Sequence[str]
     ) -> list[shards.Outcome]:
         """Runs the Beam pipeline; its outcomes come back in a file."""
         tasks = []
+        descriptors_folder = f"{examples.uri}/{DESCRIPTORS_DIRECTORY}"
+        fileio.makedirs(descriptors_folder)
         for split in splits:
             folder = artifact_utils.get_split_uri([examples], split)
             fileio.makedirs(folder)
-            tasks.extend(shards.plan(source, split=split, folder=folder, hashed=split in hashed))
+            tasks.extend(
+                shards.plan(source, split=split, folder=folder, descriptors_folder=descriptors_folder)
+            )
         report = f"{self._get_tmp_dir()}outcomes.json"
         with self._make_beam_pipeline() as pipeline:
             _ = (
@@ -105,6 +114,10 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
             )
         with fileio.open(report) as file:
             return [shards.Outcome(**outcome) for outcome in json.load(file)]
+
+
+def _read_descriptors(examples: types.Artifact, *splits: str) -> pa.Table:
+    return descriptors.read(path for split in splits for path in descriptor_files(examples.uri, split))
 
 
 def _tell(note: str) -> None:

@@ -1,6 +1,9 @@
 """Looks at encoded images."""
 
 import io
+from typing import NamedTuple
+
+import numpy as np
 
 _JPEG_START, _JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
 _EXIF, _ORIENTATION, _ON_ITS_SIDE = b"Exif\0\0", 0x0112, (5, 6, 7, 8)
@@ -11,7 +14,21 @@ class ImageError(ValueError):
     """Bytes that are no image. The message says why in a few words."""
 
 
-def probe_image(data: bytes) -> tuple[int, int]:
+class Probe(NamedTuple):
+    """A decoded image.
+
+    Attributes:
+      height: In pixels, as it is to be looked at.
+      width: Likewise.
+      pixels: As they are stored, uint8 `[height, width, channels]`.
+    """
+
+    height: int
+    width: int
+    pixels: np.ndarray
+
+
+def probe_image(data: bytes) -> Probe:
     """Decodes an image to see whether it can be used.
 
     It is decoded whole by TensorFlow, as Transform will decode it, so that the two never disagree.
@@ -19,19 +36,17 @@ def probe_image(data: bytes) -> tuple[int, int]:
     Args:
       data: An encoded image: JPEG, PNG, or another kind that `tf.io.decode_image` knows.
 
-    Returns:
-      Its height and width in pixels, as it is to be looked at.
-
     Raises:
       ImageError: It cannot be decoded.
     """
     import tensorflow as tf
 
     try:
-        height, width, _ = tf.io.decode_image(data, expand_animations=False).shape
+        pixels = np.asarray(memoryview(tf.io.decode_image(data, expand_animations=False)))  # Not copied.
     except tf.errors.InvalidArgumentError:
         raise ImageError(_explain(data)) from None
-    return (width, height) if lies_on_its_side(data) else (height, width)
+    height, width, _ = pixels.shape
+    return Probe(width, height, pixels) if lies_on_its_side(data) else Probe(height, width, pixels)
 
 
 def lies_on_its_side(data: bytes) -> bool:

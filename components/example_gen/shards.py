@@ -1,10 +1,10 @@
 """Writes the records of a source as TFRecords, shard by shard."""
 
 import dataclasses
-import hashlib
 from typing import Any, NamedTuple
 
-from components.example_gen.images import ImageError, probe_image
+from components.data_checks import descriptors
+from components.example_gen.images import ImageError, Probe, probe_image
 from components.example_gen.source import Record, Skipped, Source
 
 
@@ -16,13 +16,13 @@ class Task:
       split: The split that it belongs to.
       shard: What the source reads it by.
       path: The file to write.
-      hashed: Whether the content of its images is to be compared with that of others.
+      descriptors: The file for the descriptors of its images.
     """
 
     split: str
     shard: Any
     path: str
-    hashed: bool = False
+    descriptors: str
 
 
 @dataclasses.dataclass
@@ -36,7 +36,6 @@ class Outcome:
       labels: The labels that occur in it.
       skipped: What was left out: pairs of id and reason.
       corrupt: Those of them that should have been images.
-      hashes: The SHA-256 of each encoded image, in hexadecimal, by its id; none unless asked for.
     """
 
     split: str
@@ -45,27 +44,34 @@ class Outcome:
     labels: list[int] = dataclasses.field(default_factory=list)
     skipped: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     corrupt: list[tuple[str, str]] = dataclasses.field(default_factory=list)
-    hashes: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
-def plan(source: Source, *, split: str, folder: str, hashed: bool = False) -> list[Task]:
+def plan(source: Source, *, split: str, folder: str, descriptors_folder: str) -> list[Task]:
     """Lists the shards of a split and names their files.
 
     Args:
       source: Where the images come from.
       split: One of its splits.
       folder: Where the files shall lie.
-      hashed: See `Task`.
+      descriptors_folder: Where those of the descriptors of all splits lie.
     """
     shards = source.shards(split)
-    return [
-        Task(split, shard, f"{folder}/data_tfrecord-{index:05d}-of-{len(shards):05d}.gz", hashed)
-        for index, shard in enumerate(shards)
-    ]
+    tasks = []
+    for index, shard in enumerate(shards):
+        number = f"{index:05d}-of-{len(shards):05d}"
+        tasks.append(
+            Task(
+                split,
+                shard,
+                path=f"{folder}/data_tfrecord-{number}.gz",
+                descriptors=f"{descriptors_folder}/{split}-{number}.parquet",
+            )
+        )
+    return tasks
 
 
 def write_shard(task: Task, *, source: Source) -> Outcome:
-    """Reads one shard, checks each of its images, and writes it.
+    """Reads one shard, checks and describes each of its images, and writes it.
 
     The file appears under its name once it is whole. The same shard gives the same bytes.
 
@@ -79,7 +85,7 @@ def write_shard(task: Task, *, source: Source) -> Outcome:
     import tensorflow as tf
 
     outcome = Outcome(task.split, task.path)
-    labels = set()
+    described = []
     partial = f"{task.path}.partial"
     with tf.io.TFRecordWriter(partial, tf.io.TFRecordOptions(compression_type="GZIP")) as writer:
         for item in map(_probe, source.read(task.shard)):
@@ -90,27 +96,36 @@ def write_shard(task: Task, *, source: Source) -> Outcome:
             else:
                 writer.write(_serialize(item))
                 outcome.examples += 1
-                labels.add(item.record.label)
-                if task.hashed:
-                    outcome.hashes[item.record.id] = hashlib.sha256(item.record.image).hexdigest()
+                described.append(_describe(item))
+    with tf.io.gfile.GFile(task.descriptors, "wb") as file:
+        file.write(descriptors.encode(described))
     tf.io.gfile.rename(partial, task.path, overwrite=True)
-    outcome.labels = sorted(labels)
+    outcome.labels = sorted({each.label for each in described})
     return outcome
 
 
 class _Probed(NamedTuple):
     record: Record
-    height: int
-    width: int
+    probe: Probe
 
 
 def _probe(item: Record | Skipped) -> _Probed | Skipped:
     if isinstance(item, Skipped):
         return item
     try:
-        return _Probed(item, *probe_image(item.image))
+        return _Probed(item, probe_image(item.image))
     except ImageError as error:
         return Skipped(item.id, str(error), corrupt=True)
+
+
+def _describe(item: _Probed) -> descriptors.Descriptor:
+    return descriptors.describe(
+        item.probe.pixels,
+        encoded=item.record.image,
+        name=item.record.id,
+        label=item.record.label,
+        size=(item.probe.height, item.probe.width),
+    )
 
 
 def _serialize(item: _Probed) -> bytes:
@@ -126,8 +141,8 @@ def _serialize(item: _Probed) -> bytes:
         "image": data(item.record.image),
         "label": integer(item.record.label),
         "id": data(item.record.id.encode()),
-        "height": integer(item.height),
-        "width": integer(item.width),
+        "height": integer(item.probe.height),
+        "width": integer(item.probe.width),
     }
     if item.record.weight is not None:
         weight = tf.train.FloatList(value=[item.record.weight])

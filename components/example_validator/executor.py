@@ -1,8 +1,10 @@
 """Executor of ExampleValidator."""
 
 import json
+import pathlib
 from typing import Any
 
+import pyarrow as pa
 from absl import logging
 from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2
 from tfx import types
@@ -12,15 +14,25 @@ from tfx.proto.orchestration import execution_result_pb2
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import io_utils
 
+from components.data_checks import descriptors
 from components.errors import InputError
 from components.example_validator.anomalies import describe
+from components.example_validator.data_check import check_data
+from components.files import write_json
+from components.layout import DATA_CHECK_FILE, PROFILE_FILE, descriptor_files
 from components.schema_gen.schema import check_class_weights, class_names
+from components.serving.versions import Versions
+from components.settings.data_checks import DataCheckSettings
 
 CLASS_WEIGHTS_KEY = "class_weights"
+EXAMPLES_KEY = "examples"
+CHECKS_KEY = "checks"
+PUSH_DIRECTORY_KEY = "push_directory"
+INCUMBENT_KEY = "incumbent"
 
 
 class Executor(tfx_executor.Executor):
-    """Validates as TFX does, and stops the run where something is wrong."""
+    """Validates as TFX does, looks for drift and duplicates, and stops the run where something is wrong."""
 
     def Do(
         self,
@@ -28,21 +40,26 @@ class Executor(tfx_executor.Executor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> execution_result_pb2.ExecutorOutput:
-        """Writes the anomalies of each split.
+        """Writes the anomalies of each split, the profile of the training images, drift and duplicates.
 
         Args:
-          input_dict: `statistics` and `schema`.
+          input_dict: `statistics`, `schema` and `examples`.
           output_dict: `anomalies`.
-          exec_properties: As TFX's own, and `class_weights` as JSON.
+          exec_properties: As TFX's own, `class_weights` and `checks` as JSON, `push_directory`, and the
+            version there that the data is compared with, `incumbent`.
 
         Raises:
-          InputError: A weight is given for something that is no class, or there is an anomaly. All of them
-            are in the log too, since the artifact of a node that fails is not kept.
+          InputError: A weight is given for something that is no class, there is an anomaly, or there are
+            duplicates that are to be refused. All anomalies are in the log too, since the artifact of a node
+            that fails is not kept.
+          DriftError: The data has drifted too far.
         """
         weights = json.loads(exec_properties[CLASS_WEIGHTS_KEY])
+        names = class_names(
+            _read_schema(artifact_utils.get_single_uri(input_dict[standard_component_specs.SCHEMA_KEY]))
+        )
         if isinstance(weights, dict):
-            schema = artifact_utils.get_single_uri(input_dict[standard_component_specs.SCHEMA_KEY])
-            check_class_weights(weights, class_names=class_names(_read_schema(schema)))
+            check_class_weights(weights, class_names=names)
         output = super().Do(input_dict, output_dict, exec_properties)
         artifact = artifact_utils.get_single_instance(output_dict[standard_component_specs.ANOMALIES_KEY])
         lines = describe({split: _load(artifact, split) for split in _splits(artifact)})
@@ -52,7 +69,20 @@ class Executor(tfx_executor.Executor):
             raise InputError(
                 f"The data does not match its schema: {'; '.join(lines)}; correct the data and run again."
             )
+        found = check_data(
+            _read_descriptors(artifact_utils.get_single_instance(input_dict[EXAMPLES_KEY])),
+            class_names=names,
+            checks=DataCheckSettings.model_validate_json(exec_properties[CHECKS_KEY]),
+            versions=Versions(pathlib.Path(exec_properties[PUSH_DIRECTORY_KEY])),
+            incumbent=exec_properties[INCUMBENT_KEY],
+        )
+        write_json(pathlib.Path(artifact.uri, PROFILE_FILE), found.profile.model_dump(mode="json"))
+        write_json(pathlib.Path(artifact.uri, DATA_CHECK_FILE), found.check.model_dump(mode="json"))
         return output
+
+
+def _read_descriptors(examples: types.Artifact) -> dict[str, pa.Table]:
+    return {split: descriptors.read(descriptor_files(examples.uri, split)) for split in _splits(examples)}
 
 
 def _read_schema(uri: str) -> schema_pb2.Schema:

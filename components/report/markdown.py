@@ -1,10 +1,10 @@
 """The verdict, the models and the gates in a few lines of Markdown."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from components.report.columns import cost_columns, quality_columns
-from components.report.summary import Evaluation, Gate
-from components.report.wording import in_unit
+from components.report.summary import DataCheck, Evaluation, FeatureDrift, Gate
+from components.report.wording import DATA_CHECK, in_unit, p_value
 
 
 def to_markdown(evaluation: Evaluation) -> str:
@@ -27,8 +27,29 @@ def to_markdown(evaluation: Evaluation) -> str:
         _table(["Model", *(column.heading for column in columns)], rows),
         *(f"**What to change:** {_escape(advice)}" for advice in evaluation.advice),
         _table(["Gate", "Against", "Images", "Bound", "Measured", "Held"], map(_gate_row, evaluation.gates)),
+        *(_data_check(evaluation.data_check) if evaluation.data_check else ()),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _data_check(check: DataCheck) -> Iterator[str]:
+    yield f"### {DATA_CHECK}"
+    if check.drift:
+        yield _table(
+            ["Feature", "Drift", "What has changed most", "p", "Jensen-Shannon distance"],
+            [
+                [each.feature, _drifted(each), each.detail, p_value(each.p_value), f"{each.distance:.3f}"]
+                for each in check.drift.features
+            ],
+        )
+    yield _table(
+        ["Also among the training images", "Images", "Exact", "Near"],
+        [[each.split, *map(str, (each.images, each.exact, each.near))] for each in check.duplicates],
+    )
+
+
+def _drifted(feature: FeatureDrift) -> str:
+    return "no" if feature.status == "none" else "yes"
 
 
 def _gate_row(gate: Gate) -> list[str]:

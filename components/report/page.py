@@ -33,6 +33,7 @@ _SECTIONS = {
     "reliability": "Calibration",
     "disagreements": "Where they differ",
     "architecture": "Architecture",
+    "drift": wording.DATA_CHECK,
     "data": "Data",
     "run": "The run",
 }
@@ -75,6 +76,7 @@ def render(evaluation: Evaluation, *, disagreements: Sequence[Mapping[str, Any]]
         "search": evaluation.searches,
         "reliability": reliabilities,
         "disagreements": disagreements,
+        "drift": evaluation.data_check,
         "data": run,
         "run": run,
     }

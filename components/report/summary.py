@@ -288,6 +288,65 @@ class Machine(Part):
     system: str = Field(description="Operating system, its release, and the architecture.")
 
 
+class FeatureDrift(Part):
+    """How far one feature of the training images has drifted."""
+
+    feature: str = Field(description="What is compared.")
+    distance: float = Field(
+        ge=0,
+        le=1,
+        description="Jensen-Shannon distance (base 2) of the two distributions: 0 is none, 1 is nothing in "
+        "common.",
+    )
+    p_value: float = Field(
+        ge=0,
+        le=1,
+        description="Of a chi-squared test that both are one distribution, adjusted by Holm's method.",
+    )
+    status: Literal["none", "warn", "stop"] = Field(
+        description="Whether it is significant and beyond a threshold of `drift`."
+    )
+    detail: str = Field(description="What has changed, in a few words.")
+
+
+class Drift(Part):
+    """How far the training images have drifted from those that the student that ships was trained on."""
+
+    version: str = Field(description="The version of the student that ships.")
+    images_before: Count = Field(description="Number of images that it was trained on.")
+    images_now: Count = Field(description="Number of training images of this run.")
+    features: tuple[FeatureDrift, ...] = Field(description="One for each feature that both have.")
+
+
+class DuplicatePair(Part):
+    """A held-out image that is among the training images too."""
+
+    image: str = Field(description="Its id.")
+    training_image: str = Field(description="The id of the training image.")
+    kind: Literal["exact", "near"] = Field(
+        description="Whether both are the same file, or look the same to a perceptual hash."
+    )
+
+
+class Duplicates(Part):
+    """The images of a held-out split that are among the training images too."""
+
+    split: str = Field(description="The held-out split: `validation` or `test`.")
+    images: Count = Field(description="Number of its images.")
+    exact: Count = Field(description="Number of them of which the same file is a training image.")
+    near: Count = Field(description="Number of the others that look the same as a training image.")
+    pairs: tuple[DuplicatePair, ...] = Field(description="The first few.")
+
+
+class DataCheck(Part):
+    """What was found in the data before anything was trained on it."""
+
+    drift: Drift | None = Field(
+        description="Null where no student shipped, or it has no profile of what it was trained on."
+    )
+    duplicates: tuple[Duplicates, ...] = Field(description="One for each held-out split.")
+
+
 class Evaluation(Part):
     """What the Evaluator measured and decided: `evaluation.json`."""
 
@@ -328,6 +387,9 @@ class Evaluation(Part):
     advice: tuple[str, ...] = Field(
         default=(),
         description="What to change, if a student underfits its teacher; none if nothing is known.",
+    )
+    data_check: DataCheck | None = Field(
+        default=None, description="Drift and duplicates in the data; null in older summaries."
     )
     machine: Machine = Field(description="Where latency and throughput were measured.")
     versions: Mapping[str, str] = Field(description="Of Python and of the libraries that decide the numbers.")

@@ -6,6 +6,9 @@ from rich import filesize
 
 from components.metrics import BY_NAME
 
+# The heading of what was found in the data, wherever it is shown.
+DATA_CHECK = "Data: drift and duplicates"
+
 _SPACE = "\N{NO-BREAK SPACE}"
 _TIMES = "\N{MULTIPLICATION SIGN}"
 _MINUS = "\N{MINUS SIGN}"

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from components.layout import CLASSES_ASSET, KERAS_ASSET
+from components.layout import CLASSES_ASSET, KERAS_ASSET, PROFILE_ASSET
 from components.serving.network import Network
 
 
@@ -60,8 +60,9 @@ class Servable(abc.ABC):
     @property
     def size_bytes(self) -> int:
         """The size of all files that serving needs, in bytes."""
-        files = [path for path in self.directory.rglob("*") if path.is_file()]
-        return sum(path.stat().st_size for path in files if path != self.directory / KERAS_ASSET)
+        others = (self.directory / KERAS_ASSET, self.directory / PROFILE_ASSET)
+        files = (path for path in self.directory.rglob("*") if path.is_file())
+        return sum(path.stat().st_size for path in files if path not in others)
 
     @property
     def class_names(self) -> tuple[str, ...]:

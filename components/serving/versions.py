@@ -88,6 +88,15 @@ class Versions:
             return champion.version
         return whole[-1] if whole else None
 
+    def incumbent(self, version: str) -> str | None:
+        """Returns the version that a new student stands up to.
+
+        Args:
+          version: Which, or `none`; if it is empty, the one that ships now.
+        """
+        found = version or self.shipping()
+        return None if found == NO_VERSION else found
+
     def whole(self) -> list[str]:
         """Returns all versions that can be loaded, the newest last."""
         return [version for version in _numbers(self.directory) if is_saved_model(self.directory / version)]

@@ -255,9 +255,25 @@ def read_logits(prediction_files: Sequence[str], *, at_most: int = 1000) -> np.n
       prediction_files: From `open_predictions`.
       at_most: Examples.
     """
-    records = tf.data.TFRecordDataset(list(prediction_files)).take(at_most)
-    examples = [tf.train.Example.FromString(record) for record in records.as_numpy_iterator()]
-    return np.stack([logits for example in examples for logits in _decode_logits(example)])
+    return np.concatenate(list(_logits_of_views(prediction_files, at_most=at_most)))
+
+
+def read_first_view(directory: str, *, at_most: int) -> np.ndarray:
+    """Reads the logits of the first examples, of the first of their views, `[examples, num_classes]`.
+
+    Args:
+      directory: Where `write_predictions` wrote, to its end.
+      at_most: Examples.
+    """
+    shards = sorted(read_json(pathlib.Path(directory, MANIFEST_FILE))["shards"])
+    files = [str(pathlib.Path(directory, name)) for name in shards]
+    return np.stack([views[0] for views in _logits_of_views(files, at_most=at_most)])
+
+
+def _logits_of_views(prediction_files: Sequence[str], *, at_most: int) -> Iterator[np.ndarray]:
+    """Yields the logits of the first examples, of each `[views, num_classes]`."""
+    for record in tf.data.TFRecordDataset(list(prediction_files)).take(at_most).as_numpy_iterator():
+        yield _decode_logits(tf.train.Example.FromString(record))
 
 
 def read_by_id(prediction_files: Sequence[str], *, num_classes: int) -> dict[bytes, np.ndarray]:

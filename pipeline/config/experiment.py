@@ -13,6 +13,7 @@ from components.example_gen.registry import DataSettings
 from components.example_gen.spans.pattern import holds_span
 from components.layout import UNLABELLED
 from components.settings.base import PositiveInt, Settings, custom_error
+from components.settings.data_checks import DataCheckSettings, DriftSettings, Duplicates
 from components.settings.evaluation import EvaluationSettings, PushSettings
 from components.settings.models import (
     ContinuedModel,
@@ -70,6 +71,8 @@ class Config(Settings):
     class_weights: ClassWeights | None = None
     hardware: HardwareSettings = HardwareSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    drift: DriftSettings = DriftSettings()
+    duplicates: Duplicates = "warn"
     push: PushSettings = PushSettings()
     notify: NotifySettings = NotifySettings()
     kubeflow: KubeflowSettings = KubeflowSettings()
@@ -134,6 +137,15 @@ class Config(Settings):
         if not self.data.labels:
             return ("train", "validation")
         return ("train", UNLABELLED) if self.data.has_unlabelled else ("train",)
+
+    @property
+    def data_checks(self) -> DataCheckSettings:
+        """What is checked of the data before anything is trained on it."""
+        return DataCheckSettings(
+            drift=self.drift,
+            duplicates=self.duplicates,
+            significance_level=self.evaluation.significance_level,
+        )
 
     @property
     def levers(self) -> tuple[str, ...]:

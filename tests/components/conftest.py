@@ -1,5 +1,6 @@
 """Raw examples as ExampleGen writes them, and their statistics."""
 
+import hashlib
 import json
 import pathlib
 from collections.abc import Callable, Iterable, Sequence
@@ -31,6 +32,27 @@ def _write_examples(path: pathlib.Path, labels: Iterable[int], weight: float | N
             if weight is not None:
                 feature["weight"].float_list.value.append(weight)
             writer.write(example.SerializeToString())
+
+
+def _write_descriptors(path: pathlib.Path, labels: Iterable[int]) -> None:
+    """Describes the images as if they were small and grey, each another than all others."""
+    from components.data_checks.descriptors import Descriptor, encode
+
+    path.parent.mkdir(exist_ok=True)
+    names = [(f"{path.stem}/{index}", index, label) for index, label in enumerate(labels)]
+    described = [
+        Descriptor(
+            id=name,
+            label=label,
+            sha256=hashlib.sha256(name.encode()).digest(),
+            height=8 + index % 3,
+            width=8,
+            brightness=100.0 + index % 16,
+            contrast=20.0,
+        )
+        for name, index, label in names
+    ]
+    path.write_bytes(encode(described))
 
 
 def _write_statistics(path: pathlib.Path, *, examples: pathlib.Path) -> None:
@@ -66,6 +88,9 @@ def make_data(tmp_path: pathlib.Path) -> Callable[..., Data]:
         for split in labels:
             path = tmp_path / f"examples/Split-{split}/data_tfrecord-00000-of-00001.gz"
             _write_examples(path, labels[split], weight)
+            _write_descriptors(
+                tmp_path / f"examples/descriptors/{split}-00000-of-00001.parquet", labels[split]
+            )
             _write_statistics(tmp_path / f"statistics/Split-{split}/FeatureStats.pb", examples=path)
         description = json.dumps({"class_names": class_names, "splits": {}})
         (tmp_path / "examples/dataset.json").write_text(description, encoding="utf-8")

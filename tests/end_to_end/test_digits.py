@@ -205,6 +205,22 @@ def test_another_temperature_runs_no_teacher_and_an_unblessed_student_is_not_pus
     }
 
 
+def test_the_next_run_compares_its_images_with_those_of_the_student_that_ships(
+    first: tuple[dict[str, Any], str],
+    another: tuple[dict[str, Any], subprocess.CompletedProcess[str]],
+) -> None:
+    """The images and the teacher are the same, so nothing has drifted."""
+    assert first[0]["data_check"]["drift"] is None
+    drift = another[0]["data_check"]["drift"]
+    assert drift["version"] == pathlib.Path(first[0]["pushed_model"]).name
+    trained_on = sum(first[0]["data"][split]["examples"] for split in ("train", "unlabelled"))
+    assert (drift["images_before"], drift["images_now"]) == (trained_on, trained_on)
+    of_images = ["label", "height", "width", "brightness", "contrast"]
+    of_teacher = ["teacher class", "teacher confidence", "teacher logit"]
+    assert [each["feature"] for each in drift["features"]] == [*of_images, *of_teacher]
+    assert {(each["distance"], each["status"]) for each in drift["features"]} == {(0, "none")}
+
+
 @pytest.mark.long
 def test_the_predictions_of_a_teacher_take_its_place(
     first: tuple[dict[str, Any], str], workspace: pathlib.Path, tmp_path: pathlib.Path
@@ -229,7 +245,8 @@ def test_the_predictions_of_a_teacher_take_its_place(
     )
 
     assert [node for node, state in states(again).items() if state == "completed"] == [
-        *("TeacherPredictions", "Distiller-distilled", "Evaluator", "Pusher")
+        "ExampleValidator",  # What ships lies elsewhere.
+        *("TeacherPredictions", "Distiller-distilled", "Evaluator", "Pusher"),
     ]
     for key in ("loss", "val_loss", "val_accuracy"):
         before, after = (

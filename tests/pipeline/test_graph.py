@@ -14,14 +14,15 @@ EDGES = {
     "ExampleGen": set(),
     "StatisticsGen": {"ExampleGen"},
     "SchemaGen": {"StatisticsGen", "ExampleGen"},
-    "ExampleValidator": {"StatisticsGen", "SchemaGen"},
+    "ExampleValidator": {"StatisticsGen", "SchemaGen", "ExampleGen"},
     "Transform": {"ExampleGen", "SchemaGen", "ExampleValidator"},
     "Teacher": TRAINING_INPUTS,
     "Scratch": TRAINING_INPUTS,
     "TeacherPredictions": {"Transform", "Teacher"},
     "Distiller-warm": TRAINING_INPUTS | {"Teacher", "TeacherPredictions"},
     "Distiller-very-hot": TRAINING_INPUTS | {"Teacher", "TeacherPredictions"},
-    "Evaluator": {"Transform", "SchemaGen", "Teacher", "Scratch", "Distiller-warm", "Distiller-very-hot"},
+    "Evaluator": {"Transform", "SchemaGen", "ExampleValidator", "Teacher", "TeacherPredictions", "Scratch"}
+    | {"Distiller-warm", "Distiller-very-hot"},
     "Pusher": {"Evaluator"},
 }
 
@@ -246,7 +247,8 @@ def test_a_teacher_of_any_framework_is_known_by_its_predictions_alone(teacher: s
     assert edges["TeacherPredictions"] == {"Transform", "SchemaGen"}
     assert edges["Distiller-distilled"] == TRAINING_INPUTS | {"TeacherPredictions"}
     assert edges["Evaluator"] == {
-        *("Transform", "SchemaGen", "Scratch", "TeacherPredictions", "Distiller-distilled")
+        *("Transform", "SchemaGen", "ExampleValidator", "Scratch", "TeacherPredictions"),
+        "Distiller-distilled",
     }
     assert [name for name, node in nodes.items() if "of-the-file" in str(node.exec_properties)] == [
         "TeacherPredictions"
@@ -295,6 +297,9 @@ def test_transform_is_given_the_size_of_the_images_as_plain_json(config: Config)
         ("teacher.epochs=7", {"Teacher"}),
         ("seed=7", {"Teacher", "Scratch", "Distiller-warm", "Distiller-very-hot"}),
         ("evaluation.min_accuracy=0.5", {"Evaluator"}),
+        ("evaluation.significance_level=0.01", {"ExampleValidator", "Evaluator"}),
+        ("drift.warn=0.05", {"ExampleValidator", "Evaluator"}),
+        ("duplicates=refuse", {"ExampleValidator"}),
         (
             "image.height=9",
             set(EDGES) & {"Transform", "Teacher", "Scratch", "TeacherPredictions"}
@@ -343,6 +348,7 @@ def test_fingerprints_reach_the_nodes_whose_cache_they_guard(config: Config) -> 
         ("Scratch", "student"),
         ("Distiller-warm", "student"),
         ("Distiller-very-hot", "student"),
+        ("ExampleValidator", "incumbent"),
         ("Evaluator", "incumbent"),
     }
 
@@ -361,7 +367,7 @@ def test_without_labels_nothing_is_trained_but_the_students() -> None:
     distiller = {"Distiller-warm": TRAINING_INPUTS | {"Teacher", "TeacherPredictions"}}
     fixed = {node: EDGES[node] for node in EDGES if node not in ("Scratch", "Teacher", "Distiller-very-hot")}
     teacher = {"Teacher": edges["Teacher"]}
-    evaluator = {"Evaluator": {"Transform", "SchemaGen", "Teacher", "Distiller-warm"}}
+    evaluator = {"Evaluator": EDGES["Evaluator"] - {"Scratch", "Distiller-very-hot"}}
     assert edges == fixed | teacher | distiller | evaluator
     assert sorted(edges) == sorted(config.node_ids)
     splits = {node.id: node.exec_properties.get("splits") for node in pipeline.components}

@@ -1,37 +1,28 @@
 """Images that are to be held out and lie among the unlabelled ones too."""
 
-from collections.abc import Sequence
+import pyarrow as pa
 
+from components.data_checks.duplicates import find_exact
 from components.errors import InputError, first_few
-from components.example_gen.shards import Outcome
 from components.example_gen.unlabelled.folder import ID_PREFIX
-
-# The splits by which models are chosen and measured.
-HELD_OUT = ("validation", "test")
 
 _NAMED = 5
 
 
-def check_none_held_out(outcomes: Sequence[Outcome]) -> None:
+def check_none_held_out(unlabelled: pa.Table, *, held_out: pa.Table) -> None:
     """Refuses images of the unlabelled folder whose bytes are those of an image that is held out.
 
     Args:
-      outcomes: What became of each shard, with the hashes of its images.
+      unlabelled: The descriptors of the images without labels; see `components.data_checks.descriptors`.
+      held_out: Those of the images by which models are chosen and measured.
 
     Raises:
       InputError: There are such images.
     """
-    held_out = {
-        digest: name
-        for outcome in outcomes
-        if outcome.split in HELD_OUT
-        for name, digest in outcome.hashes.items()
-    }
     pairs = sorted(
-        (name.removeprefix(ID_PREFIX), held_out[digest])
-        for outcome in outcomes
-        for name, digest in outcome.hashes.items()
-        if name.startswith(ID_PREFIX) and digest in held_out
+        (name.removeprefix(ID_PREFIX), other)
+        for name, other in find_exact(unlabelled, among=held_out).items()
+        if name.startswith(ID_PREFIX)
     )
     if pairs:
         named = first_few([f"{name} (is {other})" for name, other in pairs], most=_NAMED)

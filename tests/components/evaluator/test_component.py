@@ -7,6 +7,7 @@ from tfx.types import standard_artifacts
 
 from components.evaluator.component import Evaluator
 from components.evaluator.kubeflow_page import OUTPUTS
+from components.settings.data_checks import DriftSettings
 from components.settings.evaluation import EvaluationSettings
 
 
@@ -14,6 +15,7 @@ from components.settings.evaluation import EvaluationSettings
 def nodes():
     """An Evaluator of a student in two variants, and the nodes that its inputs come from."""
     types = {"examples": standard_artifacts.Examples, "schema": standard_artifacts.Schema}
+    types["anomalies"] = standard_artifacts.ExampleAnomalies
     names = ("teacher", "scratch", "kd_t4", "kd-t2")
     types |= dict.fromkeys(names, standard_artifacts.Model)
     types |= {f"{name}_run": standard_artifacts.ModelRun for name in names}
@@ -25,7 +27,7 @@ def nodes():
     }
     channels = {name: importer.outputs["result"] for name, importer in importers.items()}
     evaluator = Evaluator(
-        **{name: channels[name] for name in ("examples", "schema")},
+        **{name: channels[name] for name in ("examples", "schema", "anomalies")},
         teacher=(channels["teacher"], channels["teacher_run"]),
         teacher_predictions=None,
         scratch=(channels["scratch"], channels["scratch_run"]),
@@ -33,6 +35,7 @@ def nodes():
         students={"kd": {"kd_t4": {"temperature": 4.0}, "kd-t2": {"temperature": 2.0}}},
         evaluation=EvaluationSettings(min_accuracy=0.9),
         levers=("augment",),
+        drift=DriftSettings(warn=0.2),
         push_directory="/pushed",
     )
     return [*importers.values(), evaluator]
@@ -41,7 +44,7 @@ def nodes():
 def test_every_student_has_inputs_of_its_own(nodes):
     evaluator = nodes[-1]
     assert set(evaluator.inputs) == {
-        *("examples", "schema", "teacher", "teacher_run", "scratch", "scratch_run"),
+        *("examples", "schema", "anomalies", "teacher", "teacher_run", "scratch", "scratch_run"),
         *("student_kd_t4", "run_kd_t4", "student_kd-t2", "run_kd-t2"),
     }
     assert evaluator.inputs["student_kd_t4"].type is standard_artifacts.Model
@@ -53,6 +56,7 @@ def test_every_student_has_inputs_of_its_own(nodes):
         **OUTPUTS,
     }
     assert json.loads(evaluator.exec_properties["levers"]) == ["augment"]
+    assert DriftSettings.model_validate_json(evaluator.exec_properties["drift"]) == DriftSettings(warn=0.2)
     assert json.loads(evaluator.exec_properties["students"]) == {
         "kd": {"kd_t4": {"temperature": 4.0}, "kd-t2": {"temperature": 2.0}}
     }

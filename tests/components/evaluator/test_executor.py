@@ -15,12 +15,15 @@ from tfx.types import standard_artifacts
 
 from components import tfx_patches
 from components.artifacts import TeacherPredictions
+from components.data_checks.profile import Profile, make_teacher_profile, read_profile
 from components.errors import InputError
 from components.evaluator import executor, kubeflow_page
 from components.evaluator.measure.speed import Speed
 from components.pusher import executor as pusher
 from components.report.reference import SCHEMA_FILE
+from components.report.summary import DataCheck, Drift
 from components.serving.versions import Origin, Versions
+from components.settings.data_checks import DriftSettings
 from components.settings.evaluation import EvaluationSettings, PushSettings
 from components.teacher_predictions.store import Batch, write_batches
 
@@ -79,6 +82,19 @@ def schema(tmp_path, artifact):
     return artifact(standard_artifacts.Schema, tmp_path / "schema")
 
 
+PROFILE = Profile(images=100, categories={"label": {"ant": 50, "bee": 50}}, numbers={})
+CHECK = DataCheck(drift=None, duplicates=())
+
+
+@pytest.fixture
+def anomalies(tmp_path, artifact):
+    """What ExampleValidator has found: nothing."""
+    (tmp_path / "anomalies").mkdir()
+    (tmp_path / "anomalies" / "profile.json").write_text(PROFILE.model_dump_json())
+    (tmp_path / "anomalies" / "data_check.json").write_text(CHECK.model_dump_json())
+    return artifact(standard_artifacts.ExampleAnomalies, tmp_path / "anomalies")
+
+
 @pytest.fixture
 def quickly(monkeypatch):
     """Spares all but one test the process that measures the speed."""
@@ -92,7 +108,7 @@ def quickly(monkeypatch):
 
 
 @pytest.fixture
-def evaluate(tmp_path, artifact, data, schema, write_model, write_history):
+def evaluate(tmp_path, artifact, data, schema, anomalies, write_model, write_history):
     """Runs the node on students given as `name: (weights, validation accuracies)`; returns its outputs.
 
     Each is the only variant of a distillation of its name, unless `searches` says otherwise.
@@ -109,10 +125,10 @@ def evaluate(tmp_path, artifact, data, schema, write_model, write_history):
         predictions=None,
         **settings,
     ):
-        models = {} if predictions else {"teacher": (teacher, [0.9])}
+        models = {"teacher": (teacher, [0.9])} if teacher else {}
         models |= {"scratch": (scratch, [0.4])} if scratch else {}
         models |= {f"student_{name}": student for name, student in students.items()}
-        inputs = {"examples": [data], "schema": [schema]}
+        inputs = {"examples": [data], "schema": [schema], "anomalies": [anomalies]}
         if predictions:
             inputs["teacher_predictions"] = [artifact(TeacherPredictions, predictions)]
         for number, (key, (weights, accuracies)) in enumerate(models.items(), start=1):
@@ -137,6 +153,7 @@ def evaluate(tmp_path, artifact, data, schema, write_model, write_history):
         )
         properties = {
             "levers": json.dumps([]),
+            "drift": DriftSettings(stop=0.3).model_dump_json(),
             "students": json.dumps(searches or {name: {name: {}} for name in students}),
             "evaluation_settings": EvaluationSettings.model_validate(settings).model_dump_json(),
             "push_directory": str(tmp_path / "pushed"),
@@ -318,12 +335,21 @@ def test_without_scratch_the_candidate_is_compared_with_the_teacher(evaluate, tm
 
 @pytest.fixture
 def predict(tmp_path, data):
-    """Stores the predictions of TEACHER for the test images of some ids, in the order of the files."""
+    """Stores the predictions of TEACHER for the test images of some ids, in the order of the files.
 
-    def run(numbers):
-        directory = tmp_path / "predictions" / "Split-test"
-        directory.mkdir(parents=True)
+    Those for the training images are given, or the same.
+    """
+
+    def run(numbers, *, training=None):
         logits = math.log(4) * np.eye(3)[LABELS].astype(np.float32)
+        _store(numbers, logits=logits, split="test")
+        training = logits if training is None else training.astype(np.float32)
+        _store(range(len(training)), logits=training, split="train")
+        return tmp_path / "predictions"
+
+    def _store(numbers, *, logits, split):
+        directory = tmp_path / "predictions" / f"Split-{split}"
+        directory.mkdir(parents=True)
         batches = [
             Batch(shard, np.array([str(number).encode() for number in mine], object), logits[mine])
             for shard in range(2)
@@ -333,7 +359,6 @@ def predict(tmp_path, data):
         write_batches(
             batches, teacher_fingerprint="x", num_classes=3, example_files=files, directory=str(directory)
         )
-        return directory.parent
 
     return run
 
@@ -344,7 +369,9 @@ UNKNOWN = ("parameters", "size_bytes", "multiply_adds", "latency_ms", "throughpu
 @pytest.mark.usefixtures("quickly")
 @pytest.mark.parametrize("scratch", [SCRATCH, None], ids=["beside scratch", "without scratch"])
 def test_a_teacher_known_by_its_predictions_is_measured_by_them(evaluate, predict, scratch):
-    outputs = evaluate(students={"kd": (STUDENT, [0.7])}, scratch=scratch, predictions=predict(range(6)))
+    outputs = evaluate(
+        students={"kd": (STUDENT, [0.7])}, teacher=None, scratch=scratch, predictions=predict(range(6))
+    )
     evaluation = read_evaluation(outputs)
 
     models = evaluation["models"]
@@ -370,7 +397,57 @@ def test_a_teacher_known_by_its_predictions_is_measured_by_them(evaluate, predic
 @pytest.mark.usefixtures("quickly")
 def test_predictions_of_other_test_images_are_refused(evaluate, predict):
     with pytest.raises(InputError, match=r"predictions of the teacher are of other examples: .* none for 5;"):
-        evaluate(students={"kd": (STUDENT, [0.7])}, predictions=predict(range(5)))
+        evaluate(students={"kd": (STUDENT, [0.7])}, teacher=None, predictions=predict(range(5)))
+
+
+@pytest.mark.usefixtures("quickly")
+def test_the_student_ships_with_the_profile_of_what_it_was_trained_on(evaluate, push, tmp_path):
+    outputs = evaluate(students={"kd": (STUDENT, [0.7])})
+    assert push(outputs, tmp_path)
+    (shipped,) = tmp_path.glob("pushed/*/assets.extra/profile.json")
+    assert read_profile(shipped) == PROFILE
+    assert not list((tmp_path / "models").rglob("profile.json"))
+
+
+@pytest.mark.usefixtures("quickly")
+def test_a_drift_of_what_the_teacher_says_is_told_and_stops_nothing(
+    evaluate, predict, push, tmp_path, anomalies
+):
+    # The champion's teacher said "ant" with a probability of 4/6, this one "bee" with one of 4/5.
+    sure = make_teacher_profile(np.tile(np.log([4.0, 1, 1]), (200, 1)), class_names=CLASSES)
+    (tmp_path / "pushed" / "17" / "assets.extra").mkdir(parents=True)
+    (tmp_path / "pushed" / "17" / "assets.extra" / "profile.json").write_text(sure.model_dump_json())
+    check = DataCheck(
+        drift=Drift(version="17", images_before=200, images_now=100, features=()), duplicates=()
+    )
+    pathlib.Path(anomalies.uri, "data_check.json").write_text(check.model_dump_json())
+    training = np.tile(np.log([1.0, 8, 1]), (100, 1))
+    training[0] = np.nan
+
+    outputs = evaluate(
+        students={"kd": (STUDENT, [0.7])}, pushed="none", predictions=predict(range(6), training=training)
+    )
+
+    evaluation = read_evaluation(outputs)
+    assert evaluation["models"]["teacher"]["parameters"]
+    drift = evaluation["data_check"]["drift"]
+    assert {each["feature"]: (each["distance"], each["status"]) for each in drift["features"]} == {
+        "teacher class": (1, "warn"),
+        "teacher confidence": (1, "warn"),
+        "teacher logit": (1, "warn"),
+    }
+    (warning,) = (each for each in evaluation["warnings"] if "drifted" in each)
+    assert warning.startswith(
+        "The training images have drifted from those that the student that ships, version 17,"
+    )
+    assert "teacher confidence, Jensen-Shannon distance 1.00, p < 0.001 (mean 0.7 before, 0.8 now)" in warning
+    overview = pathlib.Path(outputs["overview"].uri, kubeflow_page.MARKDOWN_FILE).read_text()
+    assert "### Data: drift and duplicates" in overview
+    assert push(outputs, tmp_path / "new")
+    (shipped,) = tmp_path.glob("new/pushed/*/assets.extra/profile.json")
+    profile = read_profile(shipped)
+    assert profile.categories["label"] == PROFILE.categories["label"]
+    assert profile.categories["teacher class"] == {"ant": 0, "bee": 99, "cat": 0}
 
 
 @pytest.mark.usefixtures("quickly")

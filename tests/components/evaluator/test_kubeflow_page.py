@@ -152,4 +152,20 @@ def test_markdown_shows_models_and_gates_and_takes_no_name_for_markup(summary):
     assert "| 93.0\N{NO-BREAK SPACE}% | 0.1840 |" in row
     assert "| size |  | all | at most 1.00\N{NO-BREAK SPACE}MB | 44.84\N{NO-BREAK SPACE}kB | yes |" in lines
     cells = [len(line.replace("\\|", "").split("|")) for line in lines if line.startswith("|")]
-    assert len(set(cells)) == 2
+    assert len(set(cells)) == 4  # Models, gates, drift and duplicates.
+
+
+def test_markdown_shows_drift_and_duplicates(summary):
+    lines = to_markdown(read(summary)).splitlines()
+    assert "### Data: drift and duplicates" in lines
+    assert "| brightness | yes | mean 118.3 before, 61.0 now | \\< 0.001 | 0.412 |" in lines
+    assert (
+        "| label | no | bee: 33.0\N{NO-BREAK SPACE}% before, 34.5\N{NO-BREAK SPACE}% now | 0.610 | 0.031 |"
+        in lines
+    )
+    assert "| validation | 300 | 0 | 0 |" in lines
+    assert "| test | 300 | 1 | 2 |" in lines
+    summary["data_check"]["drift"] = None
+    assert "Jensen-Shannon" not in to_markdown(read(summary))
+    summary["data_check"] = None
+    assert "drift" not in to_markdown(read(summary))

@@ -22,7 +22,7 @@ from components.example_gen.images import ImageError, probe_image
     ],
 )
 def test_knows_the_size_of_images_of_any_mode(make_image, kind: str, mode: str) -> None:
-    assert probe_image(make_image(kind, mode=mode, height=9, width=7)) == (9, 7)
+    assert probe_image(make_image(kind, mode=mode, height=9, width=7))[:2] == (9, 7)
 
 
 @pytest.mark.parametrize(("orientation", "size"), [(1, (9, 7)), (3, (9, 7)), (6, (7, 9)), (8, (7, 9))])
@@ -31,7 +31,7 @@ def test_the_size_is_that_of_the_upright_image(orientation: int, size: tuple[int
     exif[0x0112] = orientation
     buffer = io.BytesIO()
     Image.new("RGB", (7, 9)).save(buffer, "JPEG", exif=exif)
-    assert probe_image(buffer.getvalue()) == size
+    assert probe_image(buffer.getvalue())[:2] == size
 
 
 def test_refuses_bytes_that_are_no_image(make_image) -> None:

@@ -1,16 +1,22 @@
+import dataclasses
 import json
+import logging
 import math
 import pathlib
+import re
+import shutil
 from typing import Any
 
 import pytest
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfx.types import standard_artifacts
 
-from components.errors import InputError
+from components.data_checks.descriptors import Descriptor, encode
+from components.errors import DriftError, InputError
 from components.example_validator.anomalies import describe
 from components.example_validator.executor import Executor
 
+NOTE = "notes: "
 CLASSES = ["ant", "bee", "cat"]
 
 
@@ -24,12 +30,30 @@ def validate(make_data, make_schema, tmp_path: pathlib.Path):
         classes: list[str] = CLASSES,
         class_weights: Any = None,
         weight: float | None = None,
+        images: dict[str, list[Descriptor]] | None = None,
+        **checks: Any,
     ) -> Any:
+        for earlier in ("examples", "statistics", "schema", "anomalies"):
+            shutil.rmtree(tmp_path / earlier, ignore_errors=True)
         data = make_data(labels, class_names=classes, weight=weight)
+        for split, described in (images or {}).items():
+            file = pathlib.Path(data.examples.uri, f"descriptors/{split}-00000-of-00001.parquet")
+            file.write_bytes(encode(described))
         anomalies = standard_artifacts.ExampleAnomalies()
         anomalies.uri = str(tmp_path / "anomalies")
-        inputs = {"statistics": [data.statistics], "schema": [make_schema(data)]}
-        properties = {"exclude_splits": "[]", "class_weights": json.dumps(class_weights)}
+        inputs = {
+            "statistics": [data.statistics],
+            "schema": [make_schema(data)],
+            "examples": [data.examples],
+        }
+        settings = {"drift": {}, "duplicates": "warn", "significance_level": 0.05} | checks
+        properties = {
+            "exclude_splits": json.dumps([split for split in labels if split == "unlabelled"]),
+            "class_weights": json.dumps(class_weights),
+            "checks": json.dumps(settings),
+            "push_directory": str(tmp_path / "pushed"),
+            "incumbent": "",
+        }
         Executor().Do(inputs, {"anomalies": [anomalies]}, properties)
         return anomalies
 
@@ -109,3 +133,140 @@ def test_describes_anomalies_of_features_and_of_the_whole() -> None:
         "split 'test': Low num examples: 0 examples",
         "split 'test', feature 'width': Column dropped: Column is completely missing",
     ]
+
+
+def images(split: str, *, count: int = 300, brightness: float = 100) -> list[Descriptor]:
+    """Describes images of as many ants as bees, all of one size, whose brightness is within 10 of a mean."""
+    return [
+        Descriptor(
+            id=f"{split}/{index}",
+            label=index % 2,
+            sha256=f"{split} {index}".encode().ljust(32),
+            height=8,
+            width=8,
+            brightness=brightness + index % 21 - 10,
+            contrast=20,
+        )
+        for index in range(count)
+    ]
+
+
+@pytest.fixture
+def ship(tmp_path: pathlib.Path):
+    """Lets a student ship, with the profile that a run has written, or without one."""
+
+    def run(anomalies: Any = None) -> None:
+        version = tmp_path / "pushed" / "17"
+        (version / "assets.extra").mkdir(parents=True)
+        (version / "saved_model.pb").touch()
+        if anomalies:
+            shutil.copy(pathlib.Path(anomalies.uri, "profile.json"), version / "assets.extra")
+
+    return run
+
+
+@pytest.fixture
+def notes(caplog):
+    """What the user is told."""
+    caplog.set_level(logging.INFO)
+    return lambda: [record.told.removeprefix(NOTE) for record in caplog.records if hasattr(record, "told")]
+
+
+def read_check(anomalies: Any) -> Any:
+    return json.loads(pathlib.Path(anomalies.uri, "data_check.json").read_text())
+
+
+def test_the_first_run_has_a_profile_and_nothing_to_compare_it_with(validate, notes) -> None:
+    anomalies = validate(SOUND, images={"train": images("train")})
+    profile = json.loads(pathlib.Path(anomalies.uri, "profile.json").read_text())
+    assert profile["images"] == 300
+    assert profile["categories"] == {"label": {"ant": 150, "bee": 150, "cat": 0}}
+    assert profile["numbers"]["brightness"]["mean"] == pytest.approx(100, abs=0.2)
+    check = read_check(anomalies)
+    assert check["drift"] is None
+    assert [(each["split"], each["exact"], each["near"]) for each in check["duplicates"]] == [
+        ("validation", 0, 0),
+        ("test", 0, 0),
+    ]
+    assert notes() == []
+
+
+def test_images_like_those_of_the_student_that_ships_have_not_drifted(validate, ship, notes) -> None:
+    ship(validate(SOUND, images={"train": images("train")}))
+    check = read_check(validate(SOUND, images={"train": images("other", count=200)}, drift={"stop": 0.1}))
+    assert (check["drift"]["version"], check["drift"]["images_before"]) == ("17", 300)
+    assert {each["status"] for each in check["drift"]["features"]} == {"none"}
+    assert notes() == []
+
+
+def test_a_drift_is_told_or_stops_the_run(validate, ship, notes) -> None:
+    ship(validate(SOUND, images={"train": images("train")}))
+    darker = {"train": images("other", brightness=50)}
+    words = (
+        "brightness, Jensen-Shannon distance 1.00, p < 0.001 "
+        r"\(mean (100|99)\.\d before, (50|49)\.\d now\)"
+    )
+
+    check = read_check(validate(SOUND, images=darker))
+    assert {each["feature"]: each["status"] for each in check["drift"]["features"]} == {
+        "label": "none",
+        "height": "none",
+        "width": "none",
+        "brightness": "warn",
+        "contrast": "none",
+    }
+    (note,) = notes()
+    assert re.fullmatch(f"the training images have drifted from .* version 17, was trained on: {words}", note)
+
+    with pytest.raises(DriftError, match=rf"than drift\.stop allows \(0\.3\): {words}; check the data, or"):
+        validate(SOUND, images=darker, drift={"stop": 0.3})
+    read_check(validate(SOUND, images=darker, drift={"warn": None}))
+    assert len(notes()) == 1
+
+
+def test_images_without_labels_are_trained_on_too(validate, ship) -> None:
+    ship(validate(SOUND, images={"train": images("train")}))
+    labels = {**SOUND, "unlabelled": [-1, -1]}
+    beside = [dataclasses.replace(each, label=-1) for each in images("more", brightness=200)]
+    check = read_check(validate(labels, images={"train": images("train"), "unlabelled": beside}))
+    assert check["drift"]["images_now"] == 600
+    brightness, label = (
+        next(each for each in check["drift"]["features"] if each["feature"] == name)
+        for name in ("brightness", "label")
+    )
+    assert brightness["status"] == "warn"
+    assert label["distance"] == 0
+
+
+def test_says_that_a_student_without_a_profile_cannot_be_compared_with(validate, ship, notes) -> None:
+    ship()
+    assert read_check(validate(SOUND, drift={"stop": 0.3}))["drift"] is None
+    assert notes() == [
+        "the student that ships, 17, has no profile of its training images: drift is not measured"
+    ]
+
+
+def test_duplicates_are_told_or_refused(validate, notes) -> None:
+    described = images("train")
+    copies = [dataclasses.replace(each, id=f"copy/{number}") for number, each in enumerate(described[:2])]
+    data = {"train": described, "test": [*images("test", count=8), *copies]}
+    sentence = (
+        "2 of the 10 test images are among the training images too (2 exact, 0 near duplicates): "
+        "copy/0 is train/0, copy/1 is train/1"
+    )
+    check = read_check(validate(SOUND, images=data))
+    assert check["duplicates"][1] == {
+        "split": "test",
+        "images": 10,
+        "exact": 2,
+        "near": 0,
+        "pairs": [
+            {"image": f"copy/{number}", "training_image": f"train/{number}", "kind": "exact"}
+            for number in range(2)
+        ],
+    }
+    assert notes() == [sentence]
+    with pytest.raises(InputError) as caught:
+        validate(SOUND, images=data, duplicates="refuse")
+    assert str(caught.value) == f"{sentence}; remove them from one of the two, or set duplicates: warn."
+    assert not isinstance(caught.value, DriftError)

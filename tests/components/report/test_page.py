@@ -28,6 +28,7 @@ SECTIONS = [
     "reliability",
     "disagreements",
     "architecture",
+    "drift",
     "data",
     "run",
 ]
@@ -144,6 +145,28 @@ def test_the_tables_show_the_numbers(page):
         *("14.2 s", "student_loss_weight: 0.1", "tensorflow 2.21.0", "artifacts/Evaluator/evaluation/11"),
     ):
         assert shown in page.text
+
+
+def test_the_page_shows_drift_and_duplicates(page):
+    text = " ".join(page.text.split())
+    for shown in (
+        "against the 2,400 that the student that ships, version 1795644415, was trained on",
+        "brightness✗ yes mean 118.3 before, 61.0 now< 0.0010.412",
+        "label✓ no bee: 33.0 % before, 34.5 % now0.6100.031",
+        "validation30000 test30012",
+        "Duplicates in test: the first 2",
+        "bee/11.jpg is bee/copy of 11.jpg",
+        "ant/3.jpg is nearly ant/3_small.jpg",
+    ):
+        assert shown in text
+
+
+def test_the_page_says_where_there_was_nothing_to_compare_with(summary):
+    summary["data_check"] = {"drift": None, "duplicates": []}
+    assert "There is nothing to compare the training images with" in Page(render(summary)).text
+    # As in summaries of earlier versions.
+    summary["data_check"] = None
+    assert "drift" not in sections(Page(render(summary)))
 
 
 def test_an_evaluation_knows_nothing_of_its_run(summary, disagreements):

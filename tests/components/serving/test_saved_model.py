@@ -60,6 +60,10 @@ def test_size_is_that_of_all_files(tmp_path):
     (tmp_path / "saved_model.pb").write_bytes(b"x" * 1000)
     (tmp_path / "variables" / "data").write_bytes(b"x" * 234)
     assert open_servable(tmp_path).size_bytes == 1234
+    # No model is larger for what is known of its training images.
+    (tmp_path / "assets.extra").mkdir()
+    (tmp_path / "assets.extra" / "profile.json").write_text("{}")
+    assert open_servable(tmp_path).size_bytes == 1234
 
 
 def test_architectures_are_equal_where_the_weights_alone_differ(export):

@@ -9,7 +9,7 @@ from components.evaluator.measure.outcomes import Outcomes, to_table
 from components.evaluator.measure.results import MeasuredQuality
 from components.evaluator.measure.speed import Speed
 from components.metrics import ACCURACY, CROSS_ENTROPY
-from components.report.summary import Architectures, TopK, Variant
+from components.report.summary import Architectures, DataCheck, TopK, Variant
 from components.settings.evaluation import EvaluationSettings
 
 ONLY = Variant(settings={}, chosen=True, best_epoch=1, epochs=1, val_accuracy=0.9, val_loss=0.5)
@@ -69,6 +69,7 @@ def evaluate(evidence, **settings):
         variants={"kd": [ONLY]},
         levers=(),
         incumbent_version="none",
+        data_check=DataCheck(drift=None, duplicates=()),
         warnings=(),
     )
 

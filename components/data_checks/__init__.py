@@ -1,0 +1,1 @@
+"""What images look like, whether that has drifted, and which of them are duplicates."""
