@@ -87,7 +87,7 @@ def create_pipeline(
             *data.nodes,
             *models.nodes,
             evaluator,
-            _pusher(models, evaluator, directory=push_directory),
+            _pusher(models, evaluator, directory=push_directory, incumbent=incumbent),
         ],
         enable_cache=True,
         metadata_connection_config=metadata_path
@@ -343,7 +343,7 @@ def _model_and_run(node: BaseNode) -> tuple[BaseChannel, BaseChannel]:
     return node.outputs["model"], node.outputs["model_run"]
 
 
-def _pusher(models: _Models, evaluator: Evaluator, *, directory: str) -> Pusher:
+def _pusher(models: _Models, evaluator: Evaluator, *, directory: str, incumbent: str) -> Pusher:
     teacher = models.teacher if models.config.retraining.keep_teacher else None
     model, model_run = _model_and_run(teacher) if teacher else (None, None)
     return Pusher(
@@ -351,6 +351,7 @@ def _pusher(models: _Models, evaluator: Evaluator, *, directory: str) -> Pusher:
         model_blessing=evaluator.outputs["blessing"],
         evaluation=evaluator.outputs["evaluation"],
         push=models.config.push.model_copy(update={"directory": directory}),
+        incumbent=incumbent,
         teacher=model,
         teacher_run=model_run,
     )

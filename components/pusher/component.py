@@ -18,7 +18,10 @@ class PusherSpec(component_spec.ComponentSpec):
         "teacher_run": component_spec.ChannelParameter(type=standard_artifacts.ModelRun, optional=True),
     }
     OUTPUTS = {"pushed_model": component_spec.ChannelParameter(type=standard_artifacts.PushedModel)}
-    PARAMETERS = {"push": component_spec.ExecutionParameter(type=str)}
+    PARAMETERS = {
+        "push": component_spec.ExecutionParameter(type=str),
+        "incumbent": component_spec.ExecutionParameter(type=str),
+    }
 
 
 class Pusher(base_component.BaseComponent):
@@ -37,6 +40,7 @@ class Pusher(base_component.BaseComponent):
         model_blessing: BaseChannel,
         evaluation: BaseChannel,
         push: PushSettings,
+        incumbent: str = "",
         teacher: BaseChannel | None = None,
         teacher_run: BaseChannel | None = None,
     ) -> None:
@@ -47,6 +51,8 @@ class Pusher(base_component.BaseComponent):
           model_blessing: Whether it may ship.
           evaluation: What it is known by.
           push: Where it goes; the directory is given.
+          incumbent: The version there that the candidate was compared with, or `none`; if another ships when
+            it is to be pushed, that fails. If it is empty, nobody asks.
           teacher: That of the run, if it is to be kept for later ones.
           teacher_run: Its history.
         """
@@ -56,6 +62,7 @@ class Pusher(base_component.BaseComponent):
                 model_blessing=model_blessing,
                 evaluation=evaluation,
                 push=push.model_dump_json(),
+                incumbent=incumbent,
                 teacher=teacher,
                 teacher_run=teacher_run,
                 pushed_model=Channel(type=standard_artifacts.PushedModel),

@@ -59,7 +59,7 @@ class Executor(executor.Executor):
             origin=origin,
             keras_file=keras_model,
             keep=push.keep,
-            after=evaluation.incumbent_version,
+            after=exec_properties["incumbent"] or None,
         ).version
         self._MarkPushed(
             pushed_model, pushed_destination=str(versions.directory / version), pushed_version=version
