@@ -119,7 +119,7 @@ def run_graph(
             )
             break
         except OvertakenError:
-            # All but Evaluator and Pusher comes from the cache.
+            # All that trains comes from the cache.
             fingerprints |= {"incumbent": Versions(push_directory).shipping() or NO_VERSION}
     return write_summary(config, workspace=workspace.directory, nodes=nodes, fingerprints=fingerprints)
 
