@@ -157,7 +157,7 @@ def _pairs(before: Profile, now: Profile) -> Iterator[_Pair]:
     for feature, histogram in now.numbers.items():
         if feature in before.numbers:
             earlier = before.numbers[feature]
-            detail = f"mean {earlier.mean:.1f} before, {histogram.mean:.1f} now"
+            detail = f"mean {earlier.mean:.4g} before, {histogram.mean:.4g} now"
             yield _Pair(feature, np.array(earlier.counts), np.array(histogram.counts), detail)
 
 

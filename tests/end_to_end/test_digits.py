@@ -109,7 +109,7 @@ def test_the_report_of_a_run_opens_in_a_browser(
     sections = browser.run("return [...document.querySelectorAll('section h2')].map(each => each.id)")
     assert sections == [
         *("models", "differences", "gates", "training", "cost", "classes", "confusion", "reliability"),
-        *("disagreements", "architecture", "data", "run"),
+        *("disagreements", "architecture", "drift", "data", "run"),
     ]
     assert browser.run("return [...document.images].every(each => each.naturalWidth === 8)")
 

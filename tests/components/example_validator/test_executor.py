@@ -204,7 +204,7 @@ def test_a_drift_is_told_or_stops_the_run(validate, ship, notes) -> None:
     darker = {"train": images("other", brightness=50)}
     words = (
         "brightness, Jensen-Shannon distance 1.00, p < 0.001 "
-        r"\(mean (100|99)\.\d before, (50|49)\.\d now\)"
+        r"\(mean (100|99)\.\d+ before, (50|49)\.\d+ now\)"
     )
 
     check = read_check(validate(SOUND, images=darker))
