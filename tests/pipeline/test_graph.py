@@ -350,7 +350,25 @@ def test_fingerprints_reach_the_nodes_whose_cache_they_guard(config: Config) -> 
         ("Distiller-very-hot", "student"),
         ("ExampleValidator", "incumbent"),
         ("Evaluator", "incumbent"),
+        ("Pusher", "incumbent"),
     }
+
+
+def test_what_earlier_runs_left_is_part_of_the_cache_of_the_nodes_that_take_it_over() -> None:
+    taking_over = "retraining={student_start: champion, keep_teacher: {min_accuracy: 0.9, runs: 3}}"
+    config = load_config(CONFIGS / "digits.yaml", overrides=[taking_over])
+    fingerprints = {"incumbent": "17", "start": "16", "kept_teacher": "of-the-teacher"}
+
+    pipeline = create_pipeline(config, root="/root", push_directory="/pushed", fingerprints=fingerprints)
+
+    properties = {node.id: str(node.exec_properties) for node in pipeline.components}
+    starts = [
+        node for node, text in properties.items() if '"version":"16"' in text or '"version": "16"' in text
+    ]
+    assert starts == ["Scratch", "Distiller-distilled"]
+    assert [node for node, text in properties.items() if "of-the-teacher" in text] == ["Teacher"]
+    (pusher,) = (node for node in pipeline.components if node.id == "Pusher")
+    assert {"Teacher", "Evaluator"} == {node.id for node in pusher.upstream_nodes}
 
 
 def test_without_labels_nothing_is_trained_but_the_students() -> None:
