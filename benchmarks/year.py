@@ -18,7 +18,6 @@ import json
 import pathlib
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -156,21 +155,21 @@ class Year:
         if event == "killed":
             self._kill(span, after=random.Random(week).uniform(10, 60))
         if event == "rollback":
-            self._distill("rollback", "--reason", "an exercise")
-        ended = self._distill("retrain", *self._tick(span))
+            self._distill("rollback", "--reason", "an exercise").wait()
+        exit_code = self._distill("retrain", *self._tick(span)).wait()
         seconds = time.monotonic() - start
-        again = self._distill("retrain", *self._tick(span))
+        again = self._distill("retrain", *self._tick(span)).wait()
         tick = Ledger(self._workspace / "pushed", self._experiment).ticks()[-2]
         shipping = Versions(self._workspace / "pushed").shipping()
         return {
             "span": span,
             "event": event,
-            "exit_code": ended.returncode,
+            "exit_code": exit_code,
             "outcome": tick.outcome,
             "reason": tick.reason,
-            "decision": self._decision() if ended.returncode in (0, 3) else "",
+            "decision": self._decision() if exit_code in (0, 3) else "",
             "seconds": seconds,
-            "nothing_new": again.returncode,
+            "nothing_new": again,
             "ships": shipping,
             "accuracy": self._accuracy(shipping, week=week),
             "bytes": sum(file.stat().st_size for file in self._workspace.rglob("*") if file.is_file()),
@@ -198,30 +197,19 @@ class Year:
         settings = [part for override in self._overrides for part in ("--set", override)]
         return [str(ROOT / "configs/digits.yaml"), "--span", span, *settings]
 
-    def _distill(self, command: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    def _distill(self, command: str, *arguments: str) -> "subprocess.Popen[bytes]":
+        program = [sys.executable, "-m", "pipeline", command, *arguments, "--workspace", str(self._workspace)]
         with (self._work / "screen.log").open("a", encoding="utf-8") as screen:
-            return subprocess.run(
-                self._command(command, *arguments), cwd=ROOT, check=False, stdout=screen, stderr=screen
-            )
-
-    def _command(self, command: str, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "pipeline", command, *arguments, "--workspace", str(self._workspace)]
+            return subprocess.Popen(program, cwd=ROOT, stdout=screen, stderr=screen)
 
     def _kill(self, span: str, *, after: float) -> None:
         """Begins a tick and kills it."""
-        with (self._work / "screen.log").open("a", encoding="utf-8") as screen:
-            tick = subprocess.Popen(
-                self._command("retrain", *self._tick(span)),
-                cwd=ROOT,
-                stdout=screen,
-                stderr=screen,
-                start_new_session=True,
-            )
-            try:
-                tick.wait(timeout=after)
-            except subprocess.TimeoutExpired:
-                tick.send_signal(signal.SIGKILL)
-                tick.wait()
+        tick = self._distill("retrain", *self._tick(span))
+        try:
+            tick.wait(timeout=after)
+        except subprocess.TimeoutExpired:
+            tick.kill()
+            tick.wait()
 
     def _decision(self) -> str:
         summary = self._workspace / "summary.json"

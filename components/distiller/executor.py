@@ -28,9 +28,9 @@ from components.teacher_predictions.store import (
     read_logits,
     views_of,
 )
+from components.telling import tell
 from components.training.adapter import Aim, Artifacts, Predictions, Prepared, example_files, prepare
 from components.training.callbacks.history import read_history
-from components.training.callbacks.progress import tell
 from components.training.inputs.batches import ordered_batches
 from components.training.online_teacher import OnlineTeacher
 

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple, TypeVar
 
 from components.files import read_json, write_json
 from components.layout import SEARCH_FILE
+from components.telling import tell
 from components.training.callbacks.best_epoch import index_of_best, rank
-from components.training.callbacks.progress import tell
 
 Epochs = Sequence[Mapping[str, float]]
 V = TypeVar("V")

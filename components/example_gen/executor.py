@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,11 +21,12 @@ from components.example_gen.registry import DataSettings, open_source
 from components.example_gen.source import Source
 from components.example_gen.unlabelled import held_out
 from components.layout import DATASET_FILE, DESCRIPTORS_DIRECTORY, HELD_OUT, UNLABELLED, descriptor_files
+from components.telling import note
 
 DATA_KEY = "data"
 FINGERPRINT_KEY = "fingerprint"
 
-logger = logging.getLogger(__name__)
+_NAME = "ExampleGen"
 
 
 class Executor(base_example_gen_executor.BaseExampleGenExecutor):
@@ -64,10 +64,10 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
 
         source = open_source(data)
         source.prepare()
-        for note in source.notes():
-            _tell(note)
+        for each in source.notes():
+            note(each, name=_NAME)
         if source.spans():
-            _tell(f"the spans are {', '.join(map(str, source.spans()))}")
+            note(f"the spans are {', '.join(map(str, source.spans()))}", name=_NAME)
         outcomes = self._write(source, examples, splits=data.split_names)
         dataset.check(
             outcomes,
@@ -86,7 +86,10 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         )
         if data.has_unlabelled:
             counts = {split: part["examples"] for split, part in description["splits"].items()}
-            _tell(f"{counts['train']:,} training images have a label, {counts[UNLABELLED]:,} have none")
+            note(
+                f"{counts['train']:,} training images have a label, {counts[UNLABELLED]:,} have none",
+                name=_NAME,
+            )
         with fileio.open(f"{examples.uri}/{DATASET_FILE}", "w") as file:
             file.write(json.dumps(description, indent=1))
 
@@ -118,11 +121,6 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
 
 def _read_descriptors(examples: types.Artifact, *splits: str) -> pa.Table:
     return descriptors.read(path for split in splits for path in descriptor_files(examples.uri, split))
-
-
-def _tell(note: str) -> None:
-    """Tells the user something about the data."""
-    logger.info("ExampleGen: %s", note, extra={"told": f"notes: {note}"})
 
 
 @beam.ptransform_fn

@@ -1,6 +1,5 @@
 """Looks for drift and duplicates in the data of a run."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -13,8 +12,9 @@ from components.layout import HELD_OUT, PROFILE_ASSET
 from components.report.summary import DataCheck, Drift
 from components.serving.versions import Versions
 from components.settings.data_checks import DataCheckSettings
+from components.telling import note
 
-logger = logging.getLogger(__name__)
+_NAME = "ExampleValidator"
 
 
 class Found(NamedTuple):
@@ -59,7 +59,7 @@ def check_data(
         for found in check.duplicates:
             duplicates.refuse(found)
     for finding in findings(check):
-        _tell(finding)
+        note(finding, name=_NAME)
     return Found(profile, check)
 
 
@@ -71,8 +71,10 @@ def _compare(
         return None
     before = read_profile(versions.directory / version / PROFILE_ASSET)
     if before is None:
-        _tell(
-            f"the student that ships, {version}, has no profile of its training images: drift is not measured"
+        note(
+            f"the student that ships, {version}, has no profile of its training images: "
+            "drift is not measured",
+            name=_NAME,
         )
         return None
     return drift.compare(
@@ -82,8 +84,3 @@ def _compare(
         settings=checks.drift,
         significance_level=checks.significance_level,
     )
-
-
-def _tell(note: str) -> None:
-    """Tells the user something about the data."""
-    logger.info("ExampleValidator: %s", note, extra={"told": f"notes: {note}"})

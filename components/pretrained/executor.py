@@ -24,9 +24,9 @@ from components.schema_gen.schema import class_names
 from components.serving.export import export_model
 from components.settings.models import ImageSettings, OnnxTeacher, PredictionsImport, TeacherImport
 from components.teacher_predictions.store import Batch, choose_batch_size, write_batches
+from components.telling import tell
 from components.training.adapter import example_files
 from components.training.callbacks.history import write_untrained
-from components.training.callbacks.progress import tell
 from components.training.inputs.batches import batches_by_file, read_ids
 
 Artifacts = dict[str, list[Artifact]]

@@ -17,9 +17,9 @@ from components.models.building import load_model
 from components.schema_gen.schema import class_names, has_weights
 from components.settings.retraining import Keeping
 from components.settings.training import ClassWeights, TrainingJob
+from components.telling import tell
 from components.training.callbacks.checkpoints import Checkpoints
 from components.training.callbacks.history import add_to_history, read_history, write_untrained
-from components.training.callbacks.progress import tell
 from components.training.identity import identify
 from components.training.inputs.batches import count_labels
 from components.training.inputs.class_weights import balanced_weights, named_weights

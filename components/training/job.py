@@ -20,8 +20,8 @@ from components.serving.export import export_model
 from components.settings.models import ContinuedModel, FineTunedModel
 from components.settings.optimization import Constant
 from components.settings.training import TrainingJob
+from components.telling import tell
 from components.training.callbacks.checkpoints import Checkpoints
-from components.training.callbacks.progress import tell
 from components.training.inputs.batches import (
     damage_explained,
     epoch_counter,

@@ -76,7 +76,7 @@ def propose(survey: Survey, *, name: str, data: Mapping[str, Any]) -> list[Secti
         Section(
             "distillations",
             [{"name": "distilled", "method": "kd", "temperature": 2.0, "student_loss_weight": 0.1}],
-            "The student learns half from the labels, half from the teacher's probabilities at this "
+            "The student learns a tenth from the labels, the rest from the teacher's probabilities at this "
             "temperature. Several entries, of other settings or methods, are compared in one run.",
         ),
     ]

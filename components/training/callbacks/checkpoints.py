@@ -18,9 +18,9 @@ import keras
 import numpy as np
 
 from components.files import replacing
+from components.telling import tell
 from components.training.callbacks.best_epoch import BestEpoch
 from components.training.callbacks.history import HistoryRecorder
-from components.training.callbacks.progress import tell
 
 _FILE = "{}.npz"
 _UNREADABLE = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile)

@@ -27,19 +27,6 @@ class TrainingProgress:
     seconds_left: float
 
 
-def tell(message: str, *, name: str, level: int = logging.INFO) -> None:
-    """Tells the user something about a training, on the screen and in the log.
-
-    The log record carries the message as its attribute `told`.
-
-    Args:
-      message: What follows the name of the model, without a full stop.
-      name: How to call the model.
-      level: Of the log record.
-    """
-    logger.log(level, "%s: %s", name, message, extra={"told": message})
-
-
 class ProgressLogger(keras.callbacks.Callback):
     """Logs the progress a few times a second, and always at the end of an epoch.
 

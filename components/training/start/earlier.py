@@ -8,10 +8,10 @@ import tensorflow as tf
 from components.layout import KERAS_ASSET
 from components.models.building import load_model
 from components.serving.kept_teacher import KeptTeacher
-from components.serving.versions import NO_VERSION, Versions
+from components.serving.versions import Versions
 from components.settings.retraining import Keeping, WarmStart
 from components.settings.training import TrainingJob
-from components.training.callbacks.progress import tell
+from components.telling import tell
 from components.training.inputs.batches import ordered_batches
 from components.training.inputs.training_data import TrainingData
 
@@ -21,9 +21,9 @@ def find_start(start: WarmStart | None) -> pathlib.Path | None:
     if start is None:
         return None
     directory = pathlib.Path(start.directory)
-    version = start.version or Versions(directory).shipping() or NO_VERSION
-    path = directory / version / KERAS_ASSET
-    return path if path.is_file() else None
+    version = Versions(directory).incumbent(start.version)
+    path = directory / version / KERAS_ASSET if version else None
+    return path if path and path.is_file() else None
 
 
 def warm_up(model: keras.Model, job: TrainingJob) -> bool:

@@ -175,7 +175,7 @@ def test_a_checkpoint_of_another_configuration_is_ignored_and_the_user_told(
     ones = [np.ones(3)]
     other.save(State(history=[], variables=ones, accuracies=[1.0], best_weights=ones), phase="training")
 
-    with caplog.at_level("INFO", logger="components.training"):
+    with caplog.at_level("INFO", logger="components"):
         directory_of_run = train(
             checkpoints=Checkpoints(
                 directory=directory, identity={"job": "a", "code": "B", "libraries": "C"}
@@ -213,7 +213,7 @@ def test_a_training_that_ended_before_its_model_was_written_is_not_repeated(
         return model.get_weights()
 
     first = train("first")
-    with caplog.at_level("INFO", logger="components.training"):
+    with caplog.at_level("INFO", logger="components"):
         second = train("second")
 
     told = [record.told for record in caplog.records if hasattr(record, "told")]
@@ -280,7 +280,7 @@ def test_an_interrupted_training_goes_on_along_its_recipe(
         )
         return model.get_weights()
 
-    caplog.set_level("INFO", logger="components.training")
+    caplog.set_level("INFO", logger="components")
     progress = logging.getLogger("components.training.callbacks.progress")
     interruption = Interruption("3/4")
     progress.addHandler(interruption)
@@ -747,7 +747,7 @@ def test_images_without_labels_are_part_of_what_is_learnt(
     stored = unlabelled | {"unlabelled_prediction_files": predict([bare], 600)}
     objective = kd(weight=0.1, temperature=2.0)
 
-    with caplog.at_level("INFO", logger="components.training"):
+    with caplog.at_level("INFO", logger="components"):
         distilled = train(objective=objective, prediction_files=prediction_files, examples=stored)
     online = train(objective=objective, examples=unlabelled, teacher=OnlineTeacher(keras_file=teacher_file))
 

@@ -83,7 +83,7 @@ def test_a_killed_training_ends_with_the_weights_of_one_that_nothing_interrupted
     monkeypatch.syspath_prepend(SCRIPT.parent)
     from resumable import train
 
-    caplog.set_level("INFO", logger="components.training")
+    caplog.set_level("INFO", logger="components")
     checkpoints = tmp_path / "checkpoints"
     to_be_killed = arguments("killed", checkpoints=checkpoints, kill_at="Teacher: epoch 4/5")
     (tmp_path / "arguments.json").write_text(json.dumps(to_be_killed))
