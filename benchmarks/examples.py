@@ -10,6 +10,7 @@ import tensorflow as tf
 from components.example_gen import splitting
 from components.example_gen.registry import open_source
 from components.example_gen.source import Record
+from components.settings.models import ImageSettings
 from components.transform.pixels import pack_images
 from pipeline.config.experiment import Config
 
@@ -40,20 +41,38 @@ def concatenate(parts: Iterable[Examples]) -> Examples:
 
 def load_splits(config: Config) -> dict[str, Examples]:
     """Reads, decodes and resizes the images of each split, as ExampleGen and Transform do."""
+    return {split: transform(records, image=config.image) for split, records in read_splits(config).items()}
+
+
+def read_splits(config: Config) -> dict[str, list[Record]]:
+    """Reads the images of each split as the source has them; those that cannot be decoded are left out."""
     source = open_source(config.data)
     source.prepare()
     return {
-        split: _transform(
-            [
-                record
-                for shard in source.shards(split)
-                for record in source.read(shard)
-                if isinstance(record, Record)
-            ],
-            config,
-        )
+        split: [
+            record
+            for shard in source.shards(split)
+            for record in source.read(shard)
+            if isinstance(record, Record)
+        ]
         for split in config.data.split_names
     }
+
+
+def transform(records: Sequence[Record], *, image: ImageSettings) -> Examples:
+    """Decodes and resizes images as Transform does."""
+    pack = tf.function(lambda encoded: pack_images(encoded, image_shape=image.shape, resize=image.resize))
+    encoded = [record.image for record in records]
+    packed = [
+        image
+        for start in range(0, len(encoded), _DECODED_AT_ONCE)
+        for image in pack(tf.constant(encoded[start : start + _DECODED_AT_ONCE])).numpy()
+    ]
+    return Examples(
+        np.array(packed, dtype=object),
+        np.array([record.label for record in records], dtype=np.int64),
+        np.array([record.id for record in records], dtype=object),
+    )
 
 
 def write_examples(examples: Examples, directory: pathlib.Path) -> list[str]:
@@ -72,20 +91,3 @@ def write_examples(examples: Examples, directory: pathlib.Path) -> list[str]:
                 writer.write(example.SerializeToString())
         files.append(str(path))
     return files
-
-
-def _transform(records: Sequence[Record], config: Config) -> Examples:
-    pack = tf.function(
-        lambda encoded: pack_images(encoded, image_shape=config.image.shape, resize=config.image.resize)
-    )
-    encoded = [record.image for record in records]
-    packed = [
-        image
-        for start in range(0, len(encoded), _DECODED_AT_ONCE)
-        for image in pack(tf.constant(encoded[start : start + _DECODED_AT_ONCE])).numpy()
-    ]
-    return Examples(
-        np.array(packed, dtype=object),
-        np.array([record.label for record in records], dtype=np.int64),
-        np.array([record.id for record in records], dtype=object),
-    )

@@ -61,6 +61,7 @@ def summarise(runs: Iterable[Run]) -> dict[str, Any]:
                 "settings": dict(group[0].settings),
                 "validation_accuracy": _validation_accuracy(group),
                 **_accuracy(group),
+                **_against({**means, method: mean_correct(run.correct for run in group)}, method),
             }
             for method, variants in groups.items()
             for group in variants

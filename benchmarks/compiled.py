@@ -1,15 +1,16 @@
-"""The recipes of `configs/cifar10*.yaml` with several seeds, in one compiled loop on JAX: for a GPU.
+"""The recipes of a configuration with several seeds, in one compiled loop on JAX: for a GPU.
 
-    .venv/bin/python -m benchmarks.pack CONFIG cifar10.npz --data-dir DIR
-    KERAS_BACKEND=jax python -m benchmarks.cifar10 CONFIG --seeds 3 --images cifar10.npz --work DIR
+    .venv/bin/python -m benchmarks.pack CONFIG images.npz --data-dir DIR
+    KERAS_BACKEND=jax python -m benchmarks.compiled CONFIG --seeds 3 --images images.npz --work DIR
 
 Networks, losses, methods of distillation, optimizers and schedules are the pipeline's own, which run on any
 Keras backend; so are the splits, and the rule that keeps the weights of the best epoch. The loop around them,
 the padded crops and the flips are made here for JAX. Random numbers are others than the pipeline's, the last
-images of an epoch, too few for a batch, are left out, and the precision `auto` is mixed_bfloat16.
+images of an epoch, too few for a batch, are left out, and the precision `auto` is mixed_bfloat16. Of several
+variants of a distillation, the one with the best mean validation accuracy is its row.
 
 TensorFlow is not needed, only JAX, Keras, NumPy, SciPy, Pillow, pydantic, PyYAML and etils. Prints a table
-and writes it to `benchmarks/results/cifar10.json`, under the name of the experiment. What has been trained
+and writes it to `benchmarks/results/compiled.json`, under the name of the experiment. What has been trained
 lies in `--work` and is not trained again.
 """
 
@@ -44,7 +45,7 @@ from components.training.optimization import make_optimizer, make_schedule
 from pipeline.config.experiment import Config
 from pipeline.config.loading import load_config
 
-RESULTS = pathlib.Path(__file__).parent / "results/cifar10.json"
+RESULTS = pathlib.Path(__file__).parent / "results/compiled.json"
 _TAUGHT = "taught"  # All that distilled students see: the training images and those without a label.
 _AT_ONCE = 1000  # Images of a forward pass.
 
@@ -66,6 +67,8 @@ def main() -> None:
     config = load_config(arguments.config, overrides=arguments.overrides)
     if config.augment and set(config.augment.model_fields_set) - {"horizontal_flip", "padded_crop"}:
         sys.exit("Of augment, only horizontal_flip and padded_crop are made here; leave out the others.")
+    if config.teacher.ema_decay or config.student.ema_decay:
+        sys.exit("Weights are not averaged here; leave out ema_decay.")
     runs = list(train_all(config, images=arguments.images, seeds=arguments.seeds, work=arguments.work))
     results = read_json(RESULTS) if RESULTS.exists() else {}
     results[config.name] = {
@@ -81,14 +84,24 @@ def main() -> None:
 def train_all(config: Config, *, images: pathlib.Path, seeds: int, work: pathlib.Path) -> Iterator[Run]:
     """Trains every model of every seed that is not in `work` yet; yields them all."""
     open_bench = functools.cache(lambda: _open_bench(config, images=images, work=work))
+    models = [
+        ("teacher", "teacher", {}),
+        ("scratch", "scratch", {}),
+        *(
+            (search.name, variant.name, search.values(variant))
+            for search in config.distillations
+            for variant in search.variants
+        ),
+    ]
     for seed in range(seeds):
-        for name in ("teacher", "scratch", *(each.name for each in config.distillers)):
+        for method, name, settings in models:
             result = work / f"seed-{seed}" / f"{name}.json"
             if not result.exists():
                 open_bench().train(name, seed=seed, folder=result.parent)
             found = read_json(result)
             yield Run(
-                method=name,
+                method=method,
+                settings=settings,
                 seed=seed,
                 validation_accuracy=found["validation_accuracy"],
                 correct=found["correct"],
@@ -100,7 +113,9 @@ def _open_bench(config: Config, *, images: pathlib.Path, work: pathlib.Path) -> 
     device = {"device": jax.devices()[0].device_kind, "jax": jax.__version__, "keras": keras.__version__}
     write_json(work / "device.json", device)
     with np.load(images) as file:
-        splits = {name: _decode(file, name) for name in config.data.split_names}
+        splits = {
+            name: _decode(file, name, image_shape=config.image.shape) for name in config.data.split_names
+        }
         splits[_TAUGHT] = splits["train"]
         if UNLABELLED in splits:
             both = zip(splits["train"], splits[UNLABELLED], strict=True)
@@ -108,11 +123,11 @@ def _open_bench(config: Config, *, images: pathlib.Path, work: pathlib.Path) -> 
         return Bench(config, splits, test_ids=file["test_ids"].tolist())
 
 
-def _decode(file: Mapping[str, np.ndarray], split: str) -> Split:
+def _decode(file: Mapping[str, np.ndarray], split: str, *, image_shape: tuple[int, int, int]) -> Split:
     encoded, ends = file[f"{split}_bytes"].tobytes(), file[f"{split}_ends"].tolist()
     places = zip([0, *ends[:-1]], ends, strict=True)
-    pixels = np.stack([np.asarray(Image.open(io.BytesIO(encoded[start:end]))) for start, end in places])
-    return jax.device_put((pixels, file[f"{split}_labels"]))
+    pixels = [np.asarray(Image.open(io.BytesIO(encoded[start:end]))) for start, end in places]
+    return jax.device_put((np.reshape(pixels, [-1, *image_shape]), file[f"{split}_labels"]))
 
 
 class Bench:
@@ -197,7 +212,9 @@ class Bench:
     def _compile(self, name: str) -> "Compiled":
         """Compiles a pass over the training images of one of the models."""
         settings = self._settings(name)
-        methods = {each.name: each.base for each in self._config.distillers}
+        methods = {
+            variant.name: variant for search in self._config.distillations for variant in search.variants
+        }
         objective = Distillation(methods[name]) if name in methods else Supervised()
         model = self._build(settings)
         steps = len(self._training_split(name)[0]) // settings.batch_size
