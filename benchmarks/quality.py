@@ -45,6 +45,7 @@ VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
     "kd, temperature 1": ({"temperature": 1.0},),
     "kd, temperature 2": ({"temperature": 2.0},),
     "kd, temperature 4": ({"temperature": 4.0},),
+    "kd, temperature searched": ({"temperature": 1.0}, {"temperature": 2.0}, {"temperature": 4.0}),
     "kd": (
         {"temperature": 2.0, "student_loss_weight": 0.1},
         {"temperature": 4.0, "student_loss_weight": 0.5},
@@ -108,6 +109,11 @@ CIFAR10_SMALL = (
 _DIGITS = Experiment(
     "digits.yaml", {seed: seed for seed in range(FOLDS)}, hint=("dense", "dense"), overrides=ALL_LABELS
 )
+_MNIST = Experiment(
+    "mnist.yaml",
+    dict.fromkeys(range(3), None),
+    hint=("average_pooling2d_1", "average_pooling2d_1"),
+)
 
 EXPERIMENTS = {
     "digits": _DIGITS,
@@ -118,11 +124,8 @@ EXPERIMENTS = {
     "digits_few_labels": dataclasses.replace(
         _DIGITS, fold_of_seed=dict.fromkeys(range(FOLDS), None), overrides=()
     ),
-    "mnist": Experiment(
-        "mnist.yaml",
-        dict.fromkeys(range(3), None),
-        hint=("average_pooling2d_1", "average_pooling2d_1"),
-    ),
+    "mnist": _MNIST,
+    "mnist_views": _MNIST.changed(VIEWS),
     "cats_vs_dogs": Experiment(
         "cats_vs_dogs_small.yaml",
         {seed: seed for seed in range(3)},
