@@ -9,6 +9,8 @@ SPLITS = ("train", "validation", "test")
 HELD_OUT = ("validation", "test")
 # One more where images without labels lie beside the labelled ones; students learn on it from their teacher.
 UNLABELLED = "unlabelled"
+# And one where there are images, the same for every run, by which all models are compared from run to run.
+REFERENCE = "reference"
 
 # ExampleGen's `examples`: the class names, the number of examples, and what was left out.
 DATASET_FILE = "dataset.json"
@@ -46,6 +48,8 @@ EVALUATION_FILE = "evaluation.json"
 DISAGREEMENTS_FILE = "disagreements.json"
 # The id, the label and what each model says of every test image.
 OUTCOMES_FILE = "outcomes.parquet"
+# The same of the reference images, where there are any.
+REFERENCE_OUTCOMES_FILE = "reference_outcomes.parquet"
 # The verdict, for `tfma.load_validation_result`.
 VALIDATION_FILE = "validations-00000-of-00001.tfrecord"
 # The overview for the page of Kubeflow Pipelines.

@@ -9,12 +9,26 @@ import numpy as np
 from components.data_checks.findings import findings
 from components.evaluator.judge.advice import advise
 from components.evaluator.judge.evidence import INCUMBENT, SCRATCH, TEACHER, Evidence, role
-from components.evaluator.judge.verdict import is_blessed, is_teacher_worse, put_into_words, rivals
+from components.evaluator.judge.verdict import (
+    is_blessed,
+    is_teacher_worse,
+    put_into_words,
+    put_reference_into_words,
+    rivals,
+)
 from components.evaluator.measure.machine import describe_machine, describe_versions
 from components.evaluator.measure.results import MeasuredQuality
 from components.evaluator.measure.slices import CLASS, Slice
 from components.evaluator.measure.tally import EXAMPLE_COUNT
-from components.metrics import METRICS, TOP_K_ACCURACY, K, Metric, f1_scores
+from components.metrics import (
+    ACCURACY,
+    CROSS_ENTROPY,
+    METRICS,
+    TOP_K_ACCURACY,
+    K,
+    Metric,
+    f1_scores,
+)
 from components.report.summary import (
     Architectures,
     Bin,
@@ -28,7 +42,10 @@ from components.report.summary import (
     Latency,
     Machine,
     Model,
+    Reference,
+    ReferenceModel,
     SliceQuality,
+    TestedOn,
     TopK,
     Variant,
     key_of,
@@ -87,6 +104,7 @@ def describe(
         gap_closed={name: _gap_closed(evidence, name) for name in evidence.students},
         differences=tuple(_differences(evidence)),
         models={name: _model(evidence, name) for name in evidence.models},
+        reference=_reference(evidence, candidate=candidate),
         architectures=architectures,
         histories=histories,
         incumbent_version=incumbent_version,
@@ -172,13 +190,42 @@ def _natural(key: Slice) -> tuple[str, float, str]:
     return feature, float(start) if start.isdecimal() else math.inf, value
 
 
-def _differences(evidence: Evidence) -> Iterator[Difference]:
-    """Compares every distilled student with scratch, teacher and incumbent, on all examples."""
+def _reference(evidence: Evidence, *, candidate: str) -> Reference | None:
+    """Describes what was measured on the reference images; None where there are none."""
+    outcomes = evidence.reference
+    if outcomes is None:
+        return None
+    return Reference(
+        examples=len(outcomes),
+        verdict=put_reference_into_words(
+            accuracy=evidence.accuracy(candidate, split="reference"),
+            examples=len(outcomes),
+            confidence=evidence.confidence,
+            rivals=rivals(evidence, candidate=candidate, split="reference"),
+        ),
+        models={
+            name: ReferenceModel(
+                **_by_key(
+                    (ACCURACY, CROSS_ENTROPY),
+                    {
+                        ACCURACY.name: evidence.accuracy(name, split="reference"),
+                        CROSS_ENTROPY.name: float(outcomes.losses(name).mean()),
+                    },
+                )
+            )
+            for name in evidence.models
+        },
+        differences=tuple(_differences(evidence, split="reference")),
+    )
+
+
+def _differences(evidence: Evidence, *, split: TestedOn = "test") -> Iterator[Difference]:
+    """Compares every distilled student with scratch, teacher and incumbent, on all images of a split."""
     baselines = [name for name in (SCRATCH, TEACHER, INCUMBENT) if name in evidence.models]
     for candidate in evidence.students:
         for baseline in baselines:
             for metric in ("accuracy", "cross_entropy"):
-                difference = evidence.difference(candidate, baseline=baseline, metric=metric)
+                difference = evidence.difference(candidate, baseline=baseline, metric=metric, split=split)
                 yield Difference(
                     candidate=candidate,
                     baseline=baseline,

@@ -29,7 +29,13 @@ from components.evaluator.opening import Opened, open_models
 from components.evaluator.students import Student, read_student
 from components.evaluator.training_data import describe_training_data
 from components.files import write_json, write_text
-from components.layout import EVALUATION_FILE, PROFILE_ASSET, REPORT_FILE, predictions_directory
+from components.layout import (
+    EVALUATION_FILE,
+    PROFILE_ASSET,
+    REFERENCE,
+    REPORT_FILE,
+    predictions_directory,
+)
 from components.report.page import render
 from components.report.summary import Architectures, History
 from components.schema_gen.schema import class_names
@@ -47,7 +53,8 @@ _LOGITS = 20_000
 class Executor(base_beam_executor.BaseBeamExecutor):
     """Evaluates teacher, scratch and the best variant of each distillation in one pass over the test split.
 
-    The other variants are compared on the validation split alone.
+    Reference images, where there are any, are gone over with it. The other variants are compared on the
+    validation split alone.
     """
 
     def Do(
@@ -95,7 +102,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         evidence = self._measure(
             opened,
             stored=stored,
-            examples=io_utils.all_files_pattern(artifact_utils.get_split_uri([inputs["examples"]], "test")),
+            examples={split: _pattern(inputs["examples"], split) for split in _tested_on(inputs["examples"])},
             slice_features=features,
             baseline=baseline,
             settings=settings,
@@ -130,20 +137,21 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         opened: Opened,
         *,
         stored: Mapping[str, Stored],
-        examples: str,
+        examples: Mapping[str, str],
         slice_features: Sequence[schema_pb2.Feature],
         baseline: str,
         settings: EvaluationSettings,
         output: str,
     ) -> Evidence:
-        """Has all models go over the test split, and measures their speed once that is done."""
+        """Has all models go over the images that test them, and measures their speed once that is done."""
         models: dict[str, Servable | Stored] = {**stored, **opened.models}
         image_bytes = math.prod(opened.image_shape)
         with measuring_speed(opened.models, image_bytes=image_bytes) as measure_speed:
             with self._make_beam_pipeline() as pipeline:
                 analyse(
                     pipeline,
-                    examples=examples,
+                    examples=examples["test"],
+                    reference=examples.get(REFERENCE),
                     models=models,
                     teacher=TEACHER,
                     baseline=baseline,
@@ -181,14 +189,27 @@ def _stored_teacher(inputs: Mapping[str, Artifact], *, num_classes: int) -> dict
     """Returns the teacher, by its name, if it is known by its predictions alone."""
     if TEACHER in inputs:
         return {}
-    directory = predictions_directory(inputs["teacher_predictions"].uri, "test")
-    files = open_predictions(
-        directory,
-        teacher_fingerprint=None,
-        num_examples=None,
-        example_files=example_files(artifact_utils.get_split_uri([inputs["examples"]], "test")),
-    )
-    return {TEACHER: Stored(pathlib.Path(directory), files, num_classes)}
+    files = [
+        file
+        for split in _tested_on(inputs["examples"])
+        for file in open_predictions(
+            predictions_directory(inputs["teacher_predictions"].uri, split),
+            teacher_fingerprint=None,
+            num_examples=None,
+            example_files=example_files(artifact_utils.get_split_uri([inputs["examples"]], split)),
+        )
+    ]
+    return {TEACHER: Stored(pathlib.Path(inputs["teacher_predictions"].uri), files, num_classes)}
+
+
+def _tested_on(examples: Artifact) -> list[str]:
+    """Returns the names of the splits that test the models."""
+    splits = artifact_utils.decode_split_names(examples.split_names)
+    return [split for split in ("test", REFERENCE) if split in splits]
+
+
+def _pattern(examples: Artifact, split: str) -> str:
+    return io_utils.all_files_pattern(artifact_utils.get_split_uri([examples], split))
 
 
 def _training_logits(inputs: Mapping[str, Artifact], *, num_classes: int) -> np.ndarray:

@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from types import MappingProxyType
 
 from components.errors import InputError
@@ -41,7 +41,7 @@ def list_names(folder: pathlib.Path) -> list[str]:
         if not os.access(folder, os.X_OK):
             raise PermissionError
     except PermissionError:
-        raise InputError(f"data.path: {str(folder)!r} may not be read; change its permissions.") from None
+        raise InputError(f"{str(folder)!r} may not be read; change its permissions.") from None
     return [name for name in found if not name.startswith(".")]
 
 
@@ -50,9 +50,9 @@ def list_folders(folder: pathlib.Path) -> tuple[str, ...]:
     return tuple(sorted(name for name in list_names(folder) if is_folder(folder / name)))
 
 
-def is_at(folder: pathlib.Path, path: str | None) -> bool:
-    """Tells whether a path of the user's, if there is one, leads to a folder."""
-    return path is not None and folder.resolve() == expand_user(path).resolve()
+def is_one_of(folder: pathlib.Path, paths: Collection[str]) -> bool:
+    """Tells whether one of some paths of the user's leads to a folder."""
+    return any(folder.resolve() == expand_user(path).resolve() for path in paths)
 
 
 def list_classes(
@@ -60,7 +60,7 @@ def list_classes(
     *,
     parent: str = "",
     labels: Mapping[str, int] = MappingProxyType({}),
-    left_out: str | None = None,
+    left_out: Collection[str] = (),
 ) -> Iterator[FoundFile]:
     """Lists what lies in the class folders of a folder, and what lies beside them.
 
@@ -68,11 +68,11 @@ def list_classes(
       root: To which the paths are relative.
       parent: The folder of the class folders, relative to it.
       labels: The label of each class by the name of its folder.
-      left_out: The path of a folder that is none of them, `data.unlabelled`.
+      left_out: The paths of folders that are none of them, such as `data.unlabelled`.
     """
     for name in list_names(root / parent):
         path = f"{parent}/{name}" if parent else name
-        if is_at(root / path, left_out):
+        if is_one_of(root / path, left_out):
             continue
         if is_folder(root / path):
             yield from walk(root, path, label=labels.get(name, NO_LABEL))

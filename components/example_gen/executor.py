@@ -17,10 +17,18 @@ from tfx.types import artifact_utils, standard_component_specs
 
 from components.data_checks import descriptors
 from components.example_gen import dataset, shards
+from components.example_gen.reference import overlap
 from components.example_gen.registry import DataSettings, open_source
 from components.example_gen.source import Source
 from components.example_gen.unlabelled import held_out
-from components.layout import DATASET_FILE, DESCRIPTORS_DIRECTORY, HELD_OUT, UNLABELLED, descriptor_files
+from components.layout import (
+    DATASET_FILE,
+    DESCRIPTORS_DIRECTORY,
+    HELD_OUT,
+    REFERENCE,
+    UNLABELLED,
+    descriptor_files,
+)
 from components.telling import note
 
 DATA_KEY = "data"
@@ -80,6 +88,11 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
             held_out.check_none_held_out(
                 _read_descriptors(examples, UNLABELLED),
                 held_out=_read_descriptors(examples, *HELD_OUT),
+            )
+        if data.reference:
+            trained_on = [split for split in data.split_names if split not in ("test", REFERENCE)]
+            overlap.check_none_trained_on(
+                _read_descriptors(examples, REFERENCE), trained_on=_read_descriptors(examples, *trained_on)
             )
         description = dataset.describe(
             outcomes, class_names=source.class_names, notes=source.notes(), spans=source.spans()

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from components.example_gen.spans.pattern import Span
-from components.layout import SPLITS, UNLABELLED
+from components.layout import REFERENCE, SPLITS, UNLABELLED
 from components.settings.base import Fraction, Settings
 
 # The label of an example that has none, as in TFDS.
@@ -62,7 +62,7 @@ class Listing:
 
 
 class Source(abc.ABC):
-    """A data set of images in three splits: train, validation and test; some have a fourth, unlabelled.
+    """A data set of images in the splits train, validation and test, and some in unlabelled or reference too.
 
     A source is small and can be pickled. It is read shard by shard, in any process.
     """
@@ -117,6 +117,44 @@ class Source(abc.ABC):
         """Reads one shard, in the same order every time."""
 
 
+@dataclasses.dataclass(frozen=True)
+class ExtendedSource(Source):
+    """Another source, to which something is added or from which something is taken.
+
+    Whoever extends a source says how it is read; all else is said by the other one.
+
+    Attributes:
+      source: The other one.
+    """
+
+    source: Source
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the classes of the other source."""
+        return self.source.class_names
+
+    def check(self) -> None:
+        """Refuses what the other source refuses."""
+        self.source.check()
+
+    def fingerprint(self) -> str:
+        """Returns the fingerprint of the other source."""
+        return self.source.fingerprint()
+
+    def prepare(self) -> None:
+        """Makes the other source ready to be read."""
+        self.source.prepare()
+
+    def notes(self) -> Sequence[str]:
+        """Says of the splits what the other source says."""
+        return self.source.notes()
+
+    def spans(self) -> Sequence[Span]:
+        """Returns the spans of the other source."""
+        return self.source.spans()
+
+
 class SourceSettings(Settings, abc.ABC):
     """Which images; each source adds its own settings, and a literal `source` that names it.
 
@@ -125,6 +163,9 @@ class SourceSettings(Settings, abc.ABC):
 
     `unlabelled` is a folder of any images, and `labelled_fraction` the share of the training images whose
     labels are used: both give a fourth split, of images without labels beside the labelled ones.
+
+    `reference` is a folder of class folders whose images never change and are never trained on: by them
+    students of different runs are compared.
 
     Attributes:
       location_key: The setting that says where the data lies, which each run on Kubeflow may change; None
@@ -137,6 +178,7 @@ class SourceSettings(Settings, abc.ABC):
     labels: bool = True
     unlabelled: Annotated[str, Field(min_length=1)] | None = None
     labelled_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
+    reference: Annotated[str, Field(min_length=1)] | None = None
 
     @property
     def has_unlabelled(self) -> bool:
@@ -146,7 +188,14 @@ class SourceSettings(Settings, abc.ABC):
     @property
     def split_names(self) -> tuple[str, ...]:
         """The names of the splits that there are."""
-        return (*SPLITS, UNLABELLED) if self.has_unlabelled else SPLITS
+        unlabelled = (UNLABELLED,) if self.has_unlabelled else ()
+        reference = (REFERENCE,) if self.reference is not None else ()
+        return (*SPLITS, *unlabelled, *reference)
+
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """The folders of further images, which may lie among the folders of the data."""
+        return tuple(path for path in (self.unlabelled, self.reference) if path is not None)
 
     @property
     def has_spans(self) -> bool:

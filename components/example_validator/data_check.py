@@ -8,7 +8,7 @@ import pyarrow as pa
 from components.data_checks import drift, duplicates
 from components.data_checks.findings import findings
 from components.data_checks.profile import Profile, make_profile, read_profile
-from components.layout import HELD_OUT, PROFILE_ASSET
+from components.layout import HELD_OUT, PROFILE_ASSET, REFERENCE
 from components.report.summary import DataCheck, Drift
 from components.serving.versions import Versions
 from components.settings.data_checks import DataCheckSettings
@@ -45,12 +45,13 @@ def check_data(
       DriftError: The data has drifted too far.
       InputError: There are duplicates, which are to be refused.
     """
-    training = pa.concat_tables(table for split, table in descriptors.items() if split not in HELD_OUT)
+    held_out = [split for split in descriptors if split in (*HELD_OUT, REFERENCE)]
+    training = pa.concat_tables(table for split, table in descriptors.items() if split not in held_out)
     profile = make_profile(training, class_names=class_names)
     check = DataCheck(
         drift=_compare(profile, checks=checks, versions=versions, version=versions.incumbent(incumbent)),
         duplicates=tuple(
-            duplicates.find(descriptors[split], training=training, split=split) for split in HELD_OUT
+            duplicates.find(descriptors[split], training=training, split=split) for split in held_out
         ),
     )
     if check.drift:

@@ -2,15 +2,16 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
-from components.metrics import ACCURACY, METRICS, TOP_K_ACCURACY, Metric
-from components.report.summary import Model
+from components.metrics import ACCURACY, CROSS_ENTROPY, METRICS, TOP_K_ACCURACY, Metric
+from components.report.summary import Measures, Model, ReferenceModel
 from components.report.wording import amount, file_size, milliseconds, percent, telling_decimals
 
 UNKNOWN = "–"  # noqa: RUF001
 
 Models = Mapping[str, Model]
+M = TypeVar("M")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +34,11 @@ def quality_columns(models: Models) -> list[Column]:
     """
     roles = Column("Role", {name: model.role for name, model in models.items()}, is_number=False)
     return _known(roles, *(_quality_column(metric, models) for metric in METRICS))
+
+
+def reference_columns(models: Mapping[str, ReferenceModel]) -> list[Column]:
+    """Returns how good models are on the reference images, by their names."""
+    return _known(*(_quality_column(metric, models) for metric in (ACCURACY, CROSS_ENTROPY)))
 
 
 def cost_columns(models: Models) -> list[Column]:
@@ -61,7 +67,7 @@ def write_metric(value: float, *, metric: Metric, decimals: int | None = None) -
 
 
 def _column(
-    heading: str, models: Models, read: Callable[[Model], Any], write: Callable[[Any], str]
+    heading: str, models: Mapping[str, M], read: Callable[[M], Any], write: Callable[[Any], str]
 ) -> Column:
     values = {name: read(model) for name, model in models.items()}
     return Column(
@@ -69,7 +75,7 @@ def _column(
     )
 
 
-def _quality_column(metric: Metric, models: Models) -> Column:
+def _quality_column(metric: Metric, models: Mapping[str, Measures]) -> Column:
     decimals = _accuracy_decimals(models) if metric in (ACCURACY, TOP_K_ACCURACY) else None
     return _column(
         metric.heading,
@@ -79,7 +85,7 @@ def _quality_column(metric: Metric, models: Models) -> Column:
     )
 
 
-def _accuracy_decimals(models: Models) -> int:
+def _accuracy_decimals(models: Mapping[str, Measures]) -> int:
     """Returns the fewest decimals with which models of different accuracies look different."""
     accuracies = (model.metric(ACCURACY) for model in models.values())
     return telling_decimals(accuracy for accuracy in accuracies if accuracy is not None)

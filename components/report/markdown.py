@@ -23,6 +23,7 @@ def to_markdown(evaluation: Evaluation) -> str:
     ]
     parts = [
         f"**{'Blessed' if evaluation.blessed else 'Not blessed'}.** {_escape(evaluation.verdict)}",
+        *([_escape(evaluation.reference.verdict)] if evaluation.reference else ()),
         *(f"**Note:** {_escape(warning)}" for warning in evaluation.warnings),
         _table(["Model", *(column.heading for column in columns)], rows),
         *(f"**What to change:** {_escape(advice)}" for advice in evaluation.advice),
@@ -57,7 +58,7 @@ def _gate_row(gate: Gate) -> list[str]:
     return [
         gate.name,
         gate.baseline or "",
-        gate.slice or "all",
+        gate.images,
         f"{gate.relation}{bound}",
         "not finite" if gate.measured is None else in_unit(gate.measured, unit=gate.unit),
         "yes" if gate.held else "no",

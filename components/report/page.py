@@ -14,8 +14,8 @@ from PIL import Image
 
 from components.metrics import ACCURACY, METRICS, Metric
 from components.report import figures, wording
-from components.report.columns import UNKNOWN, Column, cost_columns, quality_columns
-from components.report.summary import Difference, Evaluation, GapClosed, Summary
+from components.report.columns import UNKNOWN, Column, cost_columns, quality_columns, reference_columns
+from components.report.summary import Difference, Evaluation, GapClosed, Reference, Summary
 
 # An image of fewer pixels is shown as pixels; a larger one is smoothed.
 _LARGEST_PIXELATED = 64
@@ -132,12 +132,24 @@ def environment() -> jinja2.Environment:
 
 def _tables(evaluation: Evaluation) -> dict[str, list[Column]]:
     """Returns the tables of models, by their captions."""
-    count = evaluation.test_examples
-    images = "1 image" if count == 1 else f"{count:,} images"
+    caption = f"Quality on the test split: {_images(evaluation.test_examples)}, the same for every model"
     return {
-        f"Quality on the test split: {images}, the same for every model": quality_columns(evaluation.models),
+        caption: quality_columns(evaluation.models),
+        **_reference_table(evaluation.reference),
         "Cost": cost_columns(evaluation.models),
     }
+
+
+def _reference_table(reference: Reference | None) -> dict[str, list[Column]]:
+    """Returns the table of the reference images by its caption, if there are any."""
+    if reference is None:
+        return {}
+    caption = f"Quality on the reference images: {_images(reference.examples)}, the same in every run"
+    return {caption: reference_columns(reference.models)}
+
+
+def _images(count: int) -> str:
+    return "1 image" if count == 1 else f"{count:,} images"
 
 
 def _search(evaluation: Evaluation, name: str) -> SearchTable:

@@ -10,12 +10,13 @@ from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
 
-from components.metrics import ACCURACY, CALIBRATION_BINS, METRICS, TOP_K_ACCURACY, Metric
+from components.metrics import ACCURACY, CALIBRATION_BINS, CROSS_ENTROPY, METRICS, TOP_K_ACCURACY, Metric
 
 # It changes when a key changes its meaning or goes.
 SCHEMA_VERSION: Final = 1
 
 Role = Literal["teacher", "scratch", "distilled", "incumbent"]
+TestedOn = Literal["test", "reference"]
 Unit = Literal["share", "nats", "probability", "bytes", "milliseconds", "ratio", "none"]
 
 
@@ -151,11 +152,11 @@ class Model(Quality):
 
 
 class Difference(Part):
-    """A paired difference between two models, on the same test images."""
+    """A paired difference between two models, on the same images."""
 
     candidate: str = Field(description="The distilled student.")
     baseline: str = Field(description="The model that it is compared with.")
-    slice: None = Field(description="Always null: all test images count.")
+    slice: None = Field(description="Always null: all images count.")
     metric: Literal["accuracy", "cross_entropy"] = Field(description="What is compared.")
     estimate: Number = Field(
         description="Candidate minus baseline: a share of 1 for the accuracy, else nats."
@@ -185,6 +186,9 @@ class Gate(Part):
     model: str = Field(description="The model on which it is measured: the candidate.")
     baseline: str | None = Field(description="The model that it is compared with, or null.")
     slice: str | None = Field(description="`FEATURE=VALUE`, or null for all test images.")
+    split: TestedOn = Field(
+        default="test", description="Whether the test split counts, or the reference images."
+    )
     relation: Literal["at least", "at most", "finite"] = Field(
         description="How what is measured has to stand to the bound."
     )
@@ -193,6 +197,11 @@ class Gate(Part):
     measured: Number = Field(description="Null where it is not a finite number; such a gate does not hold.")
     held: bool = Field(description="Whether the condition is met.")
     detail: str = Field(description="More numbers or a reason, in a few words; may be empty.")
+
+    @property
+    def images(self) -> str:
+        """On which images it is measured, in a word."""
+        return "reference" if self.split == "reference" else self.slice or "all"
 
 
 class Layer(Part):
@@ -331,7 +340,7 @@ class DuplicatePair(Part):
 class Duplicates(Part):
     """The images of a held-out split that are among the training images too."""
 
-    split: str = Field(description="The held-out split: `validation` or `test`.")
+    split: str = Field(description="The held-out split: `validation`, `test` or `reference`.")
     images: Count = Field(description="Number of its images.")
     exact: Count = Field(description="Number of them of which the same file is a training image.")
     near: Count = Field(description="Number of the others that look the same as a training image.")
@@ -345,6 +354,22 @@ class DataCheck(Part):
         description="Null where no student shipped, or it has no profile of what it was trained on."
     )
     duplicates: tuple[Duplicates, ...] = Field(description="One for each held-out split.")
+
+
+@_with_fields_for((ACCURACY, CROSS_ENTROPY))
+class ReferenceModel(Measures):
+    """How good a model is on the reference images."""
+
+
+class Reference(Part):
+    """How the models compare on the reference images, which are the same in every run."""
+
+    examples: Count = Field(description="Number of reference images.")
+    verdict: str = Field(description="What was found there, in a sentence.")
+    models: Mapping[str, ReferenceModel] = Field(description="By name, as on the test split.")
+    differences: tuple[Difference, ...] = Field(
+        description="Each distilled student against scratch, teacher and incumbent."
+    )
 
 
 class Evaluation(Part):
@@ -368,6 +393,11 @@ class Evaluation(Part):
     )
     models: Mapping[str, Model] = Field(
         description="`teacher`, `scratch`, each distilled student by its name, and `incumbent`."
+    )
+    reference: Reference | None = Field(
+        default=None,
+        description="Of the models on the images of `data.reference`; null where there are none, and in "
+        "older summaries.",
     )
     architectures: Architectures = Field(description="The layers of teacher and student.")
     histories: Mapping[str, History] = Field(description="The training of each model but the incumbent.")
@@ -410,6 +440,11 @@ class Evaluation(Part):
     def student(self) -> Model:
         """The candidate."""
         return self.models[self.candidate]
+
+    @property
+    def verdicts(self) -> tuple[str, ...]:
+        """The decision, and what was found on the reference images, if there are any."""
+        return (self.verdict, *([self.reference.verdict] if self.reference else []))
 
     @property
     def display_names(self) -> dict[str, str]:
@@ -481,7 +516,8 @@ class Run(Part):
     nodes: Mapping[str, NodeRun] = Field(description="By node, in the order in which they ran.")
     data: Mapping[str, Split] = Field(
         description="By split: `train`, `validation`, `test`, and `unlabelled` where there are images "
-        "without labels beside the labelled ones, on which distilled students are trained too."
+        "without labels beside the labelled ones, on which distilled students are trained too, and "
+        "`reference` where there are such images."
     )
     spans: tuple[DataSpan, ...] = Field(
         default=(),

@@ -34,11 +34,11 @@ def to_table(evaluation: Evaluation) -> Table:
 
 
 def to_text(evaluation: Evaluation) -> str:
-    """Writes the table of the models and the verdict as plain text."""
+    """Writes the table of the models and the verdicts as plain text."""
     text = io.StringIO()
     Console(file=text, width=_WIDE).print(to_table(evaluation))
     lines = [line.rstrip() for line in text.getvalue().splitlines()]
-    return "\n".join([*lines, "", evaluation.verdict])
+    return "\n".join([*lines, "", *evaluation.verdicts])
 
 
 def _write(value: float | None, *, metric: Metric) -> str:

@@ -74,6 +74,7 @@ class EvaluationSettings(Settings):
     """What the candidate student must reach on the test split to be blessed.
 
     `max_accuracy_drop` bounds what it may lose against the incumbent, the student that ships.
+    `max_accuracy_drop_on_reference` does so on the reference images; without it, both bounds are the same.
     `on_incomparable` decides where that one cannot be compared with: `ship` leaves it to the other
     conditions, `hold` blesses nothing.
     `slices` names features of the examples, or `image_size`: everything is measured for each of their
@@ -82,6 +83,7 @@ class EvaluationSettings(Settings):
 
     min_accuracy: Fraction = 0.0
     max_accuracy_drop: Fraction = 0.01
+    max_accuracy_drop_on_reference: Fraction | None = None
     on_incomparable: Literal["ship", "hold"] = "ship"
     against_scratch: Literal["not_worse", "better", "any"] = "not_worse"
     significance_level: Annotated[float, Field(gt=0, lt=0.5)] = 0.05

@@ -183,6 +183,8 @@ def print_result(console: Console, summary: Summary, *, workspace: pathlib.Path)
     console.print(to_table(summary))
     console.print()
     print_line(console, summary.verdict, style="bold green" if summary.blessed else "bold yellow")
+    if summary.reference:
+        print_line(console, summary.reference.verdict)
     training = summary.histories[summary.candidate]
     if training.training_examples and training.unlabelled_examples:
         print_line(console, training_images(training.training_examples, training.unlabelled_examples))

@@ -284,6 +284,15 @@ class Config(Settings):
         return self
 
     @model_validator(mode="after")
+    def _reference_images_are_there(self) -> Self:
+        if self.data.reference is None and self.evaluation.max_accuracy_drop_on_reference is not None:
+            raise custom_error(
+                "evaluation.max_accuracy_drop_on_reference: there are no reference images; give a folder of "
+                "them as data.reference, or leave it out"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _one_teacher_is_kept(self) -> Self:
         if self.retraining.keep_teacher is not None and not isinstance(self.teacher, ModelSettings):
             raise custom_error(

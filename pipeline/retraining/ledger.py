@@ -61,6 +61,7 @@ class Tick:
         measured.
       scratch: That of the student that was trained from scratch, if there is one.
       student: That of the distilled student that was judged.
+      student_on_reference: That of this student on the reference images, if there are any.
       spans: The spans of the data, with their versions, as in `2026-01-03` and `7/2`; none of other data.
       version: The version that was pushed, or that was put aside because it was refused.
     """
@@ -77,6 +78,7 @@ class Tick:
     teacher: float | None = None
     scratch: float | None = None
     student: float | None = None
+    student_on_reference: float | None = None
     spans: tuple[str, ...] = ()
     version: str | None = None
 

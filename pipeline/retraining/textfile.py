@@ -47,6 +47,9 @@ def write_metrics(path: pathlib.Path, *, ticks: Sequence[Tick], versions: Versio
             accuracy = getattr(measured, model)
             if accuracy is not None:
                 accuracies.labels(last.experiment, model).set(accuracy)
+        if measured.student_on_reference is not None:
+            on_reference = gauge("reference_accuracy", "Of the last student, on the reference images.")
+            on_reference.labels(last.experiment).set(measured.student_on_reference)
 
     write_to_textfile(str(path), registry)
 

@@ -107,6 +107,13 @@ def _name(span: DataSpan) -> str:
     return span.span if span.version is None else f"{span.span}/{span.version}"
 
 
+def _on_reference(summary: Summary) -> float | None:
+    """Returns the accuracy of the student that was judged on the reference images, if there are any."""
+    if summary.reference is None:
+        return None
+    return summary.reference.models[summary.candidate].metric(ACCURACY)
+
+
 def _judged(tick: Tick, summary: Summary, *, versions: Versions, ledger: Ledger) -> Tick:
     """Returns a tick whose run came to a verdict, which may come from the cache."""
     scratch = summary.models.get("scratch")
@@ -116,6 +123,7 @@ def _judged(tick: Tick, summary: Summary, *, versions: Versions, ledger: Ledger)
         teacher=summary.teacher.metric(ACCURACY),
         scratch=scratch.metric(ACCURACY) if scratch else None,
         student=summary.student.metric(ACCURACY),
+        student_on_reference=_on_reference(summary),
         spans=tuple(map(_name, summary.spans)),
     )
     if summary.pushed_model is None:

@@ -58,6 +58,7 @@ evidence = Evidence(
     },
     costs={},
     speeds={},
+    reference=None,
     outcomes=Outcomes(table),
     confidence=0.95,
 )

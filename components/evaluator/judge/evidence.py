@@ -22,8 +22,8 @@ from components.evaluator.measure.predictions import Stored
 from components.evaluator.measure.results import MeasuredQuality, read_quality
 from components.evaluator.measure.slices import CLASS, Slice
 from components.evaluator.measure.speed import Speed
-from components.layout import OUTCOMES_FILE
-from components.report.summary import Role
+from components.layout import OUTCOMES_FILE, REFERENCE_OUTCOMES_FILE
+from components.report.summary import Role, TestedOn
 from components.serving.servable import Servable
 
 TEACHER: Final = "teacher"
@@ -44,10 +44,11 @@ class Evidence:
 
     Attributes:
       class_names: In the order of the labels.
-      quality: By model.
+      quality: By model, on the test split.
       costs: By model; a teacher that is known by its predictions alone is not among them.
       speeds: Likewise.
       outcomes: What each model says of each test example.
+      reference: Likewise of each reference image; None where there are none.
       confidence: Level of the confidence intervals, in (0, 1).
     """
 
@@ -56,6 +57,7 @@ class Evidence:
     costs: Mapping[str, Cost]
     speeds: Mapping[str, Speed]
     outcomes: Outcomes
+    reference: Outcomes | None
     confidence: float
 
     @functools.cached_property
@@ -72,24 +74,43 @@ class Evidence:
         """Returns a metric; NaN if it is undefined or the slice holds no example."""
         return self.quality[model].metrics.get(of, {}).get(name, math.nan)
 
+    def accuracy(self, model: str, *, split: TestedOn) -> float:
+        """Returns the share of the images of a split that a model gets right."""
+        return float(self.outcomes_on(split).right(model).mean())
+
     def difference(
         self,
         candidate: str,
         *,
         baseline: str,
         metric: Literal["accuracy", "cross_entropy"],
+        split: TestedOn = "test",
         of: Slice | None = None,
     ) -> PairedDifference:
-        """Compares two models on the same examples; NaN throughout if the slice holds none."""
-        mine = self._mask(of)
+        """Compares two models on the same examples; NaN throughout if there are none in the slice.
+
+        Only the test split has slices.
+        """
+        outcomes = self.outcomes_on(split)
+        mine = np.full(len(outcomes), True) if of is None else self._mask(of)
         if not mine.any():
             return PairedDifference(estimate=math.nan, low=math.nan, high=math.nan, p_value=math.nan)
         values, compare = (
-            (self.outcomes.right, compare_accuracies)
-            if metric == "accuracy"
-            else (self.outcomes.losses, compare_means)
+            (outcomes.right, compare_accuracies) if metric == "accuracy" else (outcomes.losses, compare_means)
         )
         return compare(values(candidate)[mine], baseline=values(baseline)[mine], confidence=self.confidence)
+
+    def outcomes_on(self, split: TestedOn) -> Outcomes:
+        """Returns what each model says of each image of a split.
+
+        Raises:
+          ValueError: There are no reference images.
+        """
+        if split == "test":
+            return self.outcomes
+        if self.reference is None:
+            raise ValueError("there are no reference images")
+        return self.reference
 
     def gap_closed(self, student: str) -> GapEstimate:
         """Measures how much of the way from scratch to the teacher a student has gone."""
@@ -102,9 +123,7 @@ class Evidence:
             right(student), scratch=right(SCRATCH), teacher=right(TEACHER), confidence=self.confidence
         )
 
-    def _mask(self, of: Slice | None) -> np.ndarray:
-        if of is None:
-            return np.full(len(self.outcomes), True)
+    def _mask(self, of: Slice) -> np.ndarray:
         feature, value = of
         if feature != CLASS:
             return self.outcomes.where(feature, value)
@@ -133,12 +152,14 @@ def gather(
     Raises:
       InputError: There were no examples.
     """
+    reference = pathlib.Path(output, REFERENCE_OUTCOMES_FILE)
     return Evidence(
         class_names=class_names,
         quality={name: read_quality(output, model=name, class_names=class_names) for name in models},
         costs={name: measure_cost(model) for name, model in models.items() if isinstance(model, Servable)},
         speeds=speeds,
         outcomes=Outcomes.read(pathlib.Path(output, OUTCOMES_FILE)),
+        reference=Outcomes.read(reference) if reference.exists() else None,
         confidence=confidence,
     )
 

@@ -9,7 +9,7 @@ import numpy as np
 from components.evaluator.judge.evidence import INCUMBENT, SCRATCH, Evidence, parse_slice
 from components.evaluator.judge.statistics import PairedDifference
 from components.metrics import BY_NAME
-from components.report.summary import Gate, Unit
+from components.report.summary import Gate, TestedOn, Unit
 from components.report.wording import signed, signed_points
 from components.settings.evaluation import ChangeThreshold, EvaluationSettings, ValueThreshold
 
@@ -39,6 +39,7 @@ def _gate(
     unit: Unit,
     baseline: str | None = None,
     slice_name: str | None = None,
+    split: TestedOn = "test",
     detail: str = "",
 ) -> Gate:
     is_finite = measured is not None and math.isfinite(measured)
@@ -50,6 +51,7 @@ def _gate(
         model=model,
         baseline=baseline,
         slice=slice_name,
+        split=split,
         relation=relation,
         unit=unit,
         bound=bound,
@@ -69,7 +71,7 @@ def gates(
     """Holds the candidate against everything that was asked of it.
 
     Args:
-      evidence: All that was measured on the test split.
+      evidence: All that was measured.
       candidate: Name of the candidate.
       settings: What it must reach. What is asked against scratch or the incumbent is left out where there
         is none.
@@ -84,7 +86,7 @@ def gates(
         change = ChangeThreshold(baseline="scratch", significant=settings.against_scratch)
         found += _change(evidence, candidate, change, level=settings.significance_level)
     if INCUMBENT in evidence.models:
-        found.append(_drop(evidence, candidate, settings.max_accuracy_drop))
+        found += _drops(evidence, candidate, settings)
     if incomparable is not None and settings.on_incomparable == "hold":
         name = "number of shipping students compared with"
         found.append(at_least(1, 0, name=name, model=candidate, unit="none", detail=incomparable))
@@ -164,14 +166,25 @@ def _change(evidence: Evidence, candidate: str, change: ChangeThreshold, *, leve
         yield at_most(level, p_better, name=f"p-value of a better {metric}", unit="probability", **about)
 
 
-def _drop(evidence: Evidence, candidate: str, most: float) -> Gate:
-    difference = evidence.difference(candidate, baseline=INCUMBENT, metric="accuracy")
+def _drops(evidence: Evidence, candidate: str, settings: EvaluationSettings) -> Iterator[Gate]:
+    """Bounds what the candidate may lose against the incumbent, on each set of images that there is."""
+    yield _drop(evidence, candidate, settings.max_accuracy_drop, split="test")
+    if evidence.reference is not None:
+        most = settings.max_accuracy_drop_on_reference
+        yield _drop(
+            evidence, candidate, settings.max_accuracy_drop if most is None else most, split="reference"
+        )
+
+
+def _drop(evidence: Evidence, candidate: str, most: float, *, split: TestedOn) -> Gate:
+    difference = evidence.difference(candidate, baseline=INCUMBENT, metric="accuracy", split=split)
     return at_most(
         most,
         -difference.estimate,
         name="drop in accuracy",
         model=candidate,
         baseline=INCUMBENT,
+        split=split,
         unit="share",
         detail=_describe(difference, metric="accuracy", confidence=evidence.confidence),
     )

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from components.evaluator.judge.evidence import INCUMBENT, SCRATCH, TEACHER, Evidence
-from components.report.summary import Gate, History
+from components.report.summary import Gate, History, TestedOn
 from components.report.wording import in_unit, percent, settings, signed_points, telling_decimals
 from components.training.callbacks.best_epoch import rank
 
@@ -34,16 +34,16 @@ class Rival:
     remark: str = ""
 
 
-def rivals(evidence: Evidence, *, candidate: str) -> list[Rival]:
-    """Returns what the candidate is compared with in the sentence of the verdict."""
+def rivals(evidence: Evidence, *, candidate: str, split: TestedOn = "test") -> list[Rival]:
+    """Returns what the candidate is compared with in the sentence of the verdict on a split."""
     found = []
     for name in (SCRATCH, TEACHER, INCUMBENT):
         if name in evidence.models:
-            difference = evidence.difference(candidate, baseline=name, metric="accuracy")
+            difference = evidence.difference(candidate, baseline=name, metric="accuracy", split=split)
             found.append(
                 Rival(
                     name=name if name == SCRATCH else f"the {name}",
-                    accuracy=evidence.metric(name, "accuracy"),
+                    accuracy=evidence.accuracy(name, split=split),
                     difference=difference.estimate,
                     low=difference.low,
                     high=difference.high,
@@ -105,15 +105,37 @@ def put_into_words(
     Returns:
       The sentence.
     """
-    decimals = telling_decimals([accuracy, *(rival.accuracy for rival in rivals)])
     failures = [_failure(gate) for gate in gates if not gate.held]
     blessed = f"not blessed: {', and '.join(failures)}" if failures else "blessed"
     images = "1 test image" if test_examples == 1 else f"{test_examples:,} test images"
-    reached = f"accuracy {percent(accuracy, decimals=decimals)} on {images}"
+    subject = f"The student {candidate!r}{_choice(chosen, variants_tried=variants_tried)}"
+    measured = _measure(f" on {images}", accuracy=accuracy, rivals=rivals, confidence=confidence)
+    return f"{subject} is {blessed}; {measured}"
+
+
+def put_reference_into_words(
+    *, accuracy: float, examples: int, confidence: float, rivals: Sequence[Rival]
+) -> str:
+    """Says in one sentence what was found on the reference images.
+
+    Args:
+      accuracy: The candidate's there, in [0, 1].
+      examples: Number of reference images.
+      confidence: Level of the confidence intervals, in (0, 1).
+      rivals: What it is compared with there.
+    """
+    images = "1 reference image, which is" if examples == 1 else f"{examples:,} reference images, which are"
+    measured = _measure("", accuracy=accuracy, rivals=rivals, confidence=confidence)
+    return f"On the {images} the same in every run: {measured}"
+
+
+def _measure(where: str, *, accuracy: float, rivals: Sequence[Rival], confidence: float) -> str:
+    """Says what the candidate reaches, and what its rivals do."""
+    decimals = telling_decimals([accuracy, *(rival.accuracy for rival in rivals)])
+    reached = f"accuracy {percent(accuracy, decimals=decimals)}{where}"
     compared = [_compare(rival, decimals=decimals) for rival in rivals]
     level = f"in brackets its lead and the {confidence * 100:g}\N{NO-BREAK SPACE}% interval"
-    subject = f"The student {candidate!r}{_choice(chosen, variants_tried=variants_tried)}"
-    return "; ".join([f"{subject} is {blessed}", reached, *compared]) + f" ({level})."
+    return "; ".join([reached, *compared]) + f" ({level})."
 
 
 def _choice(chosen: Mapping[str, float], *, variants_tried: int) -> str:
@@ -136,6 +158,7 @@ def _compare(rival: Rival, *, decimals: int) -> str:
 def _failure(gate: Gate) -> str:
     """Says why a gate does not hold."""
     where = f" on {gate.slice}" if gate.slice else ""
+    where += " on the reference images" if gate.split == "reference" else ""
     detail = f" ({gate.detail})" if gate.detail else ""
     if gate.bound is None:
         return "some of its outputs are not finite numbers"

@@ -23,7 +23,7 @@ from components.evaluator.measure.outcomes import table_schema, to_table
 from components.evaluator.measure.predictions import Predict, Stored, logits_of
 from components.evaluator.measure.slices import LABEL, add_image_size, rows_by_slice, to_text
 from components.files import write_json
-from components.layout import DISAGREEMENTS_FILE, OUTCOMES_FILE
+from components.layout import DISAGREEMENTS_FILE, OUTCOMES_FILE, REFERENCE_OUTCOMES_FILE
 from components.serving.servable import Servable
 
 # Large enough to keep the cost of a call small, small enough for a convolution over 224x224 images.
@@ -38,6 +38,7 @@ def analyse(
     pipeline: beam.Pipeline,
     *,
     examples: str,
+    reference: str | None = None,
     models: Mapping[str, Servable | Stored],
     teacher: str,
     baseline: str,
@@ -51,12 +52,14 @@ def analyse(
 
     Each batch of examples is read and parsed once and goes through every model. Once the pipeline has run,
     the directory holds TFMA's metrics, to be read with `components.evaluator.measure.results` or with
-    `tfma.load_eval_result(output, model_name=...)`, `outcomes.parquet` and `disagreements.json`.
+    `tfma.load_eval_result(output, model_name=...)`, `outcomes.parquet` and `disagreements.json`; and
+    `reference_outcomes.parquet` if there are reference images.
 
     Args:
       pipeline: The Beam pipeline.
       examples: File pattern of TFRecords of `tf.Example`, with `image` (packed pixels), `label`, `id` and
         the slice features.
+      reference: Likewise of the reference images; None where there are none.
       models: The models by name.
       teacher: Name of the model whose predictions the others are compared with.
       baseline: Name of the model whose metrics the others' are compared with.
@@ -68,12 +71,8 @@ def analyse(
     """
     names = list(models)
     config = _eval_config(names=names, teacher=teacher, baseline=baseline, slices=slices)
-    source = tfxio.TFExampleRecord(
-        file_pattern=examples,
-        schema=_examples_schema(slice_features),
-        raw_record_column_name=tfma.ARROW_INPUT_COLUMN,
-        telemetry_descriptors=["Evaluator"],
-    )
+    source = _source(examples, slice_features=slice_features)
+    predict = Predict(models)
     # To TFMA these are names, of which one is the baseline's: it neither loads nor calls a model.
     shared_models = [
         EvalSharedModel(model_path=str(model.directory), model_name=name, model_type=constants.TF_GENERIC)
@@ -93,7 +92,7 @@ def analyse(
             eval_shared_model=shared_models,
             extractors=[
                 features_extractor.FeaturesExtractor(config, source.TensorRepresentations()),
-                *_extractors(models, slices=slices),
+                *_extractors(predict, models=names, slices=slices),
             ],
             evaluators=[
                 *tfma.default_evaluators(eval_config=config, eval_shared_model=shared_models),
@@ -102,6 +101,48 @@ def analyse(
             writers=_writers(config, shared_models=shared_models, slices=slices, output=output),
         )
     )
+    if reference is not None:
+        _ = pipeline | "Reference" >> _observe_reference(
+            reference, predict=predict, config=config, models=names, output=output
+        )
+
+
+def _source(examples: str, *, slice_features: Sequence[schema_pb2.Feature] = ()) -> tfxio.TFExampleRecord:
+    return tfxio.TFExampleRecord(
+        file_pattern=examples,
+        schema=_examples_schema(slice_features),
+        raw_record_column_name=tfma.ARROW_INPUT_COLUMN,
+        telemetry_descriptors=["Evaluator"],
+    )
+
+
+@beam.ptransform_fn
+def _observe_reference(
+    pipeline: beam.Pipeline,
+    examples: str,
+    *,
+    predict: Predict,
+    config: config_pb2.EvalConfig,
+    models: Sequence[str],
+    output: str,
+) -> beam.PCollection:
+    """Notes what each model says of each reference image."""
+    source = _source(examples)
+    features = features_extractor.FeaturesExtractor(config, source.TensorRepresentations())
+    return (
+        pipeline
+        | "Read" >> source.BeamSource(batch_size=BATCH_SIZE)
+        | "Extracts" >> tfma.BatchedInputsToExtracts()
+        | "Features" >> features.ptransform
+        | "Predict" >> beam.ParDo(predict)
+        | "Outcomes" >> beam.Map(_outcomes, models=list(models), slices=[])
+        | "Write" >> _write_outcomes(f"{output}/{REFERENCE_OUTCOMES_FILE}", models=models, slices=())
+    )
+
+
+def _write_outcomes(path: str, *, models: Sequence[str], slices: Sequence[str]) -> beam.PTransform:
+    schema = table_schema(models=models, features=slices)
+    return beam.io.WriteToParquetBatched(path, schema, shard_name_template="", num_shards=1)
 
 
 def _eval_config(
@@ -148,7 +189,7 @@ def _examples_schema(slice_features: Sequence[schema_pb2.Feature]) -> schema_pb2
 
 
 def _extractors(
-    models: Mapping[str, Servable | Stored], *, slices: Sequence[str]
+    predict: Predict, *, models: Sequence[str], slices: Sequence[str]
 ) -> list[extractor.Extractor]:
     """Predicts, and keeps together what TFMA's own extractors would take apart.
 
@@ -157,7 +198,7 @@ def _extractors(
     """
     by_slice = beam.FlatMap(_by_slice, models=list(models), slices=list(slices))
     return [
-        extractor.Extractor("Predict", beam.ParDo(Predict(models))),
+        extractor.Extractor("Predict", beam.ParDo(predict)),
         extractor.Extractor(_SIZE_STAGE, beam.Map(_add_image_size)),
         extractor.Extractor(slice_key_extractor.SLICE_KEY_EXTRACTOR_STAGE_NAME, by_slice),
     ]
@@ -215,12 +256,7 @@ def _writers(
     metrics_writer = metrics_plots_and_validations_writer.MetricsPlotsAndValidationsWriter(
         output_paths={key: f"{output}/{key}" for key in keys}, eval_config=config
     )
-    write_outcomes = beam.io.WriteToParquetBatched(
-        f"{output}/{OUTCOMES_FILE}",
-        table_schema(models=names, features=slices),
-        shard_name_template="",
-        num_shards=1,
-    )
+    write_outcomes = _write_outcomes(f"{output}/{OUTCOMES_FILE}", models=names, slices=slices)
     write_disagreements = beam.Map(_write_json, path=f"{output}/{DISAGREEMENTS_FILE}")
     return [
         config_writer,

@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from components.errors import InputError
 from components.example_gen import class_folders, image_files, split_names, splitting
-from components.example_gen.class_folders import FoundFile, is_at, list_folders, list_names
+from components.example_gen.class_folders import FoundFile, is_one_of, list_folders, list_names
 from components.example_gen.source import NO_LABEL, Listing, Record, Skipped, Source, SourceSettings
 from components.example_gen.spans import pattern
 from components.example_gen.spans.source import SpansSource
@@ -96,7 +96,7 @@ class ImageFolderData(SourceSettings):
                 last=self.span,
                 size=self.window,
                 on_missing=self.on_missing_span,
-                left_out=self.unlabelled,
+                left_out=self.beside,
             ),
             fractions=self.split_fractions,
         )
@@ -119,7 +119,7 @@ class ImageFolderSource(Source):
     def class_names(self) -> tuple[str, ...]:
         """The names of the class folders, sorted."""
         parent = self._class_parent
-        return tuple(name for name in list_folders(parent) if not self._is_unlabelled(parent / name))
+        return tuple(name for name in list_folders(parent) if not self._is_beside(parent / name))
 
     def check(self) -> None:
         """Refuses a folder that is missing, empty, or not laid out as it should be."""
@@ -198,7 +198,7 @@ class ImageFolderSource(Source):
 
         A class may be called as a split is, as long as its folder holds no others.
         """
-        names = [name for name in list_folders(self._root) if not self._is_unlabelled(self._root / name)]
+        names = [name for name in list_folders(self._root) if not self._is_beside(self._root / name)]
         named = [name for name in names if split_names.split_of(name)]
         if len(named) < len(names) and not any(list_folders(self._root / name) for name in named):
             return {}
@@ -227,9 +227,9 @@ class ImageFolderSource(Source):
             and any(map(image_files.is_image, list_names(self._root / name)))
         ]
 
-    def _is_unlabelled(self, folder: pathlib.Path) -> bool:
-        """Tells whether something beside the split or the class folders is what `data.unlabelled` names."""
-        return is_at(folder, self.settings.unlabelled)
+    def _is_beside(self, folder: pathlib.Path) -> bool:
+        """Tells whether a folder is what `data.unlabelled` or `data.reference` names."""
+        return is_one_of(folder, self.settings.beside)
 
     def _has_class_folders(self, split: str) -> bool:
         return self.settings.labels or split == "test"
@@ -301,7 +301,7 @@ class ImageFolderSource(Source):
             members["train"].extend(
                 FoundFile(name, problem=_NO_LABELS if split_names.split_of(name) else _NO_SPLIT)
                 for name in list_names(self._root)
-                if name not in self._folders.values() and not self._is_unlabelled(self._root / name)
+                if name not in self._folders.values() and not self._is_beside(self._root / name)
             )
         else:
             members["train"] = list(self._list_classes(""))
@@ -322,7 +322,7 @@ class ImageFolderSource(Source):
     def _list_classes(self, parent: str) -> Iterator[FoundFile]:
         labels = {name: label for label, name in enumerate(self.class_names)}
         return class_folders.list_classes(
-            self._root, parent=parent, labels=labels, left_out=self.settings.unlabelled
+            self._root, parent=parent, labels=labels, left_out=self.settings.beside
         )
 
 

@@ -147,7 +147,7 @@ class SpansSource(Source):
         return [
             name
             for name in class_folders.list_folders(span.folder)
-            if not class_folders.is_at(span.folder / name, self.choice.left_out)
+            if not class_folders.is_one_of(span.folder / name, self.choice.left_out)
         ]
 
     def _check_layout(self, span: Span) -> None:

@@ -37,14 +37,14 @@ class WindowChoice:
       last: The name of the newest span, `data.span`; None for the newest that is there.
       size: How many spans up to it, `data.window`.
       on_missing: Whether to go on without those that are missing, `data.on_missing_span`.
-      left_out: A folder in a span that is no class, `data.unlabelled`.
+      left_out: Folders in a span that are no class, such as `data.unlabelled`.
     """
 
     path: str
     last: str | None = None
     size: int = 1
     on_missing: OnMissingSpan = "fail"
-    left_out: str | None = None
+    left_out: Sequence[str] = ()
 
     def find(self) -> Window:
         """Looks for the spans.

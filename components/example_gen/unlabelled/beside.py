@@ -1,12 +1,11 @@
 """A source with images without labels beside its labelled ones."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from components.example_gen import splitting
-from components.example_gen.source import NO_LABEL, Record, Skipped, Source
-from components.example_gen.spans.pattern import Span
+from components.example_gen.source import NO_LABEL, ExtendedSource, Record, Skipped
 from components.example_gen.unlabelled.folder import UnlabelledFolder
 from components.layout import UNLABELLED
 
@@ -20,7 +19,7 @@ class _Shard(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class PartlyLabelledSource(Source):
+class PartlyLabelledSource(ExtendedSource):
     """Another source with a fourth split, of images without labels.
 
     It holds those training images whose labels are not to be used, and those of a folder. Which labels are
@@ -28,19 +27,12 @@ class PartlyLabelledSource(Source):
     Labels are dropped before anything is written, so that nothing later can depend on them.
 
     Attributes:
-      source: Where the labelled images come from.
       labelled_fraction: The share of the training images whose labels are used.
       folder: Further images without labels; None for no others.
     """
 
-    source: Source
     labelled_fraction: float
     folder: UnlabelledFolder | None
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """The names of the classes of the other source."""
-        return self.source.class_names
 
     def check(self) -> None:
         """Refuses what the other source refuses, and a folder that is missing or holds no image."""
@@ -58,14 +50,6 @@ class PartlyLabelledSource(Source):
         self.source.prepare()
         if self.folder:
             self.folder.check()
-
-    def notes(self) -> Sequence[str]:
-        """Says of the splits what the other source says."""
-        return self.source.notes()
-
-    def spans(self) -> Sequence[Span]:
-        """Returns the spans of the other source."""
-        return self.source.spans()
 
     def shards(self, split: str) -> list[_Shard]:
         """Returns the shards of a split; those of the training split are read for two splits."""

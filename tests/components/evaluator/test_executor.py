@@ -578,6 +578,37 @@ def test_the_incumbent_is_measured_too(evaluate, tmp_path, write_model):
 
 
 @pytest.mark.usefixtures("quickly")
+def test_reference_images_have_a_verdict_of_their_own(evaluate, tmp_path, data, write_model, write_examples):
+    # The incumbent names every image "bee": so are three of the six test images, of which the student knows
+    # four, and both reference images, of which it knows one.
+    pixels = np.zeros((2, 2, 2, 1), np.uint8)
+    pixels.reshape(2, 4)[[0, 1], [1, 2]] = 255
+    (tmp_path / "examples/Split-reference").mkdir()
+    write_examples(tmp_path / "examples/Split-reference/data", pixels=pixels, labels=[1, 1], ids=["r0", "r1"])
+    data.split_names = '["train", "validation", "test", "reference"]'
+    served = pathlib.Path(write_model(tmp_path / "old", **SCRATCH), "Format-Serving")
+    shutil.copytree(served, tmp_path / "pushed/17")
+
+    outputs = evaluate(students={"kd": (STUDENT, [0.7])}, max_accuracy_drop=0.3)
+    evaluation = read_evaluation(outputs)
+
+    assert evaluation["test_examples"] == 6
+    assert evaluation["models"]["kd"]["accuracy"] == 4 / 6
+    reference = evaluation["reference"]
+    assert reference["examples"] == 2
+    assert {name: model["accuracy"] for name, model in reference["models"].items()} == {
+        "teacher": 0, "scratch": 1, "kd": 0.5, "incumbent": 1,
+    }  # fmt: skip
+    # "bee" with p = 1/2, and with p = 1/4.
+    assert reference["models"]["kd"]["cross_entropy"] == pytest.approx((LN2 + 2 * LN2) / 2, rel=1e-6)
+    (failed,) = (gate for gate in evaluation["gates"] if not gate["held"])
+    assert (failed["name"], failed["split"], failed["measured"]) == ("drop in accuracy", "reference", 0.5)
+    report = pathlib.Path(outputs["report"].uri, "report.html").read_text()
+    assert "Quality on the reference images: 2 images, the same in every run" in report
+    assert reference["verdict"] in report
+
+
+@pytest.mark.usefixtures("quickly")
 def test_after_a_rollback_the_incumbent_is_what_ships_again(evaluate, tmp_path, write_model):
     versions = Versions(tmp_path / "pushed")
     for name, weights in (("old", TEACHER), ("bad", SCRATCH)):

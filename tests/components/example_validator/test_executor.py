@@ -238,6 +238,22 @@ def test_images_without_labels_are_trained_on_too(validate, ship) -> None:
     assert label["distance"] == 0
 
 
+def test_reference_images_are_held_out(validate) -> None:
+    described = images("train")
+    beside = [dataclasses.replace(each, brightness=200) for each in images("beside", count=4)]
+    copy = dataclasses.replace(described[0], id="reference://ant/0")
+    data = {"train": described, "reference": [*beside, copy]}
+    anomalies = validate({**SOUND, "reference": [0, 1]}, images=data)
+    profile = json.loads(pathlib.Path(anomalies.uri, "profile.json").read_text())
+    assert profile["images"] == 300
+    found = read_check(anomalies)["duplicates"]
+    assert [(each["split"], each["images"], each["exact"]) for each in found] == [
+        ("validation", 1, 0),
+        ("test", 2, 0),
+        ("reference", 5, 1),
+    ]
+
+
 def test_says_that_a_student_without_a_profile_cannot_be_compared_with(validate, ship, notes) -> None:
     ship()
     assert read_check(validate(SOUND, drift={"stop": 0.3}))["drift"] is None

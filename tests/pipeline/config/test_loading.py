@@ -764,3 +764,14 @@ def test_whom_a_run_notifies_is_not_recorded(path):
     config = load_config(path, overrides=[notify])
     assert config.to_record() == load_config(path).to_record()
     assert "token" not in str(config.to_record())
+
+
+def test_a_bound_on_reference_images_needs_some(path, refusal):
+    bound = "evaluation.max_accuracy_drop_on_reference=0.05"
+    assert refusal(bound) == (
+        "evaluation.max_accuracy_drop_on_reference: there are no reference images; give a folder of them as "
+        "data.reference, or leave it out"
+    )
+    config = load_config(path, overrides=[bound, "data.reference=photos"])
+    assert config.evaluation.max_accuracy_drop_on_reference == 0.05
+    assert config.data.split_names == ("train", "validation", "test", "reference")

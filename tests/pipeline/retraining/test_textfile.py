@@ -15,6 +15,7 @@ JUDGED = Tick(
     outcome="pushed",
     teacher=0.95,
     student=0.925,
+    student_on_reference=0.875,
 )
 NOTHING_NEW = Tick(
     run="2",
@@ -54,6 +55,7 @@ def test_prometheus_reads_when_what_and_how_good(tmp_path: pathlib.Path) -> None
     assert samples["distill_accuracy", "teacher"] == 0.95
     assert samples["distill_accuracy", "student"] == 0.925
     assert ("distill_accuracy", "scratch") not in samples
+    assert samples["distill_reference_accuracy", ""] == 0.875
     assert samples["distill_champion_timestamp_seconds", ""] >= int(pushed.version) - 1
     assert list(tmp_path.glob("digits.prom*")) == [path]
 

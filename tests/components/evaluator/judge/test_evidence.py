@@ -22,14 +22,19 @@ def logits(errors):
     return np.where(named[:, np.newaxis] == np.arange(2), 2.0, 0.0)
 
 
-def make_evidence(errors):
-    """Models by the number of images, of 100, that each gets wrong; half of the images are small."""
-    table = to_table(
-        ids=np.array([f"{number:03}".encode() for number in range(100)], object),
-        labels=LABELS,
-        features={"image_size": ["8-15", "16-31"] * 50},
-        logits={name: logits(count) for name, count in errors.items()},
+def make_outcomes(errors):
+    return Outcomes(
+        to_table(
+            ids=np.array([f"{number:03}".encode() for number in range(100)], object),
+            labels=LABELS,
+            features={"image_size": ["8-15", "16-31"] * 50},
+            logits={name: logits(count) for name, count in errors.items()},
+        )
     )
+
+
+def make_evidence(errors, *, on_reference=None):
+    """Models by the number of images, of 100, that each gets wrong; half of the images are small."""
     names = ("cross_entropy", "expected_calibration_error", "macro_f1", "auc", "top_k_accuracy")
     names += ("agreement_with_teacher", "kl_from_teacher")
     names += ("agreement_where_teacher_right", "agreement_where_teacher_wrong")
@@ -49,7 +54,8 @@ def make_evidence(errors):
         quality=quality,
         costs=dict.fromkeys(errors, Cost(parameters=15, size_bytes=1234, multiply_adds=12)),
         speeds=dict.fromkeys(errors, Speed(latency_median_ms=1.5, latency_p95_ms=2, throughput=500)),
-        outcomes=Outcomes(table),
+        outcomes=make_outcomes(errors),
+        reference=make_outcomes(on_reference) if on_reference else None,
         confidence=0.95,
     )
 
@@ -77,6 +83,48 @@ def evaluate(evidence, **settings):
 def failed(evidence, **settings):
     found = gates(evidence, candidate="kd", settings=EvaluationSettings.model_validate(settings))
     return [(gate.name, gate.baseline, gate.slice) for gate in found if not gate.held]
+
+
+def test_what_a_student_may_lose_is_bounded_on_the_reference_images_too():
+    errors = {"teacher": 2, "scratch": 20, "kd": 10, "incumbent": 9}
+    evidence = make_evidence(errors, on_reference=errors | {"kd": 14})
+    found = gates(evidence, candidate="kd", settings=EvaluationSettings(max_accuracy_drop=0.02))
+    assert [(gate.split, gate.bound, gate.measured, gate.held) for gate in found[-2:]] == [
+        ("test", 0.02, pytest.approx(0.01), True),
+        ("reference", 0.02, pytest.approx(0.05), False),
+    ]
+
+    of_its_own = EvaluationSettings(max_accuracy_drop=0.02, max_accuracy_drop_on_reference=0.06)
+    found = gates(evidence, candidate="kd", settings=of_its_own)
+    assert (found[-1].split, found[-1].bound, found[-1].held) == ("reference", 0.06, True)
+
+
+def test_an_evaluation_has_a_verdict_on_the_reference_images():
+    errors = {"teacher": 2, "scratch": 20, "kd": 10, "incumbent": 9}
+    evaluation = evaluate(make_evidence(errors, on_reference=errors | {"kd": 14}))
+
+    assert not evaluation.blessed
+    assert "drop in accuracy against incumbent on the reference images is 5.00 %, but" in (
+        evaluation.verdict.replace("\N{NO-BREAK SPACE}", " ")
+    )
+    reference = evaluation.reference
+    assert reference.examples == 100
+    assert {name: model.accuracy for name, model in reference.models.items()} == {
+        "teacher": 0.98, "scratch": 0.8, "kd": 0.86, "incumbent": 0.91,
+    }  # fmt: skip
+    # Of 100 images all but 14 have logits 2 and 0 for the label, those 14 the other way round.
+    right = np.log1p(np.exp(-2))
+    assert reference.models["kd"].cross_entropy == pytest.approx(right + 0.14 * 2)
+    (difference,) = (
+        each for each in reference.differences if (each.baseline, each.metric) == ("scratch", "accuracy")
+    )
+    assert difference.estimate == pytest.approx(0.06)
+    words = reference.verdict.replace("\N{NO-BREAK SPACE}", " ")
+    assert words.startswith(
+        "On the 100 reference images, which are the same in every run: accuracy 86.0 %; scratch 80.0 % [+6.00"
+    )
+    assert evaluation.verdicts == (evaluation.verdict, reference.verdict)
+    assert evaluate(make_evidence(errors)).reference is None
 
 
 def test_the_default_asks_for_little_but_means_it(evidence):
