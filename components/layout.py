@@ -60,6 +60,8 @@ SUMMARY_FILE = "summary.json"
 REPORT_FILE = "report.html"
 LOG_FILE = "run.log"
 METADATA_FILE = "metadata.sqlite"
+# A directory for each output of each node, and in it one for each execution, by its id.
+ARTIFACTS_DIRECTORY = "artifacts"
 PUSHED_DIRECTORY = "pushed"
 
 # Where students are pushed to, beside the versions: which of them ships, a line for each change, and the last

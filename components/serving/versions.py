@@ -128,6 +128,11 @@ class Versions:
         before = shipped[: shipped.index(now)] if now in shipped else shipped
         return before[-1] if before else None
 
+    def runs_needed(self) -> set[str]:
+        """Returns the ids of the runs that made what ships and what it would fall back to."""
+        needed = (self.shipping(), self.fallback())
+        return {entry.run for entry in self.history() if entry.version in needed and entry.run}
+
     def push(
         self,
         model: pathlib.Path,

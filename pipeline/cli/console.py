@@ -21,3 +21,8 @@ def complain(message: str, *, code: int) -> int:
     """Prints what is wrong on standard error, and returns the exit code that says so."""
     stderr().print(f"distill: {message}", style="red", markup=False, highlight=False)
     return code
+
+
+def warn(message: str) -> None:
+    """Prints on standard error what went wrong without failing the command."""
+    stderr().print(f"distill: {message}", style="yellow", markup=False, highlight=False)

@@ -12,7 +12,7 @@ import typer
 from typer.exceptions import TyperException
 
 from components.errors import InputError
-from pipeline.cli import init_command, retrain_command, server_commands, version_commands
+from pipeline.cli import init_command, prune_command, retrain_command, server_commands, version_commands
 from pipeline.cli.console import complain, stdout
 from pipeline.cli.exit_codes import FAILURE, NOT_BLESSED, USAGE_ERROR
 from pipeline.cli.options import ConfigFile, Image, Overrides, PipelineRoot
@@ -123,6 +123,7 @@ def run(
                 show(outcome)
     except KeyboardInterrupt:
         outcome = RunFailed(_INTERRUPTED, is_input_error=False)
+    prune_command.prune_after_run(experiment, place)
     match outcome:
         case RunFailed(message):
             raise typer.Exit(complain(message, code=FAILURE))
@@ -212,6 +213,7 @@ def compare(
 
 app.command()(init_command.init)
 app.command()(retrain_command.retrain)
+app.command()(prune_command.prune)
 app.command()(version_commands.history)
 app.command()(version_commands.rollback)
 app.command()(version_commands.promote)

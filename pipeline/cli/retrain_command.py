@@ -10,9 +10,10 @@ import typer
 
 from components.errors import InputError
 from components.serving.versions import Versions
-from pipeline.cli.console import complain, stderr, stdout
+from pipeline.cli.console import complain, stdout, warn
 from pipeline.cli.exit_codes import BUSY, FAILURE, NOT_BLESSED, STOPPED
 from pipeline.cli.options import ConfigFile, Overrides
+from pipeline.cli.prune_command import prune_after_run
 from pipeline.cli.screen import print_line, print_result, shown
 from pipeline.config.experiment import Config
 from pipeline.config.loading import load_config
@@ -62,6 +63,7 @@ def retrain(
         )
     except WorkspaceBusyError as error:
         raise typer.Exit(complain(str(error), code=BUSY)) from None
+    prune_after_run(experiment, place)
     if experiment.notify.prometheus:
         versions = Versions(place.push_directory(experiment))
         _publish(pathlib.Path(experiment.notify.prometheus), [*earlier, *ended], versions=versions)
@@ -96,7 +98,7 @@ def _publish(path: pathlib.Path, ticks: Sequence[Tick], *, versions: Versions) -
     try:
         write_metrics(path, ticks=ticks, versions=versions)
     except OSError as error:
-        _warn(f"notify.prometheus: {path} cannot be written ({error.strerror})")
+        warn(f"notify.prometheus: {path} cannot be written ({error.strerror})")
 
 
 def _send(webhook: Webhook, found: Iterator[dict[str, Any]]) -> None:
@@ -105,11 +107,7 @@ def _send(webhook: Webhook, found: Iterator[dict[str, Any]]) -> None:
         try:
             webhook.send(message)
         except WebhookError as error:
-            _warn(f"notify.webhook: {error}; the message on {message['event']!r} is lost")
-
-
-def _warn(message: str) -> None:
-    print_line(stderr(), f"distill: {message}", style="yellow")
+            warn(f"notify.webhook: {error}; the message on {message['event']!r} is lost")
 
 
 def _tell(ended: Sequence[Tick]) -> int:

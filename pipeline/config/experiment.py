@@ -29,6 +29,7 @@ from components.settings.training import AugmentSettings, ClassWeights, Hardware
 from pipeline.config.kubeflow import KubeflowSettings
 from pipeline.config.nodes import distiller_id, teacher_id
 from pipeline.config.notify import NotifySettings
+from pipeline.config.retention import RetentionSettings
 
 
 class StoredViews(Settings):
@@ -79,6 +80,7 @@ class Config(Settings):
     teacher_predictions: TeacherPredictions = "stored"
     augment: AugmentSettings | None = None
     retraining: RetrainingSettings = RetrainingSettings()
+    retention: RetentionSettings = RetentionSettings()
 
     @property
     def teachers(self) -> dict[str, Teacher]:
@@ -159,8 +161,8 @@ class Config(Settings):
         return tuple(key for key, is_open in helpful.items() if is_open)
 
     def to_record(self) -> dict[str, Any]:
-        """Returns what a run records of its settings: all but whom to notify, which changes no result."""
-        return self.model_dump(mode="json", exclude={"notify"})
+        """Returns what a run records of its settings: all but those that change no result."""
+        return self.model_dump(mode="json", exclude={"notify", "retention"})
 
     def reads_predictions(self, distillation: Method) -> bool:
         """Tells whether a distillation reads stored predictions, be it only in place of labels."""

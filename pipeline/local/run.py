@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 from components import tfx_patches
-from components.layout import METADATA_FILE
 from components.report.summary import Summary
 from components.serving.versions import NO_VERSION, OvertakenError, Versions
 from pipeline import beam
@@ -15,7 +14,7 @@ from pipeline.config.experiment import Config
 from pipeline.events import Event, Report
 from pipeline.local.background import Task, run_in_background
 from pipeline.local.external_files import check_files, fingerprint_files
-from pipeline.local.workspace import Workspace, locked
+from pipeline.local.workspace import LOG_HEADING, Workspace, locked
 
 Runner = Literal["local", "beam"]
 
@@ -71,7 +70,7 @@ def running_in(workspace: Workspace, *, task: Task, title: str) -> Iterator[Iter
       The events of the task as they come, then `RunFinished` or `RunFailed`.
     """
     with workspace.log.open("a", encoding="utf-8") as log:
-        log.write(f"\n==== {datetime.datetime.now():%Y-%m-%d %H:%M:%S} {title}\n")
+        log.write(f"{LOG_HEADING}{datetime.datetime.now():%Y-%m-%d %H:%M:%S} {title}\n")
     with contextlib.closing(run_in_background(task, log=workspace.log)) as events:
         yield events
 
@@ -101,13 +100,12 @@ def run_graph(
     from pipeline.results.collecting import write_summary
 
     hints.check_hints(config)
-    directory = workspace.directory.absolute()
     push_directory = workspace.push_directory(config)
     create_pipeline = functools.partial(
         graph.create_pipeline,
         config,
-        root=str(directory / "artifacts"),
-        metadata_path=str(directory / METADATA_FILE),
+        root=str(workspace.artifacts),
+        metadata_path=str(workspace.metadata),
         push_directory=str(push_directory),
         beam_args=(*beam.ARGS, *beam_args),
     )

@@ -7,8 +7,10 @@ import pathlib
 from collections.abc import Iterator
 
 from components.errors import InputError
-from components.layout import LOG_FILE, PUSHED_DIRECTORY
+from components.layout import ARTIFACTS_DIRECTORY, LOG_FILE, METADATA_FILE, PUSHED_DIRECTORY
 from pipeline.config.experiment import Config
+
+LOG_HEADING = "\n==== "  # What stands in the log before each run.
 
 
 class WorkspaceBusyError(InputError):
@@ -25,6 +27,16 @@ class Workspace:
     def log(self) -> pathlib.Path:
         """The file that receives what TFX, Beam and TensorFlow print."""
         return self.directory / LOG_FILE
+
+    @property
+    def metadata(self) -> pathlib.Path:
+        """The file of ML Metadata."""
+        return self.directory.absolute() / METADATA_FILE
+
+    @property
+    def artifacts(self) -> pathlib.Path:
+        """The directory of what the nodes make."""
+        return self.directory.absolute() / ARTIFACTS_DIRECTORY
 
     def push_directory(self, config: Config) -> pathlib.Path:
         """Returns where a blessed student goes: into the workspace unless it is configured otherwise."""

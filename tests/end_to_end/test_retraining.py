@@ -22,7 +22,8 @@ def _retrain(workspace: pathlib.Path, *arguments: object) -> "subprocess.Complet
 def _tick(workspace: pathlib.Path) -> tuple[object, ...]:
     config = REPOSITORY / "configs" / "digits.yaml"
     metrics = ("--set", f"notify.prometheus={workspace / 'digits.prom'}")
-    return ("retrain", config, "--workspace", workspace, *QUICK_DIGITS, *metrics)
+    retention = ("--set", "retention.runs=1")
+    return ("retrain", config, "--workspace", workspace, *QUICK_DIGITS, *metrics, *retention)
 
 
 def _ended(workspace: pathlib.Path) -> list[dict[str, Any]]:
@@ -74,6 +75,12 @@ def test_a_student_is_pushed_once_then_nothing_is_new_and_a_worse_one_is_refused
     ]
     assert Versions(tmp_path / "pushed").shipping() == shipping
     assert 'outcome="refused"} 1.0\n' in (tmp_path / "digits.prom").read_text()
+
+    # Of the three runs stay the newest, and the one whose student ships.
+    log = (tmp_path / "run.log").read_text()
+    assert log.count("\n==== ") == 1
+    pruned = distill("prune", *_tick(tmp_path)[1:])
+    assert pruned.stdout == "Nothing to remove: 2 runs left.\n"
 
 
 @pytest.mark.long

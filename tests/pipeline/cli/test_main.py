@@ -39,6 +39,7 @@ def distill(*arguments: str, directory: pathlib.Path = REPOSITORY) -> subprocess
         ["report"],
         ["compare"],
         ["retrain"],
+        ["prune"],
         ["history"],
         ["rollback"],
         ["promote"],

@@ -759,6 +759,19 @@ def test_nobody_can_be_notified_in_vain(overrides, message, refusal):
     assert refusal(*overrides).startswith(message)
 
 
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [("retention.runs=0", "retention.runs: got 0"), ("retention.days=-1", "retention.days: got -1")],
+)
+def test_the_last_run_is_always_kept(override, message, refusal):
+    assert refusal(override).startswith(message)
+
+
+def test_what_is_kept_of_a_run_is_not_recorded(path):
+    config = load_config(path, overrides=["retention={runs: 3, days: 30}"])
+    assert config.to_record() == load_config(path).to_record()
+
+
 def test_whom_a_run_notifies_is_not_recorded(path):
     notify = "notify={webhook: 'https://example.com/token', secret_env: SECRET, no_push_days: 14}"
     config = load_config(path, overrides=[notify])

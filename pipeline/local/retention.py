@@ -1,0 +1,130 @@
+"""What a workspace keeps of earlier runs: never removed is what ships, or what the next run may need."""
+
+import contextlib
+import dataclasses
+import datetime
+import pathlib
+import shutil
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+
+from components.errors import InputError
+from components.files import write_text
+from components.serving.versions import Versions
+from pipeline.config.experiment import Config
+from pipeline.config.retention import RetentionSettings
+from pipeline.local.workspace import LOG_HEADING, Workspace, locked
+from pipeline.metadata.records import Records, Run
+
+
+@dataclasses.dataclass(frozen=True)
+class Pruned:
+    """What was removed, or would be.
+
+    Attributes:
+      runs: How many runs.
+      runs_left: How many are left: none only if the experiment never ran there.
+      size_bytes: Of the artifacts.
+    """
+
+    runs: int = 0
+    runs_left: int = 0
+    size_bytes: int = 0
+
+
+def prune(config: Config, *, workspace: Workspace, dry_run: bool = False) -> Pruned:
+    """Removes the artifacts and the metadata of old runs, as `retention` says, with the workspace to itself.
+
+    What is known of them is forgotten first, at once. So nothing is ever taken from the cache of which a part
+    is gone, and what a kill leaves over is no run's, and goes the next time.
+
+    Args:
+      config: The experiment whose runs they are.
+      workspace: Where they ran.
+      dry_run: Removes nothing.
+
+    Raises:
+      InputError: The metadata cannot be read, or not be changed.
+      WorkspaceBusyError: A run is using the workspace.
+    """
+    if not workspace.metadata.is_file():
+        return Pruned()
+    with locked(workspace), _open(workspace) as records:
+        records.check_schema()
+        runs = records.runs(config.name, last_node=config.node_ids[-1])
+        if not runs:
+            return Pruned()
+        needed = Versions(workspace.push_directory(config)).runs_needed()
+        old = _old(runs, config.retention, needed=needed)
+        traces = records.traces_of(old)
+        uris = [uri for id_, uri in records.artifact_uris().items() if id_ not in traces.artifacts]
+        executions = records.executions() - traces.executions
+        unknown = list(_unknown(workspace.artifacts, uris=uris, executions=executions))
+        pruned = Pruned(len(old), len(runs) - len(old), sum(map(_size, unknown)))
+        if dry_run:
+            return pruned
+        if old:
+            records.remove(traces)
+            records.connection.cursor().execute("VACUUM")
+        for directory in unknown:
+            shutil.rmtree(directory)
+        _shorten_log(workspace.log, runs=config.retention.runs)
+        return pruned
+
+
+@contextlib.contextmanager
+def _open(workspace: Workspace) -> Iterator[Records]:
+    try:
+        with contextlib.closing(sqlite3.connect(workspace.metadata)) as connection:
+            yield Records(connection, value="?")
+    except sqlite3.Error as error:
+        raise InputError(f"{workspace.metadata} cannot be pruned ({error}).") from None
+
+
+def _old(runs: Sequence[Run], retention: RetentionSettings, *, needed: set[str]) -> list[Run]:
+    """Returns the runs that nobody needs.
+
+    Args:
+      runs: All, the newest first.
+      retention: How many stay, and for how long. The newest always does, which may go on from where it was
+        interrupted, and the newest that finished, from whose artifacts the next takes what is the same.
+      needed: The ids of those that stay beside them.
+    """
+    newest = {runs[0].id, *[run.id for run in runs if run.finished][:1]}
+    kept = runs[: retention.runs]
+    if retention.days is not None:
+        since = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=retention.days)
+        kept = [run for run in kept if run.began >= since]
+    stay = newest | needed | {run.id for run in kept}
+    return [run for run in runs if run.id not in stay]
+
+
+def _unknown(artifacts: pathlib.Path, *, uris: Iterable[str], executions: set[int]) -> Iterator[pathlib.Path]:
+    """Finds the directories of executions that ML Metadata does not know, or that failed.
+
+    They are known by their last parts, `NODE/OUTPUT/EXECUTION`, whose number no other execution ever has: so
+    a workspace may have been moved.
+    """
+    known = {_place(pathlib.PurePath(uri)) for uri in uris}
+    for directory in sorted(artifacts.glob("*/[!.]*/*")):
+        if directory.name.isdecimal() and _place(directory) not in known:
+            yield directory
+    for directory in sorted(artifacts.glob("*/.system/executor_execution/*")):
+        if directory.name.isdecimal() and int(directory.name) not in executions:
+            yield directory
+
+
+def _place(path: pathlib.PurePath) -> tuple[str, ...]:
+    """Returns the node, the output and the execution; the artifact may be a file in that directory."""
+    return (path if path.name.isdecimal() else path.parent).parts[-3:]
+
+
+def _size(directory: pathlib.Path) -> int:
+    return sum(path.lstat().st_size for path in directory.rglob("*") if path.is_file())
+
+
+def _shorten_log(log: pathlib.Path, *, runs: int | None) -> None:
+    """Leaves the last runs in the log."""
+    _, *told = log.read_text(encoding="utf-8", errors="replace").split(LOG_HEADING)
+    if runs is not None and len(told) > runs:
+        write_text(log, "".join(f"{LOG_HEADING}{each}" for each in told[-runs:]))

@@ -1,0 +1,41 @@
+"""Runs of a small TFX pipeline in a workspace, called as those of configs/digits.yaml are."""
+
+import pathlib
+
+from tfx import v1 as tfx
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.orchestration import metadata
+from tfx.types.standard_artifacts import Model, String
+
+from pipeline.local.run import run_pipeline
+from pipeline.local.workspace import Workspace
+
+
+@component
+def Trainer(weights: Parameter[str], model: OutputArtifact[Model]) -> None:
+    for name in ("a", "b"):
+        pathlib.Path(model.uri, name).write_text(weights)
+
+
+@component
+def Pusher(model: InputArtifact[Model], fault: Parameter[str], pushed: OutputArtifact[String]) -> None:
+    if fault:
+        raise KeyError(fault)
+    pushed.value = model.uri
+
+
+def run(workspace: Workspace, *, weights: str, fault: str = "", name: str = "digits") -> dict[str, str]:
+    """Runs it, and returns whether its nodes were completed or cached."""
+    trainer = Trainer(weights=weights)
+    pipeline = tfx.dsl.Pipeline(
+        pipeline_name=name,
+        pipeline_root=str(workspace.artifacts),
+        components=[trainer, Pusher(model=trainer.outputs["model"], fault=fault)],
+        enable_cache=True,
+        metadata_connection_config=metadata.sqlite_metadata_connection_config(str(workspace.metadata)),
+    )
+    with workspace.log.open("a", encoding="utf-8") as log:
+        log.write(f"\n==== {weights}\n")
+    nodes = run_pipeline(lambda: pipeline, runner="local", report=lambda event: None)
+    return {node: record["state"] for node, record in nodes.items()}
