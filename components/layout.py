@@ -20,6 +20,8 @@ DESCRIPTORS_DIRECTORY = "descriptors"
 # and which images are duplicates.
 PROFILE_FILE = "profile.json"
 DATA_CHECK_FILE = "data_check.json"
+# Beside them, which data they are.
+IDENTITY_FILE = "data_identity.json"
 # SchemaGen's `schema`.
 SCHEMA_FILE = "schema.pbtxt"
 # A `model`: what a later node loads.
@@ -32,6 +34,8 @@ CLASSES_ASSET = pathlib.Path("assets.extra", "classes.json")
 KERAS_ASSET = pathlib.Path("assets.extra", KERAS_FILE)
 # A candidate, and so each version that was pushed: the profile of the images that it was trained on.
 PROFILE_ASSET = pathlib.Path("assets.extra", PROFILE_FILE)
+# Likewise which data it was made from.
+IDENTITY_ASSET = pathlib.Path("assets.extra", IDENTITY_FILE)
 # A `model_run`.
 HISTORY_FILE = "history.json"
 # Beside it, if the model is a teacher that may be kept and was trained in this run: what must be alike then.

@@ -13,6 +13,7 @@ from tfx.dsl.components.base import base_beam_executor
 from tfx.types import Artifact, artifact_utils
 from tfx.utils import io_utils, path_utils
 
+from components.data_checks.identity import read_identity
 from components.data_checks.profile import Profile
 from components.evaluator import kubeflow_page
 from components.evaluator.evaluation import describe
@@ -31,6 +32,8 @@ from components.evaluator.training_data import describe_training_data
 from components.files import write_json, write_text
 from components.layout import (
     EVALUATION_FILE,
+    IDENTITY_ASSET,
+    IDENTITY_FILE,
     PROFILE_ASSET,
     REFERENCE,
     REPORT_FILE,
@@ -111,7 +114,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         candidate = choose_candidate({name: histories[name] for name in students})
         verdict = gates(evidence, candidate=candidate, settings=settings, incomparable=opened.incomparable)
         io_utils.copy_dir(artifacts[candidate].uri, outputs["model"].uri)
-        _add_profile(profile, model_uri=outputs["model"].uri)
+        _add_training_data(profile, inputs["anomalies"].uri, model_uri=outputs["model"].uri)
         bless(outputs["blessing"], verdict, model=artifacts[candidate], baseline=artifacts.get(baseline))
         write_validation(folder, verdict)
         evaluation = describe(
@@ -220,11 +223,14 @@ def _training_logits(inputs: Mapping[str, Artifact], *, num_classes: int) -> np.
     return read_first_view(directory, at_most=_LOGITS)
 
 
-def _add_profile(profile: Profile, *, model_uri: str) -> None:
-    """Puts the profile of the images that a model was trained on beside it, so that it ships with it."""
-    path = pathlib.Path(path_utils.serving_model_path(model_uri)) / PROFILE_ASSET
-    path.parent.mkdir(exist_ok=True)
-    write_json(path, profile.model_dump(mode="json"))
+def _add_training_data(profile: Profile, anomalies_uri: str, *, model_uri: str) -> None:
+    """Puts beside a model what it was trained on, so that it ships with it: the profile, and which data."""
+    directory = pathlib.Path(path_utils.serving_model_path(model_uri))
+    (directory / PROFILE_ASSET).parent.mkdir(exist_ok=True)
+    write_json(directory / PROFILE_ASSET, profile.model_dump(mode="json"))
+    identity = read_identity(pathlib.Path(anomalies_uri, IDENTITY_FILE))
+    if identity is not None:  # An anomalies artifact in the cache of an earlier version has none.
+        write_json(directory / IDENTITY_ASSET, identity.model_dump(mode="json"))
 
 
 def _architectures(opened: Opened, *, student: str) -> Architectures:

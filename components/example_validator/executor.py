@@ -15,11 +15,19 @@ from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import io_utils
 
 from components.data_checks import descriptors
+from components.data_checks.identity import DataIdentity, fingerprint
 from components.errors import InputError
 from components.example_validator.anomalies import describe
 from components.example_validator.data_check import check_data
-from components.files import write_json
-from components.layout import DATA_CHECK_FILE, PROFILE_FILE, descriptor_files
+from components.files import read_json, write_json
+from components.layout import (
+    DATA_CHECK_FILE,
+    DATASET_FILE,
+    IDENTITY_FILE,
+    PROFILE_FILE,
+    descriptor_files,
+)
+from components.report.summary import DataSpan
 from components.schema_gen.schema import check_class_weights, class_names
 from components.serving.versions import Versions
 from components.settings.data_checks import DataCheckSettings
@@ -41,6 +49,8 @@ class Executor(tfx_executor.Executor):
         exec_properties: dict[str, Any],
     ) -> execution_result_pb2.ExecutorOutput:
         """Writes the anomalies of each split, the profile of the training images, drift and duplicates.
+
+        Which data they are is noted, too.
 
         Args:
           input_dict: `statistics`, `schema` and `examples`.
@@ -69,8 +79,10 @@ class Executor(tfx_executor.Executor):
             raise InputError(
                 f"The data does not match its schema: {'; '.join(lines)}; correct the data and run again."
             )
+        examples = artifact_utils.get_single_instance(input_dict[EXAMPLES_KEY])
+        described = _read_descriptors(examples)
         found = check_data(
-            _read_descriptors(artifact_utils.get_single_instance(input_dict[EXAMPLES_KEY])),
+            described,
             class_names=names,
             checks=DataCheckSettings.model_validate_json(exec_properties[CHECKS_KEY]),
             versions=Versions(pathlib.Path(exec_properties[PUSH_DIRECTORY_KEY])),
@@ -78,11 +90,19 @@ class Executor(tfx_executor.Executor):
         )
         write_json(pathlib.Path(artifact.uri, PROFILE_FILE), found.profile.model_dump(mode="json"))
         write_json(pathlib.Path(artifact.uri, DATA_CHECK_FILE), found.check.model_dump(mode="json"))
+        identity = DataIdentity(spans=_read_spans(examples), fingerprint=fingerprint(described))
+        write_json(pathlib.Path(artifact.uri, IDENTITY_FILE), identity.model_dump(mode="json"))
         return output
 
 
 def _read_descriptors(examples: types.Artifact) -> dict[str, pa.Table]:
     return {split: descriptors.read(descriptor_files(examples.uri, split)) for split in _splits(examples)}
+
+
+def _read_spans(examples: types.Artifact) -> tuple[DataSpan, ...]:
+    dataset = read_json(pathlib.Path(examples.uri, DATASET_FILE))
+    found = dataset.get("spans", ())  # Examples in the cache of an older version have none.
+    return tuple(DataSpan(**span) for span in found)
 
 
 def _read_schema(uri: str) -> schema_pb2.Schema:

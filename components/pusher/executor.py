@@ -8,10 +8,11 @@ from tfx.proto import pusher_pb2
 from tfx.types import Artifact, artifact_utils
 from tfx.utils import io_utils, proto_utils
 
-from components.files import read_json
-from components.layout import EVALUATION_FILE, MAKING_FILE, keras_file
-from components.metrics import ACCURACY
-from components.report.summary import Evaluation
+from components.data_checks.identity import read_identity
+from components.files import read_json, sha256
+from components.layout import EVALUATION_FILE, IDENTITY_ASSET, MAKING_FILE, keras_file
+from components.metrics import ACCURACY, METRICS
+from components.report.summary import Evaluation, key_of
 from components.serving.kept_teacher import KeptTeacher
 from components.serving.versions import Origin, Versions
 from components.settings.evaluation import PushSettings
@@ -42,20 +43,20 @@ class Executor(executor.Executor):
             super().Do(input_dict, output_dict, {"push_destination": _destination(directory)})
             return
         pushed_model = artifact_utils.get_single_instance(output_dict["pushed_model"])
-        model, versions = self.GetModelPath(input_dict), Versions(pathlib.Path(directory))
+        model, versions = pathlib.Path(self.GetModelPath(input_dict)), Versions(pathlib.Path(directory))
         keras_model = pathlib.Path(keras_file(artifact_utils.get_single_uri(input_dict["model"])))
         evaluation = _read_evaluation(artifact_utils.get_single_instance(input_dict["evaluation"]))
-        origin = self._origin(evaluation)
+        origin = self._origin(evaluation, model=model, keras_model=keras_model)
         is_blessed = self.CheckBlessing(input_dict)
         if input_dict.get("teacher"):
             _keep_teacher(input_dict, has_taught_well=is_blessed, run=origin.run, versions=versions)
         if not is_blessed:
-            versions.refuse(pathlib.Path(model), origin=origin, keras_file=keras_model)
+            versions.refuse(model, origin=origin, keras_file=keras_model)
             self._MarkNotPushed(pushed_model)
             return
-        io_utils.copy_dir(model, pushed_model.uri)
+        io_utils.copy_dir(str(model), pushed_model.uri)
         version = versions.push(
-            pathlib.Path(model),
+            model,
             origin=origin,
             keras_file=keras_model,
             keep=push.keep,
@@ -65,14 +66,18 @@ class Executor(executor.Executor):
             pushed_model, pushed_destination=str(versions.directory / version), pushed_version=version
         )
 
-    def _origin(self, evaluation: Evaluation) -> Origin:
+    def _origin(self, evaluation: Evaluation, *, model: pathlib.Path, keras_model: pathlib.Path) -> Origin:
         run = self._context.pipeline_run_id if self._context else None
+        data = read_identity(model / IDENTITY_ASSET)
         return Origin(
             reason=evaluation.verdict,
             student=evaluation.candidate,
             run=run or "",
             accuracy=evaluation.student.metric(ACCURACY),
             test_examples=evaluation.test_examples,
+            metrics={key_of(metric): evaluation.student.metric(metric) for metric in METRICS},
+            spans=tuple(map(str, data.spans)) if data else (),
+            fingerprints={"student": sha256(keras_model), **({"data": data.fingerprint} if data else {})},
         )
 
 

@@ -493,6 +493,10 @@ class DataSpan(Part):
     span: str = Field(description="Its number, or its date, as in 2026-11-22.")
     version: Count | None = Field(description="Its version; null where spans have none.")
 
+    def __str__(self) -> str:
+        """Names it, as in `2026-11-22` and `7/2`."""
+        return self.span if self.version is None else f"{self.span}/{self.version}"
+
 
 class StoredArtifact(Part):
     """An artifact as ML Metadata knows it."""

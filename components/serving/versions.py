@@ -14,8 +14,8 @@ import os
 import pathlib
 import shutil
 import time
-from collections.abc import Iterable, Iterator
-from typing import Final, Literal
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final, Literal
 
 from components.errors import InputError, first_few
 from components.files import append_line, read_json, write_json
@@ -34,6 +34,7 @@ _PARTIAL = ".{}.partial"
 _REFUSED_KEPT = 3
 
 Event = Literal["pushed", "refused", "rolled back", "promoted"]
+_BY_A_RUN = ("pushed", "refused")
 
 
 class OvertakenError(InputError):
@@ -42,14 +43,17 @@ class OvertakenError(InputError):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Origin:
-    """Where a change comes from.
+    """Where a version comes from, and why it ships or does not.
 
     Attributes:
       reason: The verdict, or what the person said who decided.
-      student: The name of the student; empty where a person decided, and so is the rest.
-      run: The id of the run.
+      student: The name of the student; empty, as is what follows, where that was never noted.
+      run: The id of the run that made it.
       accuracy: On the test split of that run, a share of 1.
       test_examples: How many images that split had.
+      metrics: All that was measured of it there, by the names of the metrics; None where one is undefined.
+      spans: The spans of that run's data, with their versions, as in `2026-01-03` and `7/2`.
+      fingerprints: SHA-256 of the images and labels of that run, `data`, and of the `.keras` file, `student`.
     """
 
     reason: str
@@ -57,6 +61,9 @@ class Origin:
     run: str = ""
     accuracy: float | None = None
     test_examples: int | None = None
+    metrics: Mapping[str, float | None] = dataclasses.field(default_factory=dict)
+    spans: tuple[str, ...] = ()
+    fingerprints: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -104,7 +111,7 @@ class Versions:
     def champion(self) -> Entry | None:
         """Reads which version ships, and since when; None if that was never written, or cannot be read."""
         try:
-            return Entry(**read_json(self.directory / CHAMPION_FILE))
+            return _to_entry(read_json(self.directory / CHAMPION_FILE))
         except (OSError, ValueError, TypeError):
             return None
 
@@ -207,7 +214,7 @@ class Versions:
                     f"{self.directory} holds no version that shipped before; nothing is changed."
                 )
             self._check(version)
-            return self._note("rolled back", version=version, origin=Origin(reason=reason))
+            return self._note("rolled back", version=version, origin=self._origin(version, reason=reason))
 
     def promote(self, version: str, *, reason: str) -> Entry:
         """Lets a version ship, whatever came before; also a student that was refused.
@@ -224,7 +231,7 @@ class Versions:
                 (self._refused / version).rename(self.directory / version)
                 _put_on_disk([self.directory])
             self._check(version)
-            return self._note("promoted", version=version, origin=Origin(reason=reason))
+            return self._note("promoted", version=version, origin=self._origin(version, reason=reason))
 
     @contextlib.contextmanager
     def locked(self, *, create: bool = False) -> Iterator[None]:
@@ -251,6 +258,14 @@ class Versions:
             raise InputError(f"{self.directory} holds no version {version!r}; {known}.")
         if version == self.shipping():
             raise InputError(f"Version {version} ships already; nothing is changed.")
+
+    def _origin(self, version: str, *, reason: str) -> Origin:
+        """Returns where a version comes from, as its run has noted it, with another reason."""
+        made = [entry for entry in self.history() if entry.version == version and entry.event in _BY_A_RUN]
+        if not made:
+            return Origin(reason=reason)
+        known = {field.name: getattr(made[-1], field.name) for field in dataclasses.fields(Origin)}
+        return Origin(**{**known, "reason": reason})
 
     def _next(self) -> str:
         """Returns a number that is larger than that of any version, also of one that is gone."""
@@ -331,9 +346,14 @@ def _copy(model: pathlib.Path, keras_file: pathlib.Path | None, *, to: pathlib.P
     _put_on_disk([to.parent])
 
 
+def _to_entry(content: Mapping[str, Any]) -> Entry:
+    entry = Entry(**content)
+    return dataclasses.replace(entry, spans=tuple(entry.spans))
+
+
 def _read_line(line: str) -> Entry | None:
     try:
-        return Entry(**json.loads(line))
+        return _to_entry(json.loads(line))
     except (ValueError, TypeError):
         return None
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from components.errors import InputError
 from components.metrics import ACCURACY
-from components.report.summary import DataSpan, Summary
+from components.report.summary import Summary
 from components.serving.versions import Versions
 from pipeline.config.experiment import Config
 from pipeline.events import Event, RunFailed, RunFinished
@@ -103,10 +103,6 @@ def _carry_out(tick: Tick, config: Config, workspace: Workspace, *, ledger: Ledg
     raise AssertionError(f"a run ended with {last}")
 
 
-def _name(span: DataSpan) -> str:
-    return span.span if span.version is None else f"{span.span}/{span.version}"
-
-
 def _on_reference(summary: Summary) -> float | None:
     """Returns the accuracy of the student that was judged on the reference images, if there are any."""
     if summary.reference is None:
@@ -124,7 +120,7 @@ def _judged(tick: Tick, summary: Summary, *, versions: Versions, ledger: Ledger)
         scratch=scratch.metric(ACCURACY) if scratch else None,
         student=summary.student.metric(ACCURACY),
         student_on_reference=_on_reference(summary),
-        spans=tuple(map(_name, summary.spans)),
+        spans=tuple(map(str, summary.spans)),
     )
     if summary.pushed_model is None:
         refused = [entry.version for entry in versions.history() if entry.event == "refused"]

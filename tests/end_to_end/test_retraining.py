@@ -81,6 +81,14 @@ def test_a_student_is_pushed_once_then_nothing_is_new_and_a_worse_one_is_refused
     assert log.count("\n==== ") == 1
     pruned = distill("prune", *_tick(tmp_path)[1:])
     assert pruned.stdout == "Nothing to remove: 2 runs left.\n"
+    champion = Versions(tmp_path / "pushed").champion()
+    assert champion is not None
+    assert (
+        champion.fingerprints["data"]
+        == json.loads(
+            (tmp_path / "pushed" / str(shipping) / "assets.extra" / "data_identity.json").read_text()
+        )["fingerprint"]
+    )
 
 
 @pytest.mark.long

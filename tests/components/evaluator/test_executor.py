@@ -1,4 +1,5 @@
 import contextlib
+import hashlib
 import json
 import math
 import pathlib
@@ -410,6 +411,29 @@ def test_the_student_ships_with_the_profile_of_what_it_was_trained_on(evaluate, 
     (shipped,) = tmp_path.glob("pushed/*/assets.extra/profile.json")
     assert read_profile(shipped) == PROFILE
     assert not list((tmp_path / "models").rglob("profile.json"))
+    # An earlier version of this program did not note which data it was.
+    champion = Versions(tmp_path / "pushed").champion()
+    assert champion.spans == ()
+    assert list(champion.fingerprints) == ["student"]
+
+
+@pytest.mark.usefixtures("quickly")
+def test_what_ships_says_which_data_it_was_made_from_and_how_good_it_is(evaluate, push, anomalies, tmp_path):
+    spans = [{"span": "7", "version": 2}, {"span": "8", "version": 0}]
+    identity = json.dumps({"spans": spans, "fingerprint": "f00d"})
+    pathlib.Path(anomalies.uri, "data_identity.json").write_text(identity)
+    assert push(evaluate(students={"kd": (STUDENT, [0.7])}), tmp_path)
+
+    champion = json.loads((tmp_path / "pushed" / "champion.json").read_text())
+    assert champion["spans"] == ["7/2", "8/0"]
+    keras_file = tmp_path / "pushed" / champion["version"] / "assets.extra" / "model.keras"
+    assert champion["fingerprints"] == {
+        "data": "f00d",
+        "student": hashlib.sha256(keras_file.read_bytes()).hexdigest(),
+    }
+    assert champion["metrics"]["accuracy"] == champion["accuracy"] == 4 / 6
+    assert champion["metrics"]["cross_entropy"] == pytest.approx((4 * LN2 + 2 * math.log(4)) / 6, rel=1e-6)
+    assert champion["metrics"]["top_k"] is None
 
 
 @pytest.mark.usefixtures("quickly")

@@ -191,6 +191,21 @@ def test_the_first_run_has_a_profile_and_nothing_to_compare_it_with(validate, no
     assert notes() == []
 
 
+def test_data_are_known_by_their_images_and_labels_whatever_their_names_and_order(validate) -> None:
+    def identity(train: list[Descriptor]) -> str:
+        anomalies = validate(SOUND, images={"train": train})
+        found = json.loads(pathlib.Path(anomalies.uri, "data_identity.json").read_text())
+        assert found["spans"] == []
+        return found["fingerprint"]
+
+    one = images("train", count=3)
+    turned = [dataclasses.replace(each, id=f"new/{each.id}") for each in reversed(one)]
+    assert identity(turned) == identity(one)
+    assert identity([*one[:2], dataclasses.replace(one[2], label=1)]) != identity(one)
+    assert identity([*one[:2], dataclasses.replace(one[2], sha256=b"other".ljust(32))]) != identity(one)
+    assert identity(one[:2]) != identity(one)
+
+
 def test_images_like_those_of_the_student_that_ships_have_not_drifted(validate, ship, notes) -> None:
     ship(validate(SOUND, images={"train": images("train")}))
     check = read_check(validate(SOUND, images={"train": images("other", count=200)}, drift={"stop": 0.1}))

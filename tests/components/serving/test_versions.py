@@ -98,7 +98,39 @@ def test_the_last_that_was_pushed_ships(versions: Versions, model: Model) -> Non
         "run": "",
         "accuracy": 0.9,
         "test_examples": 100,
+        "metrics": {},
+        "spans": [],
+        "fingerprints": {},
     }
+
+
+def test_what_a_person_lets_ship_still_says_where_it_comes_from(versions: Versions, model: Model) -> None:
+    made = {"student": "a", "run": "run-1", "accuracy": 0.9, "test_examples": 100}
+    known = {"metrics": {"auc": None}, "spans": ("2026-01-03", "7/2"), "fingerprints": {"data": "f00d"}}
+    first = versions.push(model("a"), origin=Origin(reason="good", **made, **known)).version
+    push(versions, model, "b")
+    versions.roll_back(to=None, reason="worse at night")
+
+    champion = versions.champion()
+    assert champion is not None
+    assert (champion.event, champion.version, champion.reason) == ("rolled back", first, "worse at night")
+    assert (champion.run, champion.accuracy, champion.spans) == ("run-1", 0.9, ("2026-01-03", "7/2"))
+    assert (champion.metrics, champion.fingerprints) == ({"auc": None}, {"data": "f00d"})
+    assert versions.runs_needed() == {"run-1"}
+
+
+def test_what_earlier_versions_of_the_program_have_noted_is_read(versions: Versions, model: Model) -> None:
+    version = push(versions, model, "a")
+    for name in ("champion.json", "history.jsonl"):
+        entry = json.loads((versions.directory / name).read_text())
+        for key in ("metrics", "spans", "fingerprints"):
+            del entry[key]
+        (versions.directory / name).write_text(json.dumps(entry))
+
+    champion = versions.champion()
+    assert [champion] == versions.history()
+    assert champion is not None
+    assert (champion.version, champion.spans, champion.fingerprints) == (version, (), {})
 
 
 def test_a_rollback_goes_back_step_by_step(versions: Versions, model: Model) -> None:
