@@ -64,6 +64,8 @@ SUMMARY_FILE = "summary.json"
 REPORT_FILE = "report.html"
 LOG_FILE = "run.log"
 METADATA_FILE = "metadata.sqlite"
+# In its place, if the metadata is in a database of MySQL: which, and by which id it knows this workspace.
+METADATA_PLACE_FILE = "metadata.json"
 # A directory for each output of each node, and in it one for each execution, by its id.
 ARTIFACTS_DIRECTORY = "artifacts"
 PUSHED_DIRECTORY = "pushed"

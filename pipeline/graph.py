@@ -5,9 +5,9 @@ import functools
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from ml_metadata.proto import ConnectionConfig
 from tfx.components import StatisticsGen
 from tfx.dsl.components.base.base_node import BaseNode
-from tfx.orchestration import metadata
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import transform_pb2
 from tfx.types import BaseChannel
@@ -46,7 +46,8 @@ def create_pipeline(
     *,
     root: str,
     push_directory: str,
-    metadata_path: str | None = None,
+    pipeline_name: str | None = None,
+    metadata: ConnectionConfig | None = None,
     fingerprints: Mapping[str, str] = MappingProxyType({}),
     beam_args: Sequence[str] = (),
     checkpoint_directory: str | None = None,
@@ -57,7 +58,8 @@ def create_pipeline(
       config: The experiment.
       root: Where the artifacts go.
       push_directory: Where a blessed student goes.
-      metadata_path: The SQLite file of ML Metadata; None where the platform brings its own.
+      pipeline_name: By which ML Metadata knows the runs; None is the experiment's.
+      metadata: The database of ML Metadata; None where the platform brings its own.
       fingerprints: Of what the cache cannot see by itself: `data`, the code and files of `teacher`, or of
         each of several (`teacher-1`, ...), those of `student`, the version of the `incumbent`, the student
         that ships, or `none`, that of the `start`, the one whose weights students may start from, and the
@@ -81,7 +83,7 @@ def create_pipeline(
     )
     evaluator = _evaluator(models, push_directory=push_directory, incumbent=incumbent)
     return Pipeline(
-        pipeline_name=config.name,
+        pipeline_name=pipeline_name or config.name,
         pipeline_root=root,
         components=[
             *data.nodes,
@@ -90,8 +92,7 @@ def create_pipeline(
             _pusher(models, evaluator, directory=push_directory, incumbent=incumbent),
         ],
         enable_cache=True,
-        metadata_connection_config=metadata_path
-        and metadata.sqlite_metadata_connection_config(metadata_path),
+        metadata_connection_config=metadata,
         beam_pipeline_args=list(beam_args),
     )
 

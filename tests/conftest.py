@@ -1,10 +1,15 @@
 """What several test modules share."""
 
 import dataclasses
+import getpass
 import json
+import os
 import pathlib
 import shutil
 import signal
+import socket
+import subprocess
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -83,6 +88,57 @@ def write_examples() -> Callable[..., str]:
         return str(path)
 
     return write
+
+
+@dataclasses.dataclass(frozen=True)
+class MariaDb:
+    """A server of MariaDB, with one user."""
+
+    port: int
+    socket: pathlib.Path
+    password: str = 'it\'s a "hush-hush" \\\\ of MariaDB'
+
+    def create(self, database: str) -> str:
+        """Makes an empty database, and returns its URL."""
+        import pymysql
+
+        with pymysql.connect(unix_socket=str(self.socket), user="root") as connection:
+            cursor = connection.cursor()
+            cursor.execute("CREATE USER IF NOT EXISTS distill IDENTIFIED BY %s", (self.password,))
+            cursor.execute(f"CREATE DATABASE {database}")
+            cursor.execute(f"GRANT ALL ON {database}.* TO distill")
+        return f"mysql://distill@127.0.0.1:{self.port}/{database}"
+
+
+@pytest.fixture(scope="session")
+def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDb]:
+    """A real server; see CONTRIBUTING.md for how to install it."""
+    path = f"{os.environ['PATH']}:/usr/sbin"
+    install, server = (shutil.which(name, path=path) for name in ("mariadb-install-db", "mariadbd"))
+    if install is None or server is None:
+        pytest.skip("needs mariadbd and mariadb-install-db: apt-get install mariadb-server")
+    directory = tmp_path_factory.mktemp("mariadb")
+    options = ["--no-defaults", f"--datadir={directory / 'data'}", f"--user={getpass.getuser()}"]
+    subprocess.run(
+        [install, *options, "--auth-root-authentication-method=normal", "--skip-test-db"],
+        check=True,
+        capture_output=True,
+    )
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    # Not below the data: the path of a socket has at most 107 characters.
+    with tempfile.TemporaryDirectory() as short:
+        place = pathlib.Path(short, "socket")
+        running = [server, *options, f"--socket={place}", f"--port={port}", "--bind-address=127.0.0.1"]
+        with subprocess.Popen(running, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stderr is not None
+            try:
+                while "ready for connections" not in (line := process.stderr.readline()):
+                    assert line, "mariadbd did not start"
+                yield MariaDb(port, place)
+            finally:
+                process.terminate()
 
 
 @dataclasses.dataclass(frozen=True)

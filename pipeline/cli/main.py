@@ -108,10 +108,10 @@ def run(
     from pipeline.cli.screen import print_result, shown
     from pipeline.config.loading import load_config
     from pipeline.local.run import running
-    from pipeline.local.workspace import Workspace
+    from pipeline.local.workspace import open_workspace
 
     experiment = load_config(config, overrides=overrides or ())
-    place = Workspace(workspace or pathlib.Path("runs", experiment.name))
+    place = open_workspace(experiment, directory=workspace, environment=os.environ)
     console = stdout()
     outcome: Event | None = None
     try:

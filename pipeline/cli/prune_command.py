@@ -1,5 +1,6 @@
 """The command that removes what old runs have left, as every run does at its end."""
 
+import os
 import pathlib
 from typing import Annotated
 
@@ -14,7 +15,7 @@ from pipeline.config.experiment import Config
 from pipeline.config.loading import load_config
 from pipeline.local.retention import Pruned
 from pipeline.local.retention import prune as prune_workspace
-from pipeline.local.workspace import Workspace, WorkspaceBusyError
+from pipeline.local.workspace import Workspace, WorkspaceBusyError, open_workspace
 
 
 def prune(
@@ -30,7 +31,7 @@ def prune(
 ) -> None:
     """Removes artifacts and metadata of old runs, as `retention` says; never of what ships."""
     experiment = load_config(config, overrides=overrides or ())
-    place = Workspace(workspace or pathlib.Path("runs", experiment.name))
+    place = open_workspace(experiment, directory=workspace, environment=os.environ)
     try:
         pruned = prune_workspace(experiment, workspace=place, dry_run=dry_run)
     except WorkspaceBusyError as error:
@@ -46,7 +47,7 @@ def prune_after_run(config: Config, workspace: Workspace) -> None:
         prune_workspace(config, workspace=workspace)
     except WorkspaceBusyError:
         pass  # The run that has begun meanwhile does it at its end.
-    except (InputError, OSError) as error:
+    except InputError as error:
         warn(f"retention: {error}")
 
 

@@ -18,7 +18,7 @@ from pipeline.cli.screen import print_line, print_result, shown
 from pipeline.config.experiment import Config
 from pipeline.config.loading import load_config
 from pipeline.events import Event, RunFinished
-from pipeline.local.workspace import Workspace, WorkspaceBusyError
+from pipeline.local.workspace import Workspace, WorkspaceBusyError, open_workspace
 from pipeline.retraining.ledger import Tick
 from pipeline.retraining.textfile import write_metrics
 from pipeline.retraining.webhook import Webhook, WebhookError, messages, open_webhook
@@ -53,7 +53,7 @@ def retrain(
 
     spans = [] if span is None else [f"data.span={span}"]
     experiment = load_config(config, overrides=[*(overrides or ()), *spans])
-    place = Workspace(workspace or pathlib.Path("runs", experiment.name))
+    place = open_workspace(experiment, directory=workspace, environment=os.environ)
     webhook = open_webhook(experiment.notify, environment=os.environ)
     if dry_run:
         raise typer.Exit(_foresee(experiment, place))

@@ -27,6 +27,7 @@ from components.settings.models import (
 from components.settings.retraining import RetrainingSettings
 from components.settings.training import AugmentSettings, ClassWeights, HardwareSettings, Views
 from pipeline.config.kubeflow import KubeflowSettings
+from pipeline.config.metadata import parse_url
 from pipeline.config.nodes import distiller_id, teacher_id
 from pipeline.config.notify import NotifySettings
 from pipeline.config.retention import RetentionSettings
@@ -81,6 +82,7 @@ class Config(Settings):
     augment: AugmentSettings | None = None
     retraining: RetrainingSettings = RetrainingSettings()
     retention: RetentionSettings = RetentionSettings()
+    metadata: str | None = None
 
     @property
     def teachers(self) -> dict[str, Teacher]:
@@ -162,7 +164,7 @@ class Config(Settings):
 
     def to_record(self) -> dict[str, Any]:
         """Returns what a run records of its settings: all but those that change no result."""
-        return self.model_dump(mode="json", exclude={"notify", "retention"})
+        return self.model_dump(mode="json", exclude={"notify", "retention", "metadata"})
 
     def reads_predictions(self, distillation: Method) -> bool:
         """Tells whether a distillation reads stored predictions, be it only in place of labels."""
@@ -310,6 +312,15 @@ class Config(Settings):
                 "retraining: what earlier runs left is not read from an object store; give a push.directory "
                 "on a disk, or leave retraining out"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _metadata_is_in_a_database(self) -> Self:
+        try:
+            if self.metadata is not None:
+                parse_url(self.metadata)
+        except ValueError as error:
+            raise custom_error(f"metadata: {error}") from None
         return self
 
     @model_validator(mode="after")

@@ -99,11 +99,12 @@ class _ProgressHandler(logging.Handler):
 
 
 @contextlib.contextmanager
-def observed(report: Report) -> Iterator[Observer]:
+def observed(report: Report, *, password: str = "") -> Iterator[Observer]:
     """Makes every node that TFX launches in this process report.
 
     Args:
       report: Receives the events.
+      password: Of the database of ML Metadata, which the pipeline does not hold: TFX logs what that does.
 
     Yields:
       The observer.
@@ -111,7 +112,13 @@ def observed(report: Report) -> Iterator[Observer]:
     observer = Observer(report)
 
     class ObservedLauncher(launcher.Launcher):
-        """A launcher that reports."""
+        """A launcher that reports, and that alone knows the password of the database."""
+
+        def __init__(self, *, mlmd_connection: metadata.Metadata, **specification: Any) -> None:
+            config = mlmd_connection.connection_config
+            if password:
+                config.mysql.password = password
+            super().__init__(mlmd_connection=metadata.Metadata(config), **specification)
 
         def launch(self) -> data_types.ExecutionInfo | None:
             """Runs the node."""

@@ -1,11 +1,9 @@
 """What a workspace keeps of earlier runs: never removed is what ships, or what the next run may need."""
 
-import contextlib
 import dataclasses
 import datetime
 import pathlib
 import shutil
-import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 
 from components.errors import InputError
@@ -14,7 +12,7 @@ from components.serving.versions import Versions
 from pipeline.config.experiment import Config
 from pipeline.config.retention import RetentionSettings
 from pipeline.local.workspace import LOG_HEADING, Workspace, locked
-from pipeline.metadata.records import Records, Run
+from pipeline.metadata.records import Run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,14 +42,14 @@ def prune(config: Config, *, workspace: Workspace, dry_run: bool = False) -> Pru
       dry_run: Removes nothing.
 
     Raises:
-      InputError: The metadata cannot be read, or not be changed.
+      InputError: The metadata or the artifacts cannot be read, or not be removed.
       WorkspaceBusyError: A run is using the workspace.
     """
-    if not workspace.metadata.is_file():
+    if not workspace.artifacts.is_dir():
         return Pruned()
-    with locked(workspace), _open(workspace) as records:
+    with locked(workspace), workspace.database.records() as records:
         records.check_schema()
-        runs = records.runs(config.name, last_node=config.node_ids[-1])
+        runs = records.runs(workspace.pipeline_name(config), last_node=config.node_ids[-1])
         if not runs:
             return Pruned()
         needed = Versions(workspace.push_directory(config)).runs_needed()
@@ -65,20 +63,12 @@ def prune(config: Config, *, workspace: Workspace, dry_run: bool = False) -> Pru
             return pruned
         if old:
             records.remove(traces)
-            records.connection.cursor().execute("VACUUM")
         for directory in unknown:
-            shutil.rmtree(directory)
+            _remove(directory)
+        if old:
+            records.give_space_back()
         _shorten_log(workspace.log, runs=config.retention.runs)
         return pruned
-
-
-@contextlib.contextmanager
-def _open(workspace: Workspace) -> Iterator[Records]:
-    try:
-        with contextlib.closing(sqlite3.connect(workspace.metadata)) as connection:
-            yield Records(connection, value="?")
-    except sqlite3.Error as error:
-        raise InputError(f"{workspace.metadata} cannot be pruned ({error}).") from None
 
 
 def _old(runs: Sequence[Run], retention: RetentionSettings, *, needed: set[str]) -> list[Run]:
@@ -117,6 +107,13 @@ def _unknown(artifacts: pathlib.Path, *, uris: Iterable[str], executions: set[in
 def _place(path: pathlib.PurePath) -> tuple[str, ...]:
     """Returns the node, the output and the execution; the artifact may be a file in that directory."""
     return (path if path.name.isdecimal() else path.parent).parts[-3:]
+
+
+def _remove(directory: pathlib.Path) -> None:
+    try:
+        shutil.rmtree(directory)
+    except OSError as error:
+        raise InputError(f"{directory} cannot be removed ({error.strerror}).") from None
 
 
 def _size(directory: pathlib.Path) -> int:

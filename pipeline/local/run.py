@@ -35,9 +35,10 @@ def running(
       The events of the nodes as they come, then `RunFinished` or `RunFailed`.
 
     Raises:
-      InputError: The data, the file of a teacher or the workspace cannot be used.
+      InputError: The data, the file of a teacher, the workspace or the database cannot be used.
     """
     check_files(config)
+    workspace.database.check()
     with (
         locked(workspace),
         running_checked(config, workspace=workspace, runner=runner, beam_args=beam_args) as events,
@@ -105,7 +106,8 @@ def run_graph(
         graph.create_pipeline,
         config,
         root=str(workspace.artifacts),
-        metadata_path=str(workspace.metadata),
+        pipeline_name=workspace.pipeline_name(config),
+        metadata=workspace.database.connection_config(),
         push_directory=str(push_directory),
         beam_args=(*beam.ARGS, *beam_args),
     )
@@ -113,17 +115,27 @@ def run_graph(
     while True:
         try:
             nodes = run_pipeline(
-                functools.partial(create_pipeline, fingerprints=fingerprints), runner=runner, report=report
+                functools.partial(create_pipeline, fingerprints=fingerprints),
+                runner=runner,
+                report=report,
+                password=workspace.mysql.password if workspace.mysql else "",
             )
             break
         except OvertakenError:
             # All that trains comes from the cache.
             fingerprints |= {"incumbent": Versions(push_directory).shipping() or NO_VERSION}
-    return write_summary(config, workspace=workspace.directory, nodes=nodes, fingerprints=fingerprints)
+    return write_summary(
+        config,
+        workspace=workspace.directory,
+        database=workspace.database,
+        pipeline_name=workspace.pipeline_name(config),
+        nodes=nodes,
+        fingerprints=fingerprints,
+    )
 
 
 def run_pipeline(
-    create_pipeline: Callable[[], Any], *, runner: Runner, report: Report
+    create_pipeline: Callable[[], Any], *, runner: Runner, report: Report, password: str = ""
 ) -> dict[str, dict[str, Any]]:
     """Runs a TFX pipeline in this process. Imports TFX.
 
@@ -131,6 +143,7 @@ def run_pipeline(
       create_pipeline: Builds the `tfx.dsl.Pipeline`.
       runner: Which of TFX's runners walks the graph.
       report: Receives the events of the nodes.
+      password: Of the database of ML Metadata, which the pipeline does not hold.
 
     Returns:
       `{id: {"state": "completed" | "cached", "seconds": float}}` for each node.
@@ -148,7 +161,11 @@ def run_pipeline(
     logging.set_verbosity(logging.INFO)
     runners = {"local": local_dag_runner.LocalDagRunner, "beam": beam_dag_runner.BeamDagRunner}
     pipeline = create_pipeline()
-    with tfx_patches.direct_runner(), tfx_patches.no_packing(), observer.observed(report) as watched:
+    with (
+        tfx_patches.direct_runner(),
+        tfx_patches.no_packing(),
+        observer.observed(report, password=password) as watched,
+    ):
         try:
             runners[runner]().run(pipeline)
         except Exception:

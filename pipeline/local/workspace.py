@@ -4,13 +4,24 @@ import contextlib
 import dataclasses
 import fcntl
 import pathlib
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterator, Mapping
 
 from components.errors import InputError
-from components.layout import ARTIFACTS_DIRECTORY, LOG_FILE, METADATA_FILE, PUSHED_DIRECTORY
+from components.files import read_json, write_json
+from components.layout import (
+    ARTIFACTS_DIRECTORY,
+    LOG_FILE,
+    METADATA_FILE,
+    METADATA_PLACE_FILE,
+    PUSHED_DIRECTORY,
+)
 from pipeline.config.experiment import Config
+from pipeline.metadata.database import Database, MysqlDatabase, SqliteFile, open_mysql
 
 LOG_HEADING = "\n==== "  # What stands in the log before each run.
+
+_LONGEST_NAME = 54  # TFX cuts the name of a pipeline off after 63.
 
 
 class WorkspaceBusyError(InputError):
@@ -19,9 +30,15 @@ class WorkspaceBusyError(InputError):
 
 @dataclasses.dataclass(frozen=True)
 class Workspace:
-    """The directory of a run: its metadata, artifacts, log, summary, report and pushed models."""
+    """The directory of a run: its metadata, artifacts, log, summary, report and pushed models.
+
+    Attributes:
+      directory: The directory.
+      mysql: Where its metadata is, if not in a file there.
+    """
 
     directory: pathlib.Path
+    mysql: MysqlDatabase | None = None
 
     @property
     def log(self) -> pathlib.Path:
@@ -29,18 +46,66 @@ class Workspace:
         return self.directory / LOG_FILE
 
     @property
-    def metadata(self) -> pathlib.Path:
-        """The file of ML Metadata."""
-        return self.directory.absolute() / METADATA_FILE
+    def database(self) -> Database:
+        """The database of ML Metadata."""
+        return self.mysql or SqliteFile(self.directory.absolute() / METADATA_FILE)
 
     @property
     def artifacts(self) -> pathlib.Path:
         """The directory of what the nodes make."""
         return self.directory.absolute() / ARTIFACTS_DIRECTORY
 
+    def pipeline_name(self, config: Config) -> str:
+        """Returns by which name ML Metadata knows the runs of an experiment here, once this is locked.
+
+        A database may hold those of other workspaces, too, whose experiments may have the same name.
+        """
+        if self.mysql is None:
+            return config.name
+        return f"{config.name[:_LONGEST_NAME]}-{read_json(self._place_file)['id']}"
+
+    @property
+    def _place_file(self) -> pathlib.Path:
+        return self.directory / METADATA_PLACE_FILE
+
+    def check_metadata(self) -> None:
+        """Notes in which database the metadata is, and sees to it that it is always the same.
+
+        Ids that another database gives are those of other artifacts here.
+
+        Raises:
+          InputError: It was another before.
+        """
+        before = None
+        if self._place_file.is_file():
+            before = read_json(self._place_file)["database"]
+        elif (self.directory / METADATA_FILE).is_file():
+            before = METADATA_FILE
+        if before not in (None, self.database.place):
+            raise InputError(
+                f"The workspace {self.directory} has its metadata in {before}, not in {self.database.place}; "
+                "choose another with --workspace."
+            )
+        if before is None and self.mysql is not None:
+            write_json(self._place_file, {"database": self.mysql.place, "id": uuid.uuid4().hex[:8]})
+
     def push_directory(self, config: Config) -> pathlib.Path:
         """Returns where a blessed student goes: into the workspace unless it is configured otherwise."""
         return pathlib.Path(config.push.directory or self.directory / PUSHED_DIRECTORY).absolute()
+
+
+def open_workspace(
+    config: Config, *, directory: pathlib.Path | None, environment: Mapping[str, str]
+) -> Workspace:
+    """Returns the workspace of an experiment; nothing is made.
+
+    Args:
+      config: The experiment.
+      directory: Where it is; None is `runs/NAME`.
+      environment: May hold the password of the database.
+    """
+    mysql = open_mysql(config.metadata, environment=environment) if config.metadata else None
+    return Workspace(directory or pathlib.Path("runs", config.name), mysql)
 
 
 @contextlib.contextmanager
@@ -50,7 +115,7 @@ def locked(workspace: Workspace) -> Iterator[None]:
     The lock ends with the process that holds it, also if that is killed.
 
     Raises:
-      InputError: It cannot be written.
+      InputError: It cannot be written, or has its metadata elsewhere.
       WorkspaceBusyError: Another run is using it.
     """
     directory = workspace.directory
@@ -71,4 +136,5 @@ def locked(workspace: Workspace) -> Iterator[None]:
                 f"Another run is using the workspace {directory}; wait for it, or choose another "
                 "with --workspace."
             ) from None
+        workspace.check_metadata()
         yield

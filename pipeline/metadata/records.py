@@ -77,10 +77,12 @@ class Records:
     Attributes:
       connection: To the database.
       value: What stands for a value in a statement there.
+      shrink: The statement that gives space back, if there need be one.
     """
 
     connection: Connection
     value: str
+    shrink: str = ""
 
     def check_schema(self) -> None:
         """Raises InputError unless the tables are those that are known here."""
@@ -163,6 +165,11 @@ class Records:
             for each in rows:
                 cursor.executemany(f"DELETE FROM {each.format(self.value)}", [(id_,) for id_ in sorted(ids)])
         self.connection.commit()
+
+    def give_space_back(self) -> None:
+        """Makes the database smaller by what was removed, if it does not use that space again by itself."""
+        if self.shrink:
+            self.connection.cursor().execute(self.shrink)
 
     def artifact_uris(self) -> dict[int, str]:
         """Returns where each artifact lies, by its id."""

@@ -11,7 +11,7 @@ from tensorflow_metadata.proto.v0 import anomalies_pb2, statistics_pb2
 from components.errors import InputError
 from components.example_validator.anomalies import describe
 from components.files import read_json
-from components.layout import DATASET_FILE, EVALUATION_FILE, METADATA_FILE, SPLITS
+from components.layout import DATASET_FILE, EVALUATION_FILE, SPLITS
 from components.report.summary import (
     SCHEMA_VERSION,
     DataSpan,
@@ -24,6 +24,7 @@ from components.report.summary import (
 )
 from components.schema_gen.schema import count_labels
 from pipeline.config.experiment import Config
+from pipeline.metadata.database import Database
 from pipeline.results.workspace_files import shorten, write_results
 
 Outputs = dict[tuple[str, str], proto.Artifact]
@@ -33,6 +34,8 @@ def write_summary(
     config: Config,
     *,
     workspace: pathlib.Path,
+    database: Database,
+    pipeline_name: str,
     nodes: Mapping[str, Mapping[str, Any]],
     fingerprints: Mapping[str, str],
 ) -> Summary:
@@ -40,7 +43,9 @@ def write_summary(
 
     Args:
       config: The experiment that ran.
-      workspace: Where it ran; holds `metadata.sqlite`.
+      workspace: Where it ran.
+      database: What ML Metadata knows.
+      pipeline_name: By which it knows the runs.
       nodes: `{id: {"state": "completed" | "cached", "seconds": float}}`.
       fingerprints: With which the graph was made; see `pipeline.graph.create_pipeline`.
 
@@ -50,7 +55,9 @@ def write_summary(
     Raises:
       InputError: The experiment never ran in this workspace.
     """
-    outputs = _latest_outputs(workspace / METADATA_FILE, pipeline_name=config.name)
+    outputs = _latest_outputs(database.open_store(), pipeline_name=pipeline_name)
+    if not outputs:
+        raise InputError(f"{workspace} holds no run of {config.name!r}; give the workspace it ran in.")
     evaluation = _read_evaluation(outputs["Evaluator", "evaluation"].uri)
     summary = Summary(
         **dict(evaluation),
@@ -70,14 +77,11 @@ def write_summary(
     return summary
 
 
-def _latest_outputs(metadata: pathlib.Path, *, pipeline_name: str) -> Outputs:
+def _latest_outputs(store: MetadataStore, *, pipeline_name: str) -> Outputs:
     """Returns the artifacts of the latest run, made or taken from the cache, by node id and output key."""
-    store = _open(metadata)
     pipeline = store.get_context_by_type_and_name("pipeline", pipeline_name)
     if pipeline is None:
-        raise InputError(
-            f"{metadata.parent} holds no run of {pipeline_name!r}; give the workspace it ran in."
-        )
+        return {}
     latest = max(execution.id for execution in store.get_executions_by_context(pipeline.id))
     (run,) = (each for each in store.get_contexts_by_execution(latest) if each.type == "pipeline_run")
     node_of = {
@@ -95,13 +99,6 @@ def _latest_outputs(metadata: pathlib.Path, *, pipeline_name: str) -> Outputs:
         (node_of[event.execution_id], event.path.steps[0].key): artifact_of[event.artifact_id]
         for event in events
     }
-
-
-def _open(metadata: pathlib.Path) -> MetadataStore:
-    connection = proto.ConnectionConfig()
-    connection.sqlite.filename_uri = str(metadata)
-    connection.sqlite.connection_mode = proto.SqliteMetadataSourceConfig.READONLY
-    return MetadataStore(connection)
 
 
 def _read_evaluation(uri: str) -> Evaluation:

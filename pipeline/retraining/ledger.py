@@ -27,7 +27,7 @@ class Fingerprints:
     Attributes:
       data: What the source of the data says of its content.
       code: This project's version and source, and the files that the models are made of.
-      configuration: All keys but those of `notify`.
+      configuration: All keys but those that change no result.
     """
 
     data: str

@@ -91,6 +91,10 @@ def _carry_out(tick: Tick, config: Config, workspace: Workspace, *, ledger: Ledg
     before = ledger.last_judged()
     if before is not None and before.fingerprints == fingerprints:
         return dataclasses.replace(tick, outcome="nothing new", reason=_nothing_new(before))
+    try:
+        workspace.database.check()
+    except InputError as error:
+        return dataclasses.replace(tick, outcome="stopped", reason=str(error))
     with running_checked(config, workspace=workspace) as events:
         last = watch(events)
     match last:

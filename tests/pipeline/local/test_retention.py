@@ -19,7 +19,8 @@ from pipeline.config.experiment import Config
 from pipeline.config.loading import load_config
 from pipeline.local.background import NodeError
 from pipeline.local.retention import Pruned, prune
-from pipeline.local.workspace import Workspace, WorkspaceBusyError, locked
+from pipeline.local.workspace import Workspace, WorkspaceBusyError, locked, open_workspace
+from pipeline.metadata.database import PASSWORD_VARIABLE
 
 HERE = pathlib.Path(__file__).parent
 DIGITS = HERE.parents[2] / "configs" / "digits.yaml"
@@ -92,7 +93,7 @@ def models(workspace: Workspace) -> list[str]:
 
 def rows(workspace: Workspace) -> collections.Counter[str]:
     """How many rows each table of ML Metadata holds, but for those that are written once."""
-    with contextlib.closing(sqlite3.connect(workspace.metadata)) as connection:
+    with contextlib.closing(sqlite3.connect(workspace.database.path)) as connection:
         names = [
             name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
         ]
@@ -106,7 +107,7 @@ def rows(workspace: Workspace) -> collections.Counter[str]:
 
 
 def run_ids(workspace: Workspace) -> list[str]:
-    with contextlib.closing(sqlite3.connect(workspace.metadata)) as connection:
+    with contextlib.closing(sqlite3.connect(workspace.database.path)) as connection:
         found = connection.execute(
             "SELECT Context.name FROM Context JOIN Type ON Type.id = type_id"
             " WHERE Type.name = 'pipeline_run' ORDER BY Context.id"
@@ -190,7 +191,7 @@ def test_old_runs_go_by_their_age(run, workspace):
     for weights in ("one", "two", "three"):
         run(weights)
     long_ago = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=8)
-    with contextlib.closing(sqlite3.connect(workspace.metadata)) as connection:
+    with contextlib.closing(sqlite3.connect(workspace.database.path)) as connection:
         connection.execute(
             "UPDATE Context SET create_time_since_epoch = ? WHERE name IN (?, ?)",
             (int(long_ago.timestamp() * 1000), *run_ids(workspace)[:2]),
@@ -233,6 +234,30 @@ def test_a_kill_leaves_nothing_that_is_taken_for_whole(moment, states, run, work
     assert run("one") == CACHED
 
 
+def test_workspaces_of_one_experiment_share_a_database_of_mariadb(mariadb, monkeypatch, tmp_path, caplog):
+    monkeypatch.syspath_prepend(HERE)
+    import example_runs
+
+    config = load_config(DIGITS, overrides=[f"metadata={mariadb.create('shared')}"])
+    environment = {PASSWORD_VARIABLE: mariadb.password}
+    one, two = (
+        open_workspace(config, directory=tmp_path / name, environment=environment) for name in ("one", "two")
+    )
+    caplog.set_level("INFO")
+    assert [example_runs.run(one, weights=each) for each in ("one", "two", "three")] == [FRESH] * 3
+    assert [example_runs.run(two, weights="one") for _ in range(2)] == [FRESH, CACHED]
+    path = one.artifacts / "Trainer" / "model" / "1"
+    assert prune(keeping(1), workspace=one) == Pruned(
+        runs=2, runs_left=1, size_bytes=2 * (6 + len(str(path)))
+    )
+
+    assert (models(one), models(two)) == (["three"], ["one"])
+    assert example_runs.run(one, weights="three") == CACHED
+    assert example_runs.run(two, weights="one") == CACHED
+    assert "Using connection config" in caplog.text
+    assert "hush-hush" not in caplog.text
+
+
 def test_a_workspace_in_use_is_left_alone(run, workspace):
     run("one")
     with locked(workspace), pytest.raises(WorkspaceBusyError):
@@ -242,7 +267,7 @@ def test_a_workspace_in_use_is_left_alone(run, workspace):
 def test_tables_of_another_version_are_left_alone(run, workspace):
     run("one")
     run("two")
-    with contextlib.closing(sqlite3.connect(workspace.metadata)) as connection:
+    with contextlib.closing(sqlite3.connect(workspace.database.path)) as connection:
         connection.execute("UPDATE MLMDEnv SET schema_version = 11")
         connection.commit()
     with pytest.raises(InputError, match="has schema version 11, but only 10 can be pruned; nothing"):
@@ -251,7 +276,8 @@ def test_tables_of_another_version_are_left_alone(run, workspace):
 
 
 def test_a_damaged_file_is_named(workspace):
-    workspace.metadata.write_bytes(b"no database" * 100)
+    workspace.artifacts.mkdir()
+    workspace.database.path.write_bytes(b"no database" * 100)
     with pytest.raises(InputError, match=r"metadata\.sqlite cannot be pruned \(file is not a database\)"):
         prune(keeping(1), workspace=workspace)
 

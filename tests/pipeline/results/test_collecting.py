@@ -13,6 +13,7 @@ from tfx.types import standard_artifacts
 from components.errors import InputError
 from components.report.summary import Run, Summary
 from pipeline.config.experiment import Config
+from pipeline.metadata.database import SqliteFile
 from pipeline.results.collecting import write_summary
 
 NODES = ("ExampleGen", "StatisticsGen", "ExampleValidator", "Evaluator", "Pusher")
@@ -124,7 +125,14 @@ def run(tmp_path):
 
 def summarise(config, workspace):
     nodes = {node: {"state": "completed", "seconds": 1.5} for node in NODES}
-    written = write_summary(config, workspace=workspace, nodes=nodes, fingerprints=FINGERPRINTS)
+    written = write_summary(
+        config,
+        workspace=workspace,
+        database=SqliteFile(workspace / "metadata.sqlite"),
+        pipeline_name="pets",
+        nodes=nodes,
+        fingerprints=FINGERPRINTS,
+    )
     assert Summary.model_validate_json((workspace / "summary.json").read_text()) == written
     return written.model_dump(mode="json")
 

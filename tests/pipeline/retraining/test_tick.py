@@ -146,6 +146,15 @@ def test_a_file_that_cannot_be_read_stops_the_tick(workspace: pathlib.Path, tmp_
     assert tick["outcome"] == "stopped"
 
 
+def test_a_database_that_cannot_be_reached_stops_the_tick(workspace: pathlib.Path) -> None:
+    finished = _retrain(workspace, "--set", "metadata=mysql://distill@127.0.0.1:1/mlmd")
+    assert finished.returncode == 4
+    (tick,) = _ticks(workspace)
+    assert tick["outcome"] == "stopped"
+    assert tick["reason"].startswith("metadata: mysql://127.0.0.1:1/mlmd cannot be used (")
+    assert finished.stderr == f"distill: {tick['reason']}\n"
+
+
 def test_a_tick_beside_another_run_leaves_at_once(workspace: pathlib.Path) -> None:
     with locked(Workspace(workspace)):
         finished = _retrain(workspace)
