@@ -292,16 +292,6 @@ class Config(Settings):
         return self
 
     @model_validator(mode="after")
-    def _nothing_is_taken_from_an_object_store(self) -> Self:
-        takes = self.retraining.keep_teacher is not None or self.retraining.student_start == "champion"
-        if takes and "://" in (self.push.directory or ""):
-            raise custom_error(
-                "retraining: what earlier runs left is not read from an object store; give a push.directory "
-                "on a disk, or leave retraining out"
-            )
-        return self
-
-    @model_validator(mode="after")
     def _known_nodes(self) -> Self:
         known = self.node_ids
         for node in self.kubeflow.nodes:

@@ -94,8 +94,11 @@ _TRAINING_NODE = NodeSettings(
     shared_memory="2Gi",
     tolerations=(Toleration(key="nvidia.com/gpu", operator="Exists", effect="NoSchedule"),),
 )
-# Kubeflow's cache cannot see what lies behind a data path.
-_NODES: Mapping[str, NodeSettings] = {"ExampleGen": NodeSettings(cache=False)}
+# Kubeflow's cache sees neither what lies behind a data path nor what ships.
+_NODES: Mapping[str, NodeSettings] = {
+    "ExampleGen": NodeSettings(cache=False),
+    "Evaluator": NodeSettings(cache=False),
+}
 
 
 class KubeflowSettings(Settings):

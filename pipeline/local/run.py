@@ -108,7 +108,7 @@ def run_graph(
         config,
         root=str(directory / "artifacts"),
         metadata_path=str(directory / METADATA_FILE),
-        push_directory=str(push_directory),
+        push_directory=push_directory,
         beam_args=(*beam.ARGS, *beam_args),
     )
     fingerprints = fingerprint_files(config, workspace=workspace, push_directory=push_directory)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from components.errors import InputError
 from components.layout import LOG_FILE, PUSHED_DIRECTORY
+from components.stores.store import is_object_store
 from pipeline.config.experiment import Config
 
 
@@ -26,9 +27,12 @@ class Workspace:
         """The file that receives what TFX, Beam and TensorFlow print."""
         return self.directory / LOG_FILE
 
-    def push_directory(self, config: Config) -> pathlib.Path:
+    def push_directory(self, config: Config) -> str:
         """Returns where a blessed student goes: into the workspace unless it is configured otherwise."""
-        return pathlib.Path(config.push.directory or self.directory / PUSHED_DIRECTORY).absolute()
+        directory = config.push.directory
+        if directory and is_object_store(directory):
+            return directory
+        return str(pathlib.Path(directory or self.directory / PUSHED_DIRECTORY).absolute())
 
 
 @contextlib.contextmanager
