@@ -1,6 +1,8 @@
 """What ships where the versions lie in an object store: a server of Amazon's S3 on this machine."""
 
+import logging
 import pathlib
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -74,6 +76,24 @@ def test_what_was_pushed_is_rolled_back_refused_and_promoted(
     assert (again.fetch(refused) / "saved_model.pb").read_text() == "d"
     assert (again.fetch(refused) / "variables/variables.data").stat().st_size == 200_000
     assert "refused" not in again.store.names()
+
+
+def test_serving_finds_a_version_once_all_of_it_is_there(
+    versions: Versions, model: Model, caplog: pytest.LogCaptureFixture, tmp_path: pathlib.Path
+) -> None:
+    """The server logs what it is asked."""
+    (tmp_path / "student.keras").touch()
+    with caplog.at_level(logging.INFO, logger="werkzeug"):
+        version = push(versions, model("a"), keras_file=tmp_path / "student.keras")
+
+    written = re.findall(r'"PUT /\w+/students/(\S+) HTTP', caplog.text)
+    files = [name for name in written if name.startswith(version)]
+    assert sorted(files[:-1]) == [
+        f"{version}/assets.extra/model.keras",
+        f"{version}/variables/variables.data",
+    ]
+    assert files[-1] == f"{version}/saved_model.pb"
+    assert written[-3:-1] == ["history.jsonl", "champion.json"]
 
 
 def test_old_versions_are_removed_but_never_what_ships_or_would(versions: Versions, model: Model) -> None:
