@@ -125,14 +125,17 @@ class KubeflowSettings(Settings):
             return self
         directory = pathlib.PurePosixPath(self.checkpoint_directory)
         for node in ("Teacher", "Scratch", distiller_id("NAME"), *self.nodes):
-            volumes = self.of_node(node).volumes or ()
-            is_kept = any(directory.is_relative_to(volume.mount_path) for volume in volumes)
+            is_kept = self.mounts(node, directory)
             if is_training_node(node) and node != "TeacherPredictions" and not is_kept:
                 raise custom_error(
                     f"checkpoint_directory {str(directory)!r} is on no volume of {node}, and would end "
                     "with its pod; mount one there with training_nodes.volumes"
                 )
         return self
+
+    def mounts(self, node: str, directory: pathlib.PurePosixPath) -> bool:
+        """Tells whether a directory is on a volume of a node."""
+        return any(directory.is_relative_to(each.mount_path) for each in self.of_node(node).volumes or ())
 
     def of_node(self, node: str) -> NodeSettings:
         """Returns what a node's container gets, all levels taken together.

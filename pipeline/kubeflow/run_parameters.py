@@ -128,16 +128,12 @@ def _paths_of_push_directory(config: Config) -> dict[str, str]:
     """Returns where each node that writes or reads what ships is told of the directory."""
     paths = {
         "ExampleValidator": "versions_directory",
+        "Teacher": "custom_config.job.keeping.directory",
+        "Scratch": "custom_config.job.start.directory",
         "Evaluator": "versions_directory",
-        "Pusher": "push.directory",
     }
-    if config.retraining.keep_teacher is not None:
-        paths["Teacher"] = "custom_config.job.keeping.directory"
-    if config.retraining.student_start == "champion":
-        if config.data.labels:
-            paths["Scratch"] = "custom_config.job.start.directory"
-        paths |= {distiller_id(each.name): "job.start.directory" for each in config.distillers}
-    return paths
+    readers = {node: paths.get(node, "job.start.directory") for node in config.readers_of_what_ships}
+    return readers | {"Pusher": "push.directory"}
 
 
 def _of_teachers(config: Config) -> list[RunParameter]:
