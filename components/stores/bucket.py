@@ -50,7 +50,8 @@ class Bucket(Store):
           InputError: It is no such URI.
         """
         self._uri = uri.rstrip("/")
-        self._store = _connect(self._uri)
+        with self._reached():
+            self._store = _connect(self._uri)
         self._lease_seconds = lease_seconds
         self._lease: Lease | None = None
 
@@ -162,18 +163,22 @@ class Bucket(Store):
                 self.remove(note.removeprefix(f"{_PARTIAL}/"))
             self.remove(note)
 
-    @contextlib.contextmanager
-    def _reached(self) -> Iterator[None]:
-        """Puts what went wrong into words, but for what is only somebody else's change."""
-        try:
-            yield
-        except (AlreadyExistsError, PreconditionError):
-            raise
-        except (BaseError, OSError) as error:
-            raise InputError(
-                f"{self._uri} cannot be used ({first_line(error)}); see to it that the bucket is there, and "
-                "that the credentials in the environment may read and write it."
-            ) from None
+    def _reached(self) -> contextlib.AbstractContextManager[None]:
+        return _reaching(self._uri)
+
+
+@contextlib.contextmanager
+def _reaching(uri: str) -> Iterator[None]:
+    """Puts what went wrong into words, but for what is only somebody else's change."""
+    try:
+        yield
+    except (AlreadyExistsError, PreconditionError):
+        raise
+    except (BaseError, OSError) as error:
+        raise InputError(
+            f"{uri} cannot be used ({first_line(error)}); see to it that the bucket is there, and that the "
+            "credentials in the environment may read and write it."
+        ) from None
 
 
 def _connect(uri: str) -> obstore.store.ObjectStore:

@@ -114,6 +114,12 @@ def test_a_bucket_that_is_not_there_is_named(s3: str) -> None:
         store.names()
 
 
+def test_credentials_that_are_not_there_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/nowhere.json")
+    with pytest.raises(InputError, match=r"^gs://bucket/students cannot be used \(.*/nowhere.json"):
+        Bucket("gs://bucket/students")
+
+
 def test_a_store_that_is_not_known_is_refused() -> None:
     with pytest.raises(InputError, match=r"^'ftp://host/students' is in no store that is known; give"):
         Bucket("ftp://host/students")
