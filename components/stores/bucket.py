@@ -83,11 +83,14 @@ class Bucket(Store):
 
     def append(self, name: str, line: str) -> None:
         """Replaces the object by one with the line added, if nobody else has changed it meanwhile."""
+        content, read = self._read(name)
         while True:
             self._check()
-            content, read = self._read(name)
             with contextlib.suppress(AlreadyExistsError, PreconditionError), self._reached():
                 replace(self._store, name, (content or b"") + line.encode() + b"\n", read=read)
+                return
+            content, read = self._read(name)
+            if line.encode() in (content or b"").splitlines():  # It was written; only the answer was lost.
                 return
 
     def add(self, directory: str, files: Mapping[str, pathlib.Path]) -> None:

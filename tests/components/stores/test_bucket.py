@@ -85,22 +85,57 @@ class Forgetful(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def forgetful(monkeypatch: pytest.MonkeyPatch, s3: str) -> Iterator[None]:
-    """A store that ignores conditions, in the place of the other."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Forgetful) as server:
+def server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, s3: str) -> Iterator[None]:
+    """A store of another kind in the place of the other."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), request.param) as server:
         threading.Thread(target=server.serve_forever).start()
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
         yield
         server.shutdown()
 
 
-@pytest.mark.usefixtures("forgetful")
+@pytest.mark.parametrize("server", [Forgetful], indirect=True)
+@pytest.mark.usefixtures("server")
 def test_a_store_that_ignores_conditions_is_refused() -> None:
     with (
         pytest.raises(InputError, match="ignores the condition If-None-Match"),
         Bucket("minio://bucket/students").locked(),
     ):
         pass
+
+
+class Faltering(http.server.BaseHTTPRequestHandler):
+    """Writes an object that is not there yet, but answers at first that it could not."""
+
+    content = b""
+
+    def do_PUT(self) -> None:
+        content = self.rfile.read(int(self.headers["Content-Length"]))
+        status = 412 if Faltering.content else 503
+        Faltering.content = Faltering.content or content
+        self._answer(status)
+
+    def do_GET(self) -> None:
+        self._answer(200 if Faltering.content else 404, Faltering.content)
+
+    def _answer(self, status: int, content: bytes = b"") -> None:
+        self.send_response(status)
+        self.send_header("ETag", '"1"')
+        self.send_header("Last-Modified", "Thu, 26 Nov 2026 11:00:00 GMT")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+@pytest.mark.parametrize("server", [Faltering], indirect=True)
+@pytest.mark.usefixtures("server")
+def test_a_line_is_not_written_twice_where_only_the_answer_was_lost() -> None:
+    store = Bucket("minio://bucket/students")
+    store.append("history.jsonl", "a line")
+    assert store.read("history.jsonl") == b"a line\n"
 
 
 def test_a_bucket_that_is_not_there_is_named(s3: str) -> None:
