@@ -187,7 +187,7 @@ class Versions:
             return entry
 
     def refuse(self, model: pathlib.Path, *, origin: Origin, keras_file: pathlib.Path | None = None) -> Entry:
-        """Puts a student that does not ship aside, where a person can still promote it; the same one once.
+        """Puts a student that does not ship aside, if it is not there yet; a person can still promote it.
 
         Args:
           model: The directory of a SavedModel, which is copied. The last few that were refused are kept.
@@ -195,11 +195,11 @@ class Versions:
           keras_file: See `push`.
 
         Returns:
-          What was noted, now or when the same student was put aside.
+          What was noted, now or when the same student was pushed or put aside.
         """
         weights = _fingerprint(model, keras_file)
         with self.locked(create=True):
-            before = self._find(weights, among=self._refused())
+            before = self._find(weights, among=[*self.whole(), *self._refused()])
             if before is not None:
                 return before
             version = self._next()
