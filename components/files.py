@@ -16,7 +16,12 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
 
 def write_json(path: pathlib.Path, content: dict[str, Any]) -> None:
     """Writes a JSON file; see `write_text`."""
-    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+    write_text(path, to_json(content).decode())
+
+
+def to_json(content: dict[str, Any]) -> bytes:
+    """Returns the content of a JSON file."""
+    return (json.dumps(content, indent=2, allow_nan=False) + "\n").encode()
 
 
 def write_text(path: pathlib.Path, text: str) -> None:

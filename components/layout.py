@@ -28,6 +28,8 @@ SCHEMA_FILE = "schema.pbtxt"
 KERAS_FILE = "model.keras"
 # What every `.keras` file holds.
 _KERAS_CONFIG = "config.json"
+# A SavedModel: TensorFlow Serving loads it once this file is there.
+SAVED_MODEL_FILE = "saved_model.pb"
 # A served model: the names of the classes, in the order of the outputs.
 CLASSES_ASSET = pathlib.Path("assets.extra", "classes.json")
 # Of one that ships, the `.keras` file that a later training may start from.
@@ -83,7 +85,7 @@ LEDGER_FILE = "ledger.jsonl"
 
 def is_saved_model(directory: pathlib.Path) -> bool:
     """Tells whether a directory is that of a SavedModel."""
-    return (directory / "saved_model.pb").is_file()
+    return (directory / SAVED_MODEL_FILE).is_file()
 
 
 def is_keras_file(path: pathlib.Path) -> bool:

@@ -10,6 +10,8 @@ import signal
 import socket
 import subprocess
 import tempfile
+import urllib.request
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -28,6 +30,30 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Puts the runs of the whole graph first: beside them, the other process finds enough to do."""
     items.sort(key=lambda item: "end_to_end" not in item.path.parts)
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[str]:
+    """The address of a server of Amazon's S3, which is in the environment with some credentials."""
+    import moto.server
+
+    server = moto.server.ThreadedMotoServer("127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        patch.setenv("AWS_ACCESS_KEY_ID", "somebody")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+        yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def bucket(s3: str) -> str:
+    """The URI of a directory in a new bucket."""
+    name = f"b{uuid.uuid4().hex}"
+    urllib.request.urlopen(urllib.request.Request(f"{s3}/{name}", method="PUT")).close()
+    return f"s3://{name}/students"
 
 
 @pytest.fixture(scope="session")

@@ -34,7 +34,7 @@ class EvaluatorSpec(component_spec.ComponentSpec):
         "students": component_spec.ExecutionParameter(type=str),
         "levers": component_spec.ExecutionParameter(type=str),
         "drift": component_spec.ExecutionParameter(type=str),
-        "push_directory": component_spec.ExecutionParameter(type=str),
+        "versions_directory": component_spec.ExecutionParameter(type=str),
         "incumbent": component_spec.ExecutionParameter(type=str),
     }
 
@@ -110,7 +110,7 @@ class Evaluator(base_beam_component.BaseBeamComponent):
                 students=json.dumps(students),
                 levers=json.dumps(levers),
                 drift=drift.model_dump_json(),
-                push_directory=push_directory,
+                versions_directory=push_directory,
                 incumbent=incumbent,
             )
         )

@@ -43,6 +43,7 @@ from components.report.page import render
 from components.report.summary import Architectures, History
 from components.schema_gen.schema import class_names
 from components.serving.servable import Servable
+from components.serving.versions import Versions
 from components.settings.data_checks import DriftSettings
 from components.settings.evaluation import EvaluationSettings
 from components.teacher_predictions.store import open_predictions, read_first_view
@@ -89,7 +90,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             {name: model.uri for name, model in artifacts.items()},
             student=next(iter(students)),
             class_names=class_names(schema),
-            push_directory=exec_properties["push_directory"],
+            versions=Versions(exec_properties["versions_directory"]),
             incumbent=exec_properties["incumbent"],
         )
 
@@ -97,7 +98,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             pathlib.Path(inputs["anomalies"].uri),
             logits=_training_logits(inputs, num_classes=len(opened.class_names)),
             class_names=opened.class_names,
-            push_directory=pathlib.Path(exec_properties["push_directory"]),
+            versions=Versions(exec_properties["versions_directory"]),
             settings=DriftSettings.model_validate_json(exec_properties["drift"]),
             significance_level=settings.significance_level,
         )

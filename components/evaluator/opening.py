@@ -60,7 +60,7 @@ def open_models(
     *,
     student: str,
     class_names: tuple[str, ...],
-    push_directory: str,
+    versions: Versions,
     incumbent: str,
 ) -> Opened:
     """Opens the models of this run, and the student that ships if it can be compared with them.
@@ -69,7 +69,7 @@ def open_models(
       model_uris: The `model` artifacts of this run by the models' names.
       student: The name of one of the students.
       class_names: Those of the data, in the order of the labels.
-      push_directory: Where students are pushed to.
+      versions: The students that were pushed.
       incumbent: The version there to compare with, or `none`; if it is empty, the one that ships.
 
     Raises:
@@ -81,9 +81,9 @@ def open_models(
         for name, uri in model_uris.items()
     }
     image_shape = networks[student].image_shape
-    version = Versions(pathlib.Path(push_directory)).incumbent(incumbent)
+    version = versions.incumbent(incumbent)
     pushed, problem = _open_incumbent(
-        pathlib.Path(push_directory), version=version, class_names=class_names, image_shape=image_shape
+        versions, version=version, class_names=class_names, image_shape=image_shape
     )
     return Opened(
         models=models | ({INCUMBENT: pushed} if pushed else {}),
@@ -111,7 +111,7 @@ def _open_model(uri: str, *, name: str, network: Network, class_names: tuple[str
 
 
 def _open_incumbent(
-    push_directory: pathlib.Path,
+    versions: Versions,
     *,
     version: str | None,
     class_names: tuple[str, ...],
@@ -121,7 +121,7 @@ def _open_incumbent(
     if version is None:
         return None, None
     try:
-        model = _open_fitting(push_directory / version, class_names=class_names, image_shape=image_shape)
+        model = _open_fitting(versions.fetch(version), class_names=class_names, image_shape=image_shape)
     except InputError as error:
         logging.warning("Version %s cannot be compared: %s", version, error)
         return None, str(error)

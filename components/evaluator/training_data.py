@@ -10,6 +10,7 @@ from components.data_checks.profile import Profile, make_teacher_profile, read_p
 from components.files import read_json
 from components.layout import DATA_CHECK_FILE, PROFILE_ASSET, PROFILE_FILE
 from components.report.summary import DataCheck
+from components.serving.versions import Versions
 from components.settings.data_checks import DriftSettings
 
 
@@ -18,7 +19,7 @@ def describe_training_data(
     *,
     logits: np.ndarray,
     class_names: Sequence[str],
-    push_directory: pathlib.Path,
+    versions: Versions,
     settings: DriftSettings,
     significance_level: float,
 ) -> tuple[Profile, DataCheck]:
@@ -31,7 +32,7 @@ def describe_training_data(
       folder: ExampleValidator's `anomalies`.
       logits: The teacher's, of training images, `[images, num_classes]`; none if they are not stored.
       class_names: In the order of the logits.
-      push_directory: Where the student that ships lies.
+      versions: Among which the student that ships is.
       settings: From which drift on it is told.
       significance_level: Of the tests, for the features of the teacher together.
 
@@ -44,7 +45,7 @@ def describe_training_data(
     if not len(logits):
         return profile, check
     teacher = make_teacher_profile(logits, class_names=class_names)
-    before = read_profile(push_directory / check.drift.version / PROFILE_ASSET) if check.drift else None
+    before = read_profile(versions.fetch(check.drift.version) / PROFILE_ASSET) if check.drift else None
     if check.drift and before:
         found = drift.compare(
             before,

@@ -23,7 +23,7 @@ class ExampleValidatorSpec(standard_component_specs.ExampleValidatorSpec):
         **standard_component_specs.ExampleValidatorSpec.PARAMETERS,
         executor.CLASS_WEIGHTS_KEY: component_spec.ExecutionParameter(type=str),
         executor.CHECKS_KEY: component_spec.ExecutionParameter(type=str),
-        executor.PUSH_DIRECTORY_KEY: component_spec.ExecutionParameter(type=str),
+        executor.VERSIONS_DIRECTORY_KEY: component_spec.ExecutionParameter(type=str),
         executor.INCUMBENT_KEY: component_spec.ExecutionParameter(type=str),
     }
 
@@ -70,7 +70,7 @@ class ExampleValidator(base_component.BaseComponent):
                 exclude_splits=json.dumps(list(exclude_splits)),
                 class_weights=json.dumps(class_weights),
                 checks=checks.model_dump_json(),
-                push_directory=push_directory,
+                versions_directory=push_directory,
                 incumbent=incumbent,
                 anomalies=types.Channel(type=standard_artifacts.ExampleAnomalies),
             )

@@ -70,7 +70,7 @@ def _compare(
     """Compares the training images with those that a student was trained on, as far as that is known."""
     if version is None:
         return None
-    before = read_profile(versions.directory / version / PROFILE_ASSET)
+    before = read_profile(versions.fetch(version) / PROFILE_ASSET)
     if before is None:
         note(
             f"the student that ships, {version}, has no profile of its training images: "

@@ -35,7 +35,7 @@ from components.settings.data_checks import DataCheckSettings
 CLASS_WEIGHTS_KEY = "class_weights"
 EXAMPLES_KEY = "examples"
 CHECKS_KEY = "checks"
-PUSH_DIRECTORY_KEY = "push_directory"
+VERSIONS_DIRECTORY_KEY = "versions_directory"
 INCUMBENT_KEY = "incumbent"
 
 
@@ -55,7 +55,7 @@ class Executor(tfx_executor.Executor):
         Args:
           input_dict: `statistics`, `schema` and `examples`.
           output_dict: `anomalies`.
-          exec_properties: As TFX's own, `class_weights` and `checks` as JSON, `push_directory`, and the
+          exec_properties: As TFX's own, `class_weights` and `checks` as JSON, `versions_directory`, and the
             version there that the data is compared with, `incumbent`.
 
         Raises:
@@ -85,7 +85,7 @@ class Executor(tfx_executor.Executor):
             described,
             class_names=names,
             checks=DataCheckSettings.model_validate_json(exec_properties[CHECKS_KEY]),
-            versions=Versions(pathlib.Path(exec_properties[PUSH_DIRECTORY_KEY])),
+            versions=Versions(exec_properties[VERSIONS_DIRECTORY_KEY]),
             incumbent=exec_properties[INCUMBENT_KEY],
         )
         write_json(pathlib.Path(artifact.uri, PROFILE_FILE), found.profile.model_dump(mode="json"))

@@ -21,13 +21,15 @@ class PusherSpec(component_spec.ComponentSpec):
     PARAMETERS = {
         "push": component_spec.ExecutionParameter(type=str),
         "incumbent": component_spec.ExecutionParameter(type=str),
+        "run": component_spec.ExecutionParameter(type=str),
     }
 
 
 class Pusher(base_component.BaseComponent):
     """Pushes a blessed student to a directory of versions, and notes there what ships and why.
 
-    Unlike TFX's own, it never shows a version that is not whole, and its numbers only grow.
+    Unlike TFX's own, it never shows a version that is not whole, and its numbers only grow. Where TFX does
+    not know the id of the run, the platform puts it into the parameter `run`.
     """
 
     SPEC_CLASS = PusherSpec
@@ -52,7 +54,7 @@ class Pusher(base_component.BaseComponent):
           evaluation: What it is known by.
           push: Where it goes; the directory is given.
           incumbent: The version there that the candidate was compared with, or `none`; if another ships when
-            it is to be pushed, that fails. If it is empty, nobody asks.
+            it is to be pushed, that fails. If it is empty, the evaluation says which.
           teacher: That of the run, if it is to be kept for later ones.
           teacher_run: Its history.
         """
@@ -63,6 +65,7 @@ class Pusher(base_component.BaseComponent):
                 evaluation=evaluation,
                 push=push.model_dump_json(),
                 incumbent=incumbent,
+                run="",
                 teacher=teacher,
                 teacher_run=teacher_run,
                 pushed_model=Channel(type=standard_artifacts.PushedModel),

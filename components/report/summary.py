@@ -447,6 +447,11 @@ class Evaluation(Part):
         return (self.verdict, *([self.reference.verdict] if self.reference else []))
 
     @property
+    def reference_accuracy(self) -> float | None:
+        """The candidate's accuracy on the reference images, if there are any."""
+        return self.reference.models[self.candidate].metric(ACCURACY) if self.reference else None
+
+    @property
     def display_names(self) -> dict[str, str]:
         """The name of each model, with the number of variants of which it is the best."""
         found = {name: name for name in self.models}

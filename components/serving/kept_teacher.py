@@ -5,13 +5,14 @@ TensorFlow.
 """
 
 import dataclasses
+import json
 import pathlib
-import shutil
 from collections.abc import Mapping
 from typing import Any, Self
 
-from components.files import read_json, replacing, sha256, write_json
+from components.files import sha256, to_json
 from components.layout import KEPT_TEACHER_FILE
+from components.stores.store import Store
 
 _FILE = "teacher-{}.keras"
 
@@ -21,52 +22,54 @@ class KeptTeacher:
     """A teacher of an earlier run.
 
     Attributes:
-      keras_file: Where it is.
+      store: Where it lies, beside the versions.
+      file: The name of its `.keras` file there.
       made_by: What must be alike for it to be kept, by names for a reader.
       runs: The ids of the runs in which it taught, the first of which trained it.
     """
 
-    keras_file: pathlib.Path
+    store: Store
+    file: str
     made_by: Mapping[str, Any]
     runs: tuple[str, ...]
 
     @classmethod
-    def find(cls, directory: pathlib.Path) -> Self | None:
+    def find(cls, store: Store) -> Self | None:
         """Returns the one that is kept beside some versions; None if there is none."""
         try:
-            about = read_json(directory / KEPT_TEACHER_FILE)
-            kept = cls(
-                keras_file=directory / about["file"], made_by=about["made_by"], runs=tuple(about["runs"])
-            )
-        except (OSError, ValueError, KeyError):
+            about = json.loads(store.read(KEPT_TEACHER_FILE) or b"")
+            kept = cls(store=store, file=about["file"], made_by=about["made_by"], runs=tuple(about["runs"]))
+        except (ValueError, KeyError):
             return None
-        return kept if kept.keras_file.is_file() else None
+        return kept if kept.file in store.names() else None
 
     @classmethod
-    def keep(
-        cls, keras_file: pathlib.Path, *, made_by: Mapping[str, Any], run: str, directory: pathlib.Path
-    ) -> None:
+    def keep(cls, keras_file: pathlib.Path, *, made_by: Mapping[str, Any], run: str, store: Store) -> None:
         """Keeps a teacher that a run has trained, in place of the one before.
 
         Args:
           keras_file: The teacher, which is copied.
           made_by: See the attributes.
           run: The id of the run.
-          directory: That of the versions.
+          store: That of the versions.
         """
-        place = directory / _FILE.format(sha256(keras_file)[:16])
-        with replacing(place) as partial:
-            shutil.copyfile(keras_file, partial)
-        cls(keras_file=place, made_by=made_by, runs=()).teach(run)
-        for other in directory.glob(_FILE.format("*")):
-            if other != place:
-                other.unlink()
+        file = _FILE.format(sha256(keras_file)[:16])
+        store.write(file, keras_file.read_bytes())
+        cls(store=store, file=file, made_by=made_by, runs=()).teach(run)
+        for other in store.names():
+            if pathlib.PurePath(other).match(_FILE.format("*")) and other != file:
+                store.remove(other)
+
+    @property
+    def keras_file(self) -> pathlib.Path:
+        """Where on this machine it is, which may be a copy."""
+        return self.store.fetch(self.file)
 
     def teach(self, run: str) -> None:
         """Notes that it taught in a run."""
         about = {
-            "file": self.keras_file.name,
+            "file": self.file,
             "made_by": dict(self.made_by),
             "runs": list(dict.fromkeys([*self.runs, run])),
         }
-        write_json(self.keras_file.with_name(KEPT_TEACHER_FILE), about)
+        self.store.write(KEPT_TEACHER_FILE, to_json(about))

@@ -1,37 +1,40 @@
 """The directory that students are pushed to: its versions, which of them ships, and what became of each.
 
-A version is whole before it has its name, which is a number that only grows. `champion.json` says which one
-ships, and `history.jsonl` has a line for each change. Nothing here imports TensorFlow.
+A version is whole before it can be found, and its name is a number that only grows. `champion.json` says
+which one ships, and `history.jsonl` has a line for each change. Nothing here imports TensorFlow.
 """
 
 import contextlib
 import dataclasses
 import datetime
-import fcntl
+import functools
+import hashlib
 import json
 import math
-import os
 import pathlib
-import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final, Literal
+import zipfile
+from collections.abc import Iterator, Mapping
+from typing import Final, Literal
 
 from components.errors import InputError, first_few
-from components.files import append_line, read_json, write_json
+from components.files import to_json
 from components.layout import (
     CHAMPION_FILE,
+    CLASSES_ASSET,
     KERAS_ASSET,
     PUSH_HISTORY_FILE,
     REFUSED_DIRECTORY,
-    is_saved_model,
+    SAVED_MODEL_FILE,
+    is_keras_file,
 )
+from components.stores.store import Store, is_object_store, open_store
 
 NO_VERSION: Final = "none"  # What stands for a version where there is none.
 
-_LOCK = ".lock"
-_PARTIAL = ".{}.partial"
 _REFUSED_KEPT = 3
+_STUDENT = "student"  # Among the fingerprints.
+_WEIGHTS = "model.weights.h5"  # In a `.keras` file: the same bytes for the same weights.
 
 Event = Literal["pushed", "refused", "rolled back", "promoted"]
 _BY_A_RUN = ("pushed", "refused")
@@ -53,7 +56,9 @@ class Origin:
       test_examples: How many images that split had.
       metrics: All that was measured of it there, by the names of the metrics; None where one is undefined.
       spans: The spans of that run's data, with their versions, as in `2026-01-03` and `7/2`.
-      fingerprints: SHA-256 of the images and labels of that run, `data`, and of the `.keras` file, `student`.
+      fingerprints: SHA-256 of the images and labels of that run, `data`, and of the student's weights and
+        classes, `student`.
+      reference_accuracy: On the reference images of that run, if there were any.
     """
 
     reason: str
@@ -64,6 +69,7 @@ class Origin:
     metrics: Mapping[str, float | None] = dataclasses.field(default_factory=dict)
     spans: tuple[str, ...] = ()
     fingerprints: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    reference_accuracy: float | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -83,9 +89,26 @@ class Entry(Origin):
 
 @dataclasses.dataclass(frozen=True)
 class Versions:
-    """The versions of a student in a directory, which need not exist."""
+    """The versions of a student.
 
-    directory: pathlib.Path
+    Attributes:
+      directory: Their directory, a path or the URI of an object store; it need not exist.
+    """
+
+    directory: pathlib.Path | str
+
+    @functools.cached_property
+    def store(self) -> Store:
+        """What is in the directory."""
+        return open_store(self.directory)
+
+    def location(self, version: str) -> str:
+        """Returns the path or the URI of a version."""
+        return self.store.location(version)
+
+    def fetch(self, version: str) -> pathlib.Path:
+        """Returns where on this machine a version lies, which may be a copy of it."""
+        return self.store.fetch(version)
 
     def shipping(self) -> str | None:
         """Returns the version that ships: the champion or, where nothing says which it is, the newest."""
@@ -106,22 +129,16 @@ class Versions:
 
     def whole(self) -> list[str]:
         """Returns all versions that can be loaded, the newest last."""
-        return [version for version in _numbers(self.directory) if is_saved_model(self.directory / version)]
+        return _numbers(self.store.directories_with(SAVED_MODEL_FILE))
 
     def champion(self) -> Entry | None:
         """Reads which version ships, and since when; None if that was never written, or cannot be read."""
-        try:
-            return _to_entry(read_json(self.directory / CHAMPION_FILE))
-        except (OSError, ValueError, TypeError):
-            return None
+        return _read_entry(self.store.read(CHAMPION_FILE) or b"")
 
     def history(self) -> list[Entry]:
         """Reads all changes, the oldest first; a line that was cut short is left out."""
-        try:
-            lines = (self.directory / PUSH_HISTORY_FILE).read_text(encoding="utf-8").splitlines()
-        except OSError:
-            return []
-        return [entry for line in lines if (entry := _read_line(line)) is not None]
+        lines = (self.store.read(PUSH_HISTORY_FILE) or b"").splitlines()
+        return [entry for line in lines if (entry := _read_entry(line)) is not None]
 
     def last_pushed(self) -> str | None:
         """Returns the version that a run pushed last, whether it still ships or not."""
@@ -149,7 +166,7 @@ class Versions:
         keep: int | None = None,
         after: str | None = None,
     ) -> Entry:
-        """Adds a version, which then ships.
+        """Adds a version, which then ships; a student that was pushed before is not pushed again.
 
         Args:
           model: The directory of a SavedModel, which is copied.
@@ -160,12 +177,16 @@ class Versions:
           after: Which version shipped, or `none`, when the student was judged; None does not ask.
 
         Returns:
-          What was noted.
+          What was noted, now or when the same student was pushed before.
 
         Raises:
           OvertakenError: Another version ships now.
         """
+        student = _fingerprint(model, keras_file)
         with self.locked(create=True):
+            before = self._find(student, among=self.whole())
+            if before is not None:
+                return before
             now = self.shipping() or NO_VERSION
             if after not in (None, now):
                 raise OvertakenError(
@@ -173,14 +194,14 @@ class Versions:
                     "run again to compare it with that one."
                 )
             version = self._next()
-            _copy(model, keras_file, to=self.directory / version)
-            entry = self._note("pushed", version=version, origin=origin)
+            self.store.add(version, _files(model, keras_file))
+            entry = self._note("pushed", version=version, origin=_known_by(origin, student))
             if keep is not None:
                 self._prune(keep)
             return entry
 
     def refuse(self, model: pathlib.Path, *, origin: Origin, keras_file: pathlib.Path | None = None) -> Entry:
-        """Puts a student that does not ship aside, where a person can still promote it.
+        """Puts a student that does not ship aside, if it is not there yet; a person can still promote it.
 
         Args:
           model: The directory of a SavedModel, which is copied. The last few that were refused are kept.
@@ -188,14 +209,18 @@ class Versions:
           keras_file: See `push`.
 
         Returns:
-          What was noted.
+          What was noted, now or when the same student was pushed or put aside.
         """
+        student = _fingerprint(model, keras_file)
         with self.locked(create=True):
+            before = self._find(student, among=[*self.whole(), *self._refused()])
+            if before is not None:
+                return before
             version = self._next()
-            _copy(model, keras_file, to=self._refused / version)
-            for old in _numbers(self._refused)[:-_REFUSED_KEPT]:
-                shutil.rmtree(self._refused / old)
-            return self._note("refused", version=version, origin=origin)
+            self.store.add(_aside(version), _files(model, keras_file))
+            for old in self._refused()[:-_REFUSED_KEPT]:
+                self.store.remove(_aside(old))
+            return self._note("refused", version=version, origin=_known_by(origin, student))
 
     def roll_back(self, *, to: str | None, reason: str) -> Entry:
         """Lets an earlier version ship again.
@@ -227,29 +252,23 @@ class Versions:
           InputError: There is no such version, or it ships already.
         """
         with self.locked():
-            if version in _numbers(self._refused):
-                (self._refused / version).rename(self.directory / version)
-                _put_on_disk([self.directory])
+            if version in self._refused():
+                if version not in self.whole():
+                    self.store.add(version, _files(self.fetch(_aside(version)), None))
+                self.store.remove(_aside(version))
             self._check(version)
             return self._note("promoted", version=version, origin=self._origin(version, reason=reason))
 
     @contextlib.contextmanager
     def locked(self, *, create: bool = False) -> Iterator[None]:
-        """Lets one process at a time change what ships; a lock ends with its holder."""
-        if not create and not self.directory.is_dir():
+        """Lets one process at a time change what ships; a lock does not outlive its holder for long."""
+        if not create and not self.store.names():
             raise InputError(f"{self.directory} holds no version yet; nothing is changed.")
-        try:
-            self.directory.mkdir(parents=True, exist_ok=True)
-            lock = (self.directory / _LOCK).open("w")
-        except OSError as error:
-            raise InputError(f"{self.directory} cannot be written ({error.strerror}).") from None
-        with lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with self.store.locked():
             yield
 
-    @property
-    def _refused(self) -> pathlib.Path:
-        return self.directory / REFUSED_DIRECTORY
+    def _refused(self) -> list[str]:
+        return _numbers(self.store.names(REFUSED_DIRECTORY))
 
     def _check(self, version: str) -> None:
         whole = self.whole()
@@ -270,16 +289,22 @@ class Versions:
     def _next(self) -> str:
         """Returns a number that is larger than that of any version, also of one that is gone."""
         noted = [entry.version for entry in self.history()]
-        taken = map(int, [*_numbers(self.directory), *_numbers(self._refused), *noted])
+        taken = map(int, [*_numbers(self.store.names()), *self._refused(), *noted])
         return str(max(int(time.time()), max(taken, default=0) + 1))
+
+    def _find(self, student: str, *, among: list[str]) -> Entry | None:
+        """Returns what was noted first of the student with a fingerprint, if it is one of some versions."""
+        same = (entry for entry in self.history() if entry.fingerprints.get(_STUDENT) == student)
+        return next((entry for entry in same if entry.version in among), None) if student else None
 
     def _note(self, event: Event, *, version: str, origin: Origin) -> Entry:
         """Adds a line to the history, and says what ships if that has changed."""
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         entry = Entry(time=now, event=event, version=version, **dataclasses.asdict(origin))
-        append_line(self.directory / PUSH_HISTORY_FILE, json.dumps(dataclasses.asdict(entry)))
+        content = dataclasses.asdict(entry)
+        self.store.append(PUSH_HISTORY_FILE, json.dumps(content))
         if event != "refused":
-            write_json(self.directory / CHAMPION_FILE, dataclasses.asdict(entry))
+            self.store.write(CHAMPION_FILE, to_json(content))
         return entry
 
     def _in_order_of_shipping(self) -> list[str]:
@@ -297,23 +322,27 @@ class Versions:
 
     def _prune(self, keep: int) -> None:
         needed = {self.shipping(), self.fallback()}
-        for version in [each for each in _numbers(self.directory) if each not in needed][: -keep or None]:
-            shutil.rmtree(self.directory / version)
+        others = [each for each in _numbers(self.store.names()) if each not in needed]
+        for version in others[: -keep or None]:
+            self.store.remove(version)
 
 
-def serving_config(directory: pathlib.Path, *, name: str, version: str) -> str:
+def serving_config(directory: pathlib.Path | str, *, name: str, version: str) -> str:
     """Returns a configuration with which TensorFlow Serving serves one version, in protobuf's text format.
 
     Args:
-      directory: That of the versions, as TensorFlow Serving sees it.
+      directory: That of the versions.
       name: Of the model.
       version: Which to serve.
     """
+    place = str(directory).replace("minio://", "s3://")
+    if not is_object_store(place):
+        place = str(pathlib.Path(place).absolute())
     return (
         "model_config_list {\n"
         "  config {\n"
         f"    name: {json.dumps(name)}\n"
-        f"    base_path: {json.dumps(str(directory))}\n"
+        f"    base_path: {json.dumps(place)}\n"
         '    model_platform: "tensorflow"\n'
         f"    model_version_policy {{ specific {{ versions: {version} }} }}\n"
         "  }\n"
@@ -325,44 +354,44 @@ def _in_words(version: str) -> str:
     return "none" if version == NO_VERSION else f"version {version}"
 
 
-def _numbers(directory: pathlib.Path) -> list[str]:
-    """Returns the names of all versions in a directory, whole or not, the newest last."""
-    if not directory.is_dir():
-        return []
-    return sorted((path.name for path in directory.iterdir() if path.name.isdecimal()), key=int)
+def _numbers(names: list[str]) -> list[str]:
+    """Returns those of some names that versions have, the newest last."""
+    return sorted((name for name in names if name.isdecimal()), key=int)
 
 
-def _copy(model: pathlib.Path, keras_file: pathlib.Path | None, *, to: pathlib.Path) -> None:
-    """Copies a directory that gets its name when it is whole and on disk; removes what others left over."""
-    for left_over in to.parent.glob(_PARTIAL.format("*")):
-        shutil.rmtree(left_over)
-    partial = to.with_name(_PARTIAL.format(to.name))
-    shutil.copytree(model, partial)
+def _aside(version: str) -> str:
+    return f"{REFUSED_DIRECTORY}/{version}"
+
+
+def _files(model: pathlib.Path, keras_file: pathlib.Path | None) -> dict[str, pathlib.Path]:
+    """Returns the files of a version by their names; the last one makes TensorFlow Serving load it."""
+    files = {path.relative_to(model).as_posix(): path for path in sorted(model.rglob("*")) if path.is_file()}
     if keras_file is not None:
-        (partial / KERAS_ASSET).parent.mkdir(exist_ok=True)
-        shutil.copyfile(keras_file, partial / KERAS_ASSET)
-    _put_on_disk([*partial.rglob("*"), partial])
-    partial.rename(to)
-    _put_on_disk([to.parent])
+        files[KERAS_ASSET.as_posix()] = keras_file
+    last = files.pop(SAVED_MODEL_FILE)
+    return {**files, SAVED_MODEL_FILE: last}
 
 
-def _to_entry(content: Mapping[str, Any]) -> Entry:
-    entry = Entry(**content)
-    return dataclasses.replace(entry, spans=tuple(entry.spans))
+def _fingerprint(model: pathlib.Path, keras_file: pathlib.Path | None) -> str:
+    """Returns a hash of the weights and the classes of a student; empty if there is no `.keras` file."""
+    if keras_file is None or not is_keras_file(keras_file):
+        return ""
+    with zipfile.ZipFile(keras_file) as archive:
+        weights = archive.read(_WEIGHTS)
+    classes = model / CLASSES_ASSET
+    return hashlib.sha256(weights + (classes.read_bytes() if classes.is_file() else b"")).hexdigest()
 
 
-def _read_line(line: str) -> Entry | None:
+def _known_by(origin: Origin, student: str) -> Origin:
+    """Returns an origin with the fingerprint of the student, if there is one."""
+    if not student:
+        return origin
+    return dataclasses.replace(origin, fingerprints={**origin.fingerprints, _STUDENT: student})
+
+
+def _read_entry(content: bytes) -> Entry | None:
     try:
-        return _to_entry(json.loads(line))
+        entry = Entry(**json.loads(content))
+        return dataclasses.replace(entry, spans=tuple(entry.spans))
     except (ValueError, TypeError):
         return None
-
-
-def _put_on_disk(paths: Iterable[pathlib.Path]) -> None:
-    """Waits until files and directories would survive a loss of power."""
-    for path in paths:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

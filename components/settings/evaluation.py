@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator, mo
 from components.errors import suggest
 from components.metrics import BY_NAME
 from components.settings.base import Fraction, NonNegativeInt, PositiveInt, Settings, custom_error
+from components.stores.store import SCHEMES, is_object_store
 
 
 def _to_tuple(value: Any) -> Any:
@@ -192,7 +193,11 @@ class PushSettings(Settings):
     keep: NonNegativeInt | None = None
 
     @model_validator(mode="after")
-    def _can_remove(self) -> Self:
-        if self.keep is not None and "://" in (self.directory or ""):
-            raise custom_error("keep: nothing is removed from an object store; leave it out")
+    def _can_be_written(self) -> Self:
+        directory = self.directory or ""
+        if is_object_store(directory) and not directory.startswith(tuple(f"{each}://" for each in SCHEMES)):
+            raise custom_error(
+                f"directory: {directory!r} is in a store that is not known; give a directory or a URI of "
+                f"{', '.join(SCHEMES)}, such as s3://bucket/students"
+            )
         return self

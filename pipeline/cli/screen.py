@@ -226,9 +226,9 @@ def _pushed(model: str | None) -> str:
     """Names what a run, or the one whose outputs it takes from the cache, has pushed."""
     if model is None:
         return "nothing"
-    place = pathlib.Path(model)
-    shipping = Versions(place.parent).shipping()
-    return model if shipping in (None, place.name) else f"{model}, but {shipping} ships"
+    directory, _, version = model.rpartition("/")
+    shipping = Versions(directory).shipping()
+    return model if shipping in (None, version) else f"{model}, but {shipping} ships"
 
 
 def _describe(progress: NodeProgress) -> str:

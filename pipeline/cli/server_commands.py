@@ -131,8 +131,12 @@ def schedule(
     max_concurrency: Annotated[
         int, typer.Option(min=1, max=10, help="How many of its runs may go on at the same time.")
     ] = 1,
-    no_catchup: Annotated[
-        bool, typer.Option("--no-catchup", help="Skips runs that were due while none could start.")
+    catch_up: Annotated[
+        bool,
+        typer.Option(
+            "--catch-up/--no-catchup",
+            help="Whether to make up for runs that fell due while none could start.",
+        ),
     ] = False,
     experiment: ExperimentName = None,
     param: Parameters = None,
@@ -163,7 +167,7 @@ def schedule(
             version=version,
             cron=expression,
             max_concurrency=max_concurrency,
-            catches_up=not no_catchup,
+            catches_up=catch_up,
             parameters=parameters,
             experiment_id=pipelines.experiment_id(server, experiment or settings.name),
             pipeline_root=root,

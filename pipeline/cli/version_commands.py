@@ -13,10 +13,10 @@ from pipeline.results.pushed import find_versions, to_json, to_table
 from pipeline.results.workspace_files import latest_workspace
 
 _Workspace = Annotated[
-    pathlib.Path | None,
+    str | None,
     typer.Option(
         metavar="DIR",
-        help="The workspace of a run, or the directory that its students are pushed to.",
+        help="The workspace of a run, or the directory or URI that its students are pushed to.",
         show_default="the latest in ./runs",
     ),
 ]
@@ -81,13 +81,12 @@ def promote(
     _tell(versions, versions.promote(version, reason=reason), before=before, serving=serving)
 
 
-def _open(workspace: pathlib.Path | None) -> Versions:
+def _open(workspace: str | None) -> Versions:
     return find_versions(workspace or latest_workspace(pathlib.Path("runs")))
 
 
 def _tell(versions: Versions, entry: Entry, *, before: str | None, serving: pathlib.Path | None) -> None:
     typer.echo(f"Version {entry.version} ships" + (f", in the place of {before}." if before else "."))
     if serving:
-        directory = versions.directory.absolute()
-        write_text(serving, serving_config(directory, name="student", version=entry.version))
+        write_text(serving, serving_config(versions.directory, name="student", version=entry.version))
         typer.echo(f"Wrote {serving}.")

@@ -1,5 +1,6 @@
 """One experiment, checked as a whole."""
 
+import pathlib
 import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
@@ -304,14 +305,28 @@ class Config(Settings):
             )
         return self
 
+    @property
+    def readers_of_what_ships(self) -> tuple[str, ...]:
+        """The ids of the nodes that read the push directory."""
+        students = (*(("Scratch",) if self.data.labels else ()), *map(_distiller_of, self.distillers))
+        return (
+            "ExampleValidator",
+            *(("Teacher",) if self.retraining.keep_teacher else ()),
+            *(students if self.retraining.student_start == "champion" else ()),
+            "Evaluator",
+        )
+
     @model_validator(mode="after")
-    def _nothing_is_taken_from_an_object_store(self) -> Self:
-        takes = self.retraining.keep_teacher is not None or self.retraining.student_start == "champion"
-        if takes and "://" in (self.push.directory or ""):
-            raise custom_error(
-                "retraining: what earlier runs left is not read from an object store; give a push.directory "
-                "on a disk, or leave retraining out"
-            )
+    def _what_ships_is_seen_on_kubeflow(self) -> Self:
+        directory = pathlib.PurePosixPath(self.push.directory or "")
+        if self.kubeflow.mounts("Pusher", directory):
+            for node in self.readers_of_what_ships:
+                if not self.kubeflow.mounts(node, directory):
+                    raise custom_error(
+                        f"push.directory {str(directory)!r} is on a volume of Pusher, but on none of {node}, "
+                        "which reads what ships there; mount it at that node too, or with "
+                        "kubeflow.every_node.volumes"
+                    )
         return self
 
     @model_validator(mode="after")
@@ -330,6 +345,10 @@ class Config(Settings):
             if node not in known:
                 raise custom_error(f"kubeflow.nodes: there is no node {node!r}; allowed: {', '.join(known)}")
         return self
+
+
+def _distiller_of(search: Search) -> str:
+    return distiller_id(search.name)
 
 
 def _problems_of_unlabelled(config: Config) -> Iterator[str]:

@@ -94,8 +94,11 @@ _TRAINING_NODE = NodeSettings(
     shared_memory="2Gi",
     tolerations=(Toleration(key="nvidia.com/gpu", operator="Exists", effect="NoSchedule"),),
 )
-# Kubeflow's cache cannot see what lies behind a data path.
-_NODES: Mapping[str, NodeSettings] = {"ExampleGen": NodeSettings(cache=False)}
+# Kubeflow's cache sees neither what lies behind a data path nor what ships.
+_NODES: Mapping[str, NodeSettings] = {
+    "ExampleGen": NodeSettings(cache=False),
+    "Evaluator": NodeSettings(cache=False),
+}
 
 
 class KubeflowSettings(Settings):
@@ -122,14 +125,17 @@ class KubeflowSettings(Settings):
             return self
         directory = pathlib.PurePosixPath(self.checkpoint_directory)
         for node in ("Teacher", "Scratch", distiller_id("NAME"), *self.nodes):
-            volumes = self.of_node(node).volumes or ()
-            is_kept = any(directory.is_relative_to(volume.mount_path) for volume in volumes)
+            is_kept = self.mounts(node, directory)
             if is_training_node(node) and node != "TeacherPredictions" and not is_kept:
                 raise custom_error(
                     f"checkpoint_directory {str(directory)!r} is on no volume of {node}, and would end "
                     "with its pod; mount one there with training_nodes.volumes"
                 )
         return self
+
+    def mounts(self, node: str, directory: pathlib.PurePosixPath) -> bool:
+        """Tells whether a directory is on a volume of a node."""
+        return any(directory.is_relative_to(each.mount_path) for each in self.of_node(node).volumes or ())
 
     def of_node(self, node: str) -> NodeSettings:
         """Returns what a node's container gets, all levels taken together.

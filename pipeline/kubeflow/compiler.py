@@ -16,7 +16,7 @@ from pipeline.config.kubeflow import KubeflowSettings, override
 from pipeline.graph import create_pipeline
 from pipeline.kubeflow.checker import check
 from pipeline.kubeflow.documents import finish
-from pipeline.kubeflow.run_parameters import SCRATCH_DIRECTORY, check_push_directory, run_parameters
+from pipeline.kubeflow.run_parameters import SCRATCH_DIRECTORY, run_parameters
 
 # A specification needs a root, though the server ignores it: the bucket that Kubeflow Pipelines installs.
 DEFAULT_ROOT = "minio://mlpipeline/v2/artifacts"
@@ -55,8 +55,6 @@ def render_pipeline(config: Config, *, image: str | None = None, pipeline_root: 
       InputError: The configuration names what no container can use.
     """
     settings = override(config.kubeflow, image=image, pipeline_root=pipeline_root)
-    if config.push.directory:
-        check_push_directory(config.push.directory)
     check_hints(config)
     name = config.name.lower().replace("_", "-")
     documents = finish(

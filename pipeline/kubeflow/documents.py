@@ -59,6 +59,8 @@ def finish(
         container = executors[_EXECUTOR.format(node)]["container"]
         container.pop("lifecycle", None)
         container["resources"] = _resources(of_node)
+        if node == "Pusher":
+            container["args"] += ["--experiment", display_name]
     for parameter in parameters:
         _add_parameter(specification, parameter)
     platform = {_EXECUTOR.format(node): _kubernetes(settings.of_node(node)) for node in tasks}

@@ -28,8 +28,9 @@ from components.layout import EVALUATION_FILE
 from components.report.summary import Evaluation
 from components.report.terminal import to_text
 from components.settings.explaining import explain
+from pipeline.kubeflow.ledger_line import find_run, noted
 from pipeline.kubeflow.result_lines import RESULT_MARK
-from pipeline.kubeflow.run_parameters import UNFILLED, assign, check_push_directory
+from pipeline.kubeflow.run_parameters import UNFILLED, assign
 
 FAILURE = 1
 INPUT_ERROR = 2
@@ -39,6 +40,7 @@ _LONGEST_MESSAGE = 4096  # Kubernetes keeps no more of it.
 _MOUNTS = {"gs://": "gcs", "s3://": "s3", "minio://": "minio"}
 _LOGS = "executor-logs"
 _NATIVE = "system."
+_RUN = "run"  # The parameter of a node that asks for the id of the run, which TFX does not know there.
 
 _logger = logging.getLogger(__name__)
 
@@ -95,6 +97,9 @@ def _parser() -> argparse.ArgumentParser:
         help="Puts the parameter NAME of the run at PATH in the exec properties. May be repeated.",
     )
     parser.add_argument(
+        "--experiment", help="Notes in the ledger what has become of this experiment; only for the Pusher."
+    )
+    parser.add_argument(
         "--mounts",
         default="/",
         help="Below which directory the launcher mounts object stores: / in a container.",
@@ -114,7 +119,12 @@ def _run_node(options: argparse.Namespace, beam_args: list[str]) -> None:
 
     from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
 
-    with tfx_patches.direct_runner(), tfx_patches.no_packing(), tfx_patches.artifact_types():
+    with (
+        noted(invocation, experiment=options.experiment),
+        tfx_patches.direct_runner(),
+        tfx_patches.no_packing(),
+        tfx_patches.artifact_types(),
+    ):
         kubeflow_v2_run_executor._run_executor(
             argparse.Namespace(
                 executor_class_path=options.executor_class_path,
@@ -162,11 +172,14 @@ def translate(
       InputError: A parameter of the run cannot be used.
     """
     given, outputs = invocation.get("inputs", {}), invocation["outputs"]
+    properties = _exec_properties(given.get("parameterValues", {}), run_parameters)
+    if _RUN in properties:
+        properties[_RUN] = find_run(invocation)
     types = {key: artifact["artifactType"] for key, artifact in inputs.get("artifacts", {}).items()}
     return {
         "inputs": {
             "artifacts": _translate_artifacts(given.get("artifacts", {}), types=types, mounts=mounts),
-            "parameterValues": _exec_properties(given.get("parameterValues", {}), run_parameters),
+            "parameterValues": properties,
         },
         "outputs": outputs
         | {"artifacts": _translate_artifacts(outputs.get("artifacts", {}), types={}, mounts=mounts)},
@@ -223,8 +236,6 @@ def _exec_properties(values: dict[str, Any], run_parameters: Iterable[str]) -> d
     properties = {key: value for key, value in values.items() if key not in names}
     for path, name in assignments:
         properties = _assign_parameter(properties, path=path, name=name, value=values[name])
-    if "push" in properties:
-        check_push_directory(json.loads(properties["push"])["directory"])
     return properties
 
 

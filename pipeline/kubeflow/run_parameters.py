@@ -62,8 +62,9 @@ def run_parameters(config: Config) -> tuple[RunParameter, ...]:
             "push_directory",
             "STRING",
             config.push.directory or "",
-            "Where a blessed student goes: a directory of a mounted volume, or a gs:// URI.",
-            {"Pusher": "push.directory"},
+            "Where a blessed student goes, and what ships is found: a directory of a mounted volume, or a "
+            "URI of gs, s3 or minio.",
+            _paths_of_push_directory(config),
         ),
     ]
     for search in config.distillations:
@@ -91,19 +92,6 @@ def assign(properties: Mapping[str, Any], *, path: str, value: str | int | float
         return dict(properties)
     changed: dict[str, Any] = _assign(properties, path.split("."), value)
     return changed
-
-
-def check_push_directory(directory: str) -> None:
-    """Refuses a directory to which no container could write.
-
-    Raises:
-      InputError: It is an object store's URI that TensorFlow cannot write.
-    """
-    if directory.startswith(("s3://", "minio://")):
-        raise InputError(
-            f"push.directory {directory!r} is in an object store that a container cannot write to; give a "
-            "directory of a mounted volume or a gs:// URI, or none: the student is the Pusher's artifact too."
-        )
 
 
 def _of_data(config: Config) -> list[RunParameter]:
@@ -134,6 +122,18 @@ def _of_data(config: Config) -> list[RunParameter]:
         {"ExampleGen": f"data.{key}"},
     )
     return [location, *spans, version]
+
+
+def _paths_of_push_directory(config: Config) -> dict[str, str]:
+    """Returns where each node that writes or reads what ships is told of the directory."""
+    paths = {
+        "ExampleValidator": "versions_directory",
+        "Teacher": "custom_config.job.keeping.directory",
+        "Scratch": "custom_config.job.start.directory",
+        "Evaluator": "versions_directory",
+    }
+    readers = {node: paths.get(node, "job.start.directory") for node in config.readers_of_what_ships}
+    return readers | {"Pusher": "push.directory"}
 
 
 def _of_teachers(config: Config) -> list[RunParameter]:

@@ -3,7 +3,6 @@
 Importing this imports neither TensorFlow nor TFX.
 """
 
-import pathlib
 from collections.abc import Mapping
 
 from components.errors import InputError
@@ -50,9 +49,7 @@ def check_files(config: Config) -> None:
                 continued.check_file(path)
 
 
-def fingerprint_files(
-    config: Config, *, workspace: Workspace, push_directory: pathlib.Path
-) -> dict[str, str]:
+def fingerprint_files(config: Config, *, workspace: Workspace, push_directory: str) -> dict[str, str]:
     """Fingerprints what decides, beside the configuration, whether an earlier result still holds.
 
     Args:
@@ -97,7 +94,7 @@ def _left_by_earlier_runs(
     config: Config,
     *,
     workspace: Workspace,
-    push_directory: pathlib.Path,
+    push_directory: str,
     fingerprints: Mapping[str, str],
 ) -> dict[str, str]:
     """Returns the `incumbent`, to which a new student has to stand up, the `start` and the `kept_teacher`.
@@ -108,12 +105,12 @@ def _left_by_earlier_runs(
     none.
     """
     versions = Versions(push_directory)
-    kept = KeptTeacher.find(push_directory) if config.retraining.keep_teacher else None
+    kept = KeptTeacher.find(versions.store) if config.retraining.keep_teacher else None
     shipping = versions.shipping() or NO_VERSION
     left = {
         "incumbent": shipping,
         "start": shipping,
-        "kept_teacher": f"{kept.keras_file.name} {len(kept.runs)}" if kept else NO_VERSION,
+        "kept_teacher": f"{kept.file} {len(kept.runs)}" if kept else NO_VERSION,
     }
     if shipping == NO_VERSION:
         return left
@@ -124,6 +121,6 @@ def _left_by_earlier_runs(
     is_repeated = (
         previous.configuration == config.to_record()
         and {key: value for key, value in previous.fingerprints.items() if key not in left} == fingerprints
-        and previous.pushed_model == str(push_directory / str(versions.last_pushed()))
+        and previous.pushed_model == versions.location(str(versions.last_pushed()))
     )
     return {key: previous.fingerprints.get(key, left[key]) for key in left} if is_repeated else left

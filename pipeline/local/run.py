@@ -108,7 +108,7 @@ def run_graph(
         root=str(workspace.artifacts),
         pipeline_name=workspace.pipeline_name(config),
         metadata=workspace.database.connection_config(),
-        push_directory=str(push_directory),
+        push_directory=push_directory,
         beam_args=(*beam.ARGS, *beam_args),
     )
     fingerprints = fingerprint_files(config, workspace=workspace, push_directory=push_directory)

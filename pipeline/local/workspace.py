@@ -16,6 +16,7 @@ from components.layout import (
     METADATA_PLACE_FILE,
     PUSHED_DIRECTORY,
 )
+from components.stores.store import is_object_store
 from pipeline.config.experiment import Config
 from pipeline.metadata.database import Database, MysqlDatabase, SqliteFile, open_mysql
 
@@ -89,9 +90,12 @@ class Workspace:
         if before is None and self.mysql is not None:
             write_json(self._place_file, {"database": self.mysql.place, "id": uuid.uuid4().hex[:8]})
 
-    def push_directory(self, config: Config) -> pathlib.Path:
+    def push_directory(self, config: Config) -> str:
         """Returns where a blessed student goes: into the workspace unless it is configured otherwise."""
-        return pathlib.Path(config.push.directory or self.directory / PUSHED_DIRECTORY).absolute()
+        directory = config.push.directory
+        if directory and is_object_store(directory):
+            return directory
+        return str(pathlib.Path(directory or self.directory / PUSHED_DIRECTORY).absolute())
 
 
 def open_workspace(

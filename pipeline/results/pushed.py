@@ -8,33 +8,32 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from components.errors import InputError
 from components.layout import CHAMPION_FILE, PUSH_HISTORY_FILE, PUSHED_DIRECTORY
 from components.report.wording import percent
 from components.serving.versions import Versions
+from components.stores.store import is_object_store
 from pipeline.results.workspace_files import read_summary
 
 _SHIPS = "ships"
 
 
-def find_versions(place: pathlib.Path) -> Versions:
+def find_versions(place: pathlib.Path | str) -> Versions:
     """Finds the versions that a run has pushed.
 
     Args:
-      place: The workspace of a finished run, or the directory that students are pushed to.
+      place: The workspace of a finished run, or the directory that students are pushed to, which may be the
+        URI of an object store.
 
     Raises:
-      InputError: There is none, or it is in an object store.
+      InputError: There is none.
     """
+    if is_object_store(str(place)):
+        return Versions(str(place))
+    place = pathlib.Path(place)
     if (place / CHAMPION_FILE).exists() or (place / PUSH_HISTORY_FILE).exists():
         return Versions(place)
     directory = read_summary(place).configuration.get("push", {}).get("directory")
-    if directory and "://" in directory:
-        raise InputError(
-            f"The students of {place} go to {directory}, an object store, which has no history; move the "
-            "versions there yourself."
-        )
-    return Versions(pathlib.Path(directory) if directory else place / PUSHED_DIRECTORY)
+    return Versions(directory or place / PUSHED_DIRECTORY)
 
 
 def to_json(versions: Versions) -> str:

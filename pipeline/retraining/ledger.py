@@ -6,14 +6,18 @@ each run; a line that was cut short is passed over, and the next one begins anew
 
 import dataclasses
 import datetime
+import functools
 import json
 import pathlib
 import uuid
 from typing import Literal
 
 from components.errors import InputError
-from components.files import append_line
 from components.layout import LEDGER_FILE
+from components.metrics import ACCURACY
+from components.report.summary import Evaluation
+from components.serving.versions import Versions
+from components.stores.store import Store, open_store
 from pipeline.config.experiment import Config
 from pipeline.local.workspace import Workspace
 
@@ -93,24 +97,20 @@ class Ledger:
     """The ticks of one experiment that pushes to a directory; others may push there too.
 
     Attributes:
-      directory: That of the pushed versions, which need not exist.
+      directory: That of the pushed versions, a path or a URI; it need not exist.
       experiment: The name of the experiment.
     """
 
-    directory: pathlib.Path
+    directory: pathlib.Path | str
     experiment: str
 
-    @property
-    def path(self) -> pathlib.Path:
-        """The file."""
-        return self.directory / LEDGER_FILE
+    @functools.cached_property
+    def _store(self) -> Store:
+        return open_store(self.directory)
 
     def ticks(self) -> list[Tick]:
         """Reads the ticks, the oldest first, each as it was written last."""
-        try:
-            lines = self.path.read_bytes().splitlines()
-        except OSError:
-            return []
+        lines = (self._store.read(LEDGER_FILE) or b"").splitlines()
         found = (tick for line in lines if (tick := _read_line(line)) is not None)
         return list({tick.run: tick for tick in found if tick.experiment == self.experiment}.values())
 
@@ -124,7 +124,11 @@ class Ledger:
         Raises:
           InputError: The ledger cannot be written.
         """
-        return self._write(Tick(run=uuid.uuid4().hex, experiment=self.experiment, began=_now()))
+        return self._write(self.new_tick(run=uuid.uuid4().hex))
+
+    def new_tick(self, *, run: str) -> Tick:
+        """Returns a tick that begins, which is not noted yet."""
+        return Tick(run=run, experiment=self.experiment, began=_now())
 
     def end(self, tick: Tick) -> Tick:
         """Notes what became of a tick, and when.
@@ -149,13 +153,47 @@ class Ledger:
 
     def _write(self, tick: Tick) -> Tick:
         try:
-            self.directory.mkdir(parents=True, exist_ok=True)
-            append_line(self.path, json.dumps(dataclasses.asdict(tick), allow_nan=False))
+            self._store.append(LEDGER_FILE, json.dumps(dataclasses.asdict(tick), allow_nan=False))
         except OSError as error:
             raise InputError(
-                f"{self.path} cannot be written ({error.strerror}); give a push.directory that you can write."
+                f"{self._store.location(LEDGER_FILE)} cannot be written ({error.strerror}); give a "
+                "push.directory that you can write."
             ) from None
         return tick
+
+
+def judged(tick: Tick, evaluation: Evaluation, *, pushed: str | None, ledger: Ledger) -> Tick:
+    """Returns a tick whose run came to a verdict, which may be that of an earlier one.
+
+    Args:
+      tick: As it began.
+      evaluation: What was measured and decided.
+      pushed: The version that was pushed, now or by an earlier run; None if the student was refused.
+      ledger: That of the tick.
+    """
+    scratch = evaluation.models.get("scratch")
+    tick = dataclasses.replace(
+        tick,
+        reason=evaluation.verdict,
+        teacher=evaluation.teacher.metric(ACCURACY),
+        scratch=scratch.metric(ACCURACY) if scratch else None,
+        student=evaluation.student.metric(ACCURACY),
+        student_on_reference=evaluation.reference_accuracy,
+    )
+    if pushed is None:
+        history = Versions(ledger.directory).history()
+        refused = [entry.version for entry in history if entry.event == "refused"]
+        return dataclasses.replace(tick, outcome="refused", version=refused[-1] if refused else None)
+    if any(pushed == earlier.version for earlier in ledger.ticks()):
+        return dataclasses.replace(
+            tick, outcome="nothing new", reason=f"The same student was pushed before, as version {pushed}."
+        )
+    return dataclasses.replace(tick, outcome="pushed", version=pushed)
+
+
+def stopped(tick: Tick, reason: str) -> Tick:
+    """Returns a tick that the user's data, models or configuration have stopped."""
+    return dataclasses.replace(tick, outcome="stopped", reason=reason)
 
 
 def open_ledger(config: Config, workspace: Workspace) -> Ledger:

@@ -1,20 +1,17 @@
 """One tick of unattended retraining: looks whether anything is new, runs if so, and notes what came of it."""
 
 import dataclasses
-import pathlib
 from collections.abc import Callable, Iterator
 
 from components.errors import InputError
-from components.metrics import ACCURACY
 from components.report.summary import Summary
-from components.serving.versions import Versions
 from pipeline.config.experiment import Config
 from pipeline.events import Event, RunFailed, RunFinished
 from pipeline.local.external_files import check_files
 from pipeline.local.run import running_checked
 from pipeline.local.workspace import Workspace, locked
 from pipeline.retraining.fingerprints import take_fingerprints
-from pipeline.retraining.ledger import Fingerprints, Ledger, Tick, open_ledger
+from pipeline.retraining.ledger import Fingerprints, Ledger, Tick, judged, open_ledger, stopped
 
 Watch = Callable[[Iterator[Event]], Event | None]
 
@@ -86,7 +83,7 @@ def _carry_out(tick: Tick, config: Config, workspace: Workspace, *, ledger: Ledg
     try:
         fingerprints = _look(config)
     except InputError as error:
-        return dataclasses.replace(tick, outcome="stopped", reason=str(error))
+        return stopped(tick, str(error))
     tick = dataclasses.replace(tick, **dataclasses.asdict(fingerprints))
     before = ledger.last_judged()
     if before is not None and before.fingerprints == fingerprints:
@@ -99,41 +96,16 @@ def _carry_out(tick: Tick, config: Config, workspace: Workspace, *, ledger: Ledg
         last = watch(events)
     match last:
         case RunFinished(summary) if summary is not None:
-            return _judged(tick, summary, versions=Versions(ledger.directory), ledger=ledger)
+            return _judged(tick, summary, ledger=ledger)
         case RunFailed(message, is_input_error):
-            return dataclasses.replace(
-                tick, outcome="stopped" if is_input_error else "failed", reason=message
-            )
+            if is_input_error:
+                return stopped(tick, message)
+            return dataclasses.replace(tick, outcome="failed", reason=message)
     raise AssertionError(f"a run ended with {last}")
 
 
-def _on_reference(summary: Summary) -> float | None:
-    """Returns the accuracy of the student that was judged on the reference images, if there are any."""
-    if summary.reference is None:
-        return None
-    return summary.reference.models[summary.candidate].metric(ACCURACY)
-
-
-def _judged(tick: Tick, summary: Summary, *, versions: Versions, ledger: Ledger) -> Tick:
+def _judged(tick: Tick, summary: Summary, *, ledger: Ledger) -> Tick:
     """Returns a tick whose run came to a verdict, which may come from the cache."""
-    scratch = summary.models.get("scratch")
-    tick = dataclasses.replace(
-        tick,
-        reason=summary.verdict,
-        teacher=summary.teacher.metric(ACCURACY),
-        scratch=scratch.metric(ACCURACY) if scratch else None,
-        student=summary.student.metric(ACCURACY),
-        student_on_reference=_on_reference(summary),
-        spans=tuple(map(str, summary.spans)),
-    )
-    if summary.pushed_model is None:
-        refused = [entry.version for entry in versions.history() if entry.event == "refused"]
-        return dataclasses.replace(tick, outcome="refused", version=refused[-1] if refused else None)
-    version = pathlib.Path(summary.pushed_model).name
-    if any(version == earlier.version for earlier in ledger.ticks()):
-        return dataclasses.replace(
-            tick,
-            outcome="nothing new",
-            reason=f"All came from the cache: version {version} was pushed before.",
-        )
-    return dataclasses.replace(tick, outcome="pushed", version=version)
+    pushed = summary.pushed_model and summary.pushed_model.rpartition("/")[2]
+    tick = dataclasses.replace(tick, spans=tuple(map(str, summary.spans)))
+    return judged(tick, summary, pushed=pushed, ledger=ledger)

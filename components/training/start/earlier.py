@@ -11,6 +11,7 @@ from components.serving.kept_teacher import KeptTeacher
 from components.serving.versions import Versions
 from components.settings.retraining import Keeping, WarmStart
 from components.settings.training import TrainingJob
+from components.stores.store import open_store
 from components.telling import tell
 from components.training.inputs.batches import ordered_batches
 from components.training.inputs.training_data import TrainingData
@@ -20,9 +21,9 @@ def find_start(start: WarmStart | None) -> pathlib.Path | None:
     """Returns the `.keras` file of the student to start from; None if there is none."""
     if start is None:
         return None
-    directory = pathlib.Path(start.directory)
-    version = Versions(directory).incumbent(start.version)
-    path = directory / version / KERAS_ASSET if version else None
+    versions = Versions(start.directory)
+    version = versions.incumbent(start.version)
+    path = versions.fetch(version) / KERAS_ASSET if version else None
     return path if path and path.is_file() else None
 
 
@@ -72,7 +73,7 @@ def choose_teacher(keeping: Keeping, job: TrainingJob, data: TrainingData) -> tu
     Returns:
       The teacher to keep, None if another is to be trained; and the decision with its reason.
     """
-    kept = KeptTeacher.find(pathlib.Path(keeping.directory))
+    kept = KeptTeacher.find(open_store(keeping.directory))
     if kept is None:
         return None, "trained, since none was kept from earlier runs"
     making = describe_making(job, data)

@@ -157,7 +157,7 @@ def evaluate(tmp_path, artifact, data, schema, anomalies, write_model, write_his
             "drift": DriftSettings(stop=0.3).model_dump_json(),
             "students": json.dumps(searches or {name: {name: {}} for name in students}),
             "evaluation_settings": EvaluationSettings.model_validate(settings).model_dump_json(),
-            "push_directory": str(tmp_path / "pushed"),
+            "versions_directory": str(tmp_path / "pushed"),
             "incumbent": pushed,
         }
         with tfx_patches.no_packing():
@@ -188,6 +188,7 @@ def push(artifact):
             {
                 "push": PushSettings(directory=str(directory / "pushed")).model_dump_json(),
                 "incumbent": "",
+                "run": "",
             },
         )
         return bool(list(directory.glob("pushed/*/saved_model.pb")))

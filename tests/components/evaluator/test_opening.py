@@ -6,6 +6,7 @@ import pytest
 
 from components.errors import InputError
 from components.evaluator.opening import open_models
+from components.serving.versions import Versions
 
 CLASSES = ("ant", "bee", "cat")
 ZEROS = {"kernel": np.zeros((4, 3)), "bias": np.zeros(3)}
@@ -20,7 +21,7 @@ def opened(tmp_path, write_model):
             {"kd": write_model(tmp_path / "student", **student)},
             student="kd",
             class_names=CLASSES,
-            push_directory=str(tmp_path / "pushed"),
+            versions=Versions(tmp_path / "pushed"),
             incumbent=incumbent,
         )
 

@@ -51,7 +51,7 @@ def validate(make_data, make_schema, tmp_path: pathlib.Path):
             "exclude_splits": json.dumps([split for split in labels if split == "unlabelled"]),
             "class_weights": json.dumps(class_weights),
             "checks": json.dumps(settings),
-            "push_directory": str(tmp_path / "pushed"),
+            "versions_directory": str(tmp_path / "pushed"),
             "incumbent": "",
         }
         Executor().Do(inputs, {"anomalies": [anomalies]}, properties)

@@ -73,3 +73,40 @@ def test_mistakes_are_named(override, message):
     with pytest.raises(ConfigError) as caught:
         settings(override)
     assert message in str(caught.value)
+
+
+PUSHED = "push.directory=/models/students"
+ON_A_VOLUME = "volumes: [{claim: models, mount_path: /models}]"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "blind"),
+    [
+        ([f"kubeflow.nodes={{Pusher: {{{ON_A_VOLUME}}}}}"], "ExampleValidator"),
+        (
+            [f"kubeflow.nodes={{Pusher: {{{ON_A_VOLUME}}}, ExampleValidator: {{{ON_A_VOLUME}}}}}"],
+            "Evaluator",
+        ),
+        (
+            [
+                f"kubeflow={{every_node: {{{ON_A_VOLUME}}}, nodes: {{Scratch: {{volumes: []}}}}}}",
+                "retraining.student_start=champion",
+            ],
+            "Scratch",
+        ),
+    ],
+)
+def test_a_volume_with_what_ships_is_mounted_where_it_is_read(overrides, blind):
+    with pytest.raises(ConfigError) as caught:
+        settings(PUSHED, *overrides)
+    assert (
+        f"push.directory '/models/students' is on a volume of Pusher, but on none of {blind}, which"
+        in str(caught.value)
+    )
+
+
+def test_who_reads_nothing_of_what_ships_needs_no_volume():
+    kubeflow = settings(
+        PUSHED, f"kubeflow={{every_node: {{{ON_A_VOLUME}}}, nodes: {{Scratch: {{volumes: []}}}}}}"
+    )
+    assert kubeflow.of_node("Scratch").volumes == ()

@@ -138,7 +138,6 @@ def test_the_files_of_models_need_not_be_here() -> None:
 @pytest.mark.parametrize(
     ("overrides", "root", "message"),
     [
-        (["push.directory=s3://models"], None, "push.directory 's3://models' is in an object store"),
         ([], "/tmp/root", "--pipeline-root: got '/tmp/root'; must be an object store's URI"),
     ],
 )

@@ -5,7 +5,7 @@ import pytest
 
 from components.errors import InputError
 from pipeline.config.loading import load_config
-from pipeline.kubeflow.run_parameters import assign, check_push_directory, run_parameters
+from pipeline.kubeflow.run_parameters import assign, run_parameters
 
 CONFIGS = pathlib.Path(__file__).parents[3] / "configs"
 
@@ -109,8 +109,20 @@ def test_a_share_of_a_whole_number_is_refused():
         assign({"data": '{"key": 30}'}, path="data.key", value=6.5)
 
 
-def test_a_push_directory_must_be_within_reach():
-    check_push_directory("/models")
-    check_push_directory("gs://bucket/models")
-    with pytest.raises(InputError, match=r"^push.directory 's3://bucket' is in an object store"):
-        check_push_directory("s3://bucket")
+def test_whoever_reads_what_ships_is_told_of_another_push_directory():
+    def paths(*overrides):
+        config = load_config(CONFIGS / "digits.yaml", overrides=overrides)
+        (found,) = (each.paths for each in run_parameters(config) if each.name == "push_directory")
+        return found
+
+    always = {
+        "ExampleValidator": "versions_directory",
+        "Evaluator": "versions_directory",
+        "Pusher": "push.directory",
+    }
+    assert paths() == always
+    assert paths("retraining={student_start: champion, keep_teacher: {min_accuracy: 0.9}}") == always | {
+        "Teacher": "custom_config.job.keeping.directory",
+        "Scratch": "custom_config.job.start.directory",
+        "Distiller-distilled": "job.start.directory",
+    }

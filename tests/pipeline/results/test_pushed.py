@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from components.errors import InputError
 from components.serving.versions import Origin, Versions
 from pipeline.results.pushed import find_versions, to_json
 
@@ -87,9 +86,22 @@ def test_before_anything_was_pushed_that_is_said(tmp_path: pathlib.Path, distill
     assert not (tmp_path / "models").exists()
 
 
-def test_an_object_store_has_no_history(tmp_path: pathlib.Path) -> None:
-    with pytest.raises(InputError, match="go to gs://models, an object store, which has no history"):
-        find_versions(finished_run(tmp_path / "run", directory="gs://models"))
+def test_in_an_object_store_is_a_history_too(
+    tmp_path: pathlib.Path, bucket: str, distill: Callable[..., Any]
+) -> None:
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "saved_model.pb").touch()
+    run = finished_run(tmp_path / "run", directory=bucket)
+    versions = find_versions(run)
+    first, second = (versions.push(model, origin=Origin(reason="")).version for _ in range(2))
+
+    back = distill("rollback", "--workspace", bucket, "--serving-config", "models.config", directory=tmp_path)
+    told = distill("history", "--workspace", run, "--json", directory=tmp_path)
+
+    assert back.stdout == f"Version {first} ships, in the place of {second}.\nWrote models.config.\n"
+    assert f'base_path: "{bucket}"' in (tmp_path / "models.config").read_text()
+    assert json.loads(told.stdout)["shipping"] == first
 
 
 def test_the_history_is_drawn_with_what_was_refused(

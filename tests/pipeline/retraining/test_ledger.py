@@ -31,10 +31,10 @@ def test_a_tick_stands_there_when_it_begins_and_as_a_whole_when_it_has_ended(led
 def test_a_line_that_was_cut_short_costs_no_other(ledger: Ledger, kept: int) -> None:
     """Whatever part of its last line a power cut leaves; all but its end is as good as the whole."""
     first = ledger.end(dataclasses.replace(ledger.begin(), outcome="pushed"))
-    whole = ledger.path.read_bytes()
+    whole = (ledger.directory / "ledger.jsonl").read_bytes()
     second = ledger.begin()
-    line = ledger.path.read_bytes()[len(whole) :]
-    ledger.path.write_bytes(whole + line[:kept])
+    line = (ledger.directory / "ledger.jsonl").read_bytes()[len(whole) :]
+    (ledger.directory / "ledger.jsonl").write_bytes(whole + line[:kept])
 
     third = ledger.begin()
 

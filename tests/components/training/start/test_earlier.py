@@ -13,6 +13,7 @@ from components.serving.versions import Origin, Versions
 from components.settings.models import ImageSettings, ModelSettings
 from components.settings.retraining import Keeping, WarmStart
 from components.settings.training import HardwareSettings, TrainingJob
+from components.stores.folder import Folder
 from components.training.inputs.training_data import TrainingData
 from components.training.start.earlier import choose_teacher, describe_making, warm_up
 
@@ -124,7 +125,7 @@ def keep(tmp_path: pathlib.Path, data: TrainingData) -> Callable[..., None]:
             tmp_path / "model.keras",
             made_by=describe_making(job(**changes), data),
             run="first",
-            directory=tmp_path,
+            store=Folder(tmp_path),
         )
 
     return keep
@@ -192,12 +193,12 @@ def test_a_new_teacher_takes_the_place_of_the_old_one(
     tmp_path: pathlib.Path, keep: Callable[..., None]
 ) -> None:
     keep()
-    old = KeptTeacher.find(tmp_path)
+    old = KeptTeacher.find(Folder(tmp_path))
     network(bias=(7.0, 7.0)).save(tmp_path / "other.keras")
 
-    KeptTeacher.keep(tmp_path / "other.keras", made_by={}, run="later", directory=tmp_path)
+    KeptTeacher.keep(tmp_path / "other.keras", made_by={}, run="later", store=Folder(tmp_path))
 
-    new = KeptTeacher.find(tmp_path)
+    new = KeptTeacher.find(Folder(tmp_path))
     assert old is not None
     assert new is not None
     assert new.keras_file != old.keras_file

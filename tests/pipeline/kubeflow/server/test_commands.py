@@ -189,7 +189,6 @@ def test_schedule_says_when_it_runs(stub, compiled, in_berlin, distill):
         stub.url,
         "--cron",
         "0 3 * * MON",
-        "--no-catchup",
         "--max-concurrency",
         "2",
     )
@@ -207,6 +206,12 @@ def test_schedule_says_when_it_runs(stub, compiled, in_berlin, distill):
     (there,) = stub.recurring_runs
     assert there["trigger"]["cron_schedule"]["cron"] == "0 0 3 * * 1"
     assert (there["no_catchup"], there["max_concurrency"]) == (True, "2")
+
+
+@pytest.mark.parametrize(("option", "no_catchup"), [("--no-catchup", True), ("--catch-up", False)])
+def test_schedule_catches_up_where_it_is_told_to(stub, compiled, distill, option, no_catchup):
+    assert distill("schedule", DIGITS, "--host", stub.url, "--cron", "0 3 * * *", option)[0] == 0
+    assert [each.get("no_catchup", False) for each in stub.recurring_runs] == [no_catchup]
 
 
 def test_schedule_replaces_the_older_one_and_is_listed_and_disabled(stub, compiled, distill):

@@ -1,0 +1,1 @@
+"""Where what ships is kept: in a folder, or in an object store."""
