@@ -209,11 +209,11 @@ class Versions:
           keras_file: See `push`.
 
         Returns:
-          What was noted, now or when the same student was pushed or put aside.
+          What was noted, now or when the same student was put aside.
         """
         student = _fingerprint(model, keras_file)
         with self.locked(create=True):
-            before = self._find(student, among=[*self.whole(), *self._refused()])
+            before = self._find(student, among=self._refused())
             if before is not None:
                 return before
             version = self._next()

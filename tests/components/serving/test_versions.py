@@ -93,7 +93,6 @@ def test_the_last_that_was_pushed_ships(versions: Versions, model: Model) -> Non
     assert champion == {
         "event": "pushed",
         "version": second,
-        "weights": "",
         "reason": "b is good",
         "student": "b",
         "run": "",

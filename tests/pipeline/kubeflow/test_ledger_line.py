@@ -99,7 +99,6 @@ def test_what_became_of_a_run_is_noted_beside_the_versions(push: Any, bucket: st
     same = push(b"one", compared_with=first.version, run_id="the-next")
     refused = push(b"two", compared_with=first.version, blessed=False, run_id="the-last")
     push(b"two", compared_with=first.version, blessed=False, run_id="another")
-    push(b"one", compared_with=first.version, blessed=False, run_id="yet-another")
 
     assert (pushed.run, pushed.experiment, pushed.outcome) == (RUN, "digits", "pushed")
     assert (pushed.version, first.run) == (first.version, RUN)
