@@ -9,20 +9,22 @@ turn, by a degree more each week. What ships after each week is tested on images
 turned as those of that week.
 
 Prints a table, and writes it to `benchmarks/results/year.json`. A year that was interrupted goes on in the
-same folder.
+same folder. `tests/end_to_end/test_year.py` plays a year of its own with the same class.
 """
 
 import argparse
 import datetime
 import json
+import multiprocessing
+import os
 import pathlib
 import random
 import shutil
-import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from multiprocessing.connection import Connection
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -41,9 +43,22 @@ FIRST_DAY = datetime.date(2026, 1, 5)
 WINDOW = 4
 SPLITS = "{train: 0.7, validation: 0.15, test: 0.15}"
 
-EVENTS: Mapping[int, str] = {
-    3: "late",  # Comes when the tick was over, and the week after with its own.
-    5: "flipped",  # Each label is that of the class before.
+# What happens in a week, to its images or to its tick.
+Event = Literal[
+    "missing",  # No images come.
+    "late",  # They come when the tick was over, and the week after with its own.
+    "flipped",  # Each label is that of the class before.
+    "corrupt",  # Each file is cut short.
+    "killed",  # The tick is killed, and called again.
+    "killed while it pushes",
+    "twice",  # Two ticks are called at once.
+    "rollback",  # A person rolls back, before the tick.
+    "new class",  # Images of the last class come from now on; there were none of it before.
+]
+
+EVENTS: Mapping[int, Event] = {
+    3: "late",
+    5: "flipped",
     7: "killed",
     8: "rollback",
     9: "corrupt",
@@ -72,6 +87,15 @@ CONFIGS: Mapping[str, tuple[str, ...]] = {
     ),
 }
 
+# What a run imports when it has begun.
+_IMPORTED_LATE = (
+    *("pipeline.cli.main", "pipeline.graph", "pipeline.local.observer", "pipeline.results.collecting"),
+    "tfx.orchestration.beam.beam_dag_runner",
+)
+# Nodes at which a tick may be killed: those that take the time. Killed later it has pushed.
+_NODES = ("StatisticsGen", "Transform", "Scratch", "Teacher", "Distiller-distilled", "Evaluator")
+_LONGEST_DELAY = 3.0
+
 
 class Pictures(NamedTuple):
     """Grey images `[images, height, width]` of 8 bits, and their labels."""
@@ -84,46 +108,109 @@ class Pictures(NamedTuple):
         images = [Image.fromarray(each).rotate(degrees, Image.Resampling.BILINEAR) for each in self.pixels]
         return Pictures(np.stack([np.asarray(image) for image in images]), self.labels)
 
+    def where(self, mask: np.ndarray) -> "Pictures":
+        """Returns some of them."""
+        return Pictures(self.pixels[mask], self.labels[mask])
 
-def main() -> None:
-    """Plays the weeks that are missing, prints the table and writes the results."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("experiment", choices=CONFIGS)
-    parser.add_argument("--weeks", type=int, default=52)
-    parser.add_argument("--data-dir", help="Where MNIST in TFDS's format is.")
-    parser.add_argument("--work", type=pathlib.Path, required=True)
-    arguments = parser.parse_args()
-    year = Year(arguments.experiment, weeks=arguments.weeks, work=arguments.work, data_dir=arguments.data_dir)
-    rows = list(year.play())
-    results = read_json(RESULTS) if RESULTS.exists() else {}
-    about = {"machine": describe_machine(), "versions": describe_versions()}
-    write_json(RESULTS, results | {arguments.experiment: {"weeks": rows, **about}})
-    print_table(rows)
+
+class Command:
+    """A call of `distill` in a process of its own.
+
+    Args:
+      arguments: Of the command line.
+      screen: The file to which what it prints is added.
+      is_warm: Forks it, and what it starts, from a process that has imported TFX already.
+    """
+
+    def __init__(self, arguments: Sequence[str], *, screen: pathlib.Path, is_warm: bool) -> None:
+        context = multiprocessing.get_context("forkserver" if is_warm else "spawn")
+        if is_warm:
+            multiprocessing.set_forkserver_preload([__name__, *_IMPORTED_LATE])
+        receiver, sender = context.Pipe(duplex=False)
+        self._screen = screen
+        self._process = context.Process(target=_distill, args=(sender, list(arguments), is_warm))
+        self._process.start()
+        sender.close()
+        self._printed = os.fdopen(os.dup(receiver.fileno()), encoding="utf-8")
+        receiver.close()
+
+    def lines(self) -> Iterator[str]:
+        """Yields what it prints, to the end of it and of what it has started."""
+        with self._screen.open("a", encoding="utf-8") as screen:
+            for line in self._printed:
+                screen.write(line)
+                yield line
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._process.is_alive()
+
+    def kill(self) -> None:
+        """Sends SIGKILL, and waits until it and what it has started are gone."""
+        self._process.kill()
+        self.wait()
+
+    def wait(self) -> int:
+        """Returns the exit code once it has ended."""
+        for _ in self.lines():
+            pass
+        self._process.join()
+        return int(self._process.exitcode or 0)
+
+
+def _distill(sender: Connection, arguments: Sequence[str], is_warm: bool) -> None:
+    from pipeline.cli.main import main as distill
+    from pipeline.local import background
+
+    for stream in (1, 2):
+        os.dup2(sender.fileno(), stream)
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    sys.argv = ["distill", *arguments]
+    if is_warm:
+        background.CONTEXT = multiprocessing.get_context("fork")
+    distill()
 
 
 class Year:
     """The weeks of an experiment in a folder.
 
     Args:
-      experiment: A key of `CONFIGS`.
+      pictures: All that there are: of a fifth the pipeline never sees any, the others are the weeks' spans.
       weeks: How many.
       work: The folder.
-      data_dir: Where MNIST is.
+      overrides: Settings, as for `--set`, beside those of the data.
+      events: What happens in which week.
+      turn: By how many degrees more the pictures turn in each week of the second half.
+      corrects: Whether flipped and corrupt spans are delivered again, as they should be, the week after.
+      is_warm: See `Command`.
     """
 
-    def __init__(self, experiment: str, *, weeks: int, work: pathlib.Path, data_dir: str | None) -> None:
-        pictures = _load(experiment, data_dir)
-        self._experiment = experiment
-        self._weeks = weeks
+    def __init__(
+        self,
+        pictures: Pictures,
+        *,
+        weeks: int,
+        work: pathlib.Path,
+        overrides: Iterable[str],
+        events: Mapping[int, Sequence[Event]],
+        turn: float = 1.0,
+        corrects: bool = False,
+        is_warm: bool = False,
+    ) -> None:
+        self.workspace = work.absolute() / "run"
+        self.versions = Versions(self.workspace / "pushed")
         self._work = work.absolute()
-        self._workspace = self._work / "run"
-        path = f"{self._work}/spans/{{YYYY}}-{{MM}}-{{DD}}"
+        self._weeks = weeks
+        self._events = events
+        self._turn_per_week = turn
+        self._corrects = corrects
+        self._is_warm = is_warm
+        path = f"{self._work}/spans/{{YYYY}}-{{MM}}-{{DD}}/v{{VERSION}}"
         self._overrides = (
-            f"name={experiment}",
+            "name=year",
             f"data={{source: image_folder, path: '{path}', window: {WINDOW}, split_fractions: {SPLITS}}}",
-            *CONFIGS[experiment],
+            *overrides,
         )
         spans = WINDOW - 1 + weeks  # The first window is whole.
         held, per_span = len(pictures.labels) // 5, len(pictures.labels) * 4 // 5 // spans
@@ -143,89 +230,130 @@ class Year:
                 print(json.dumps(read_json(row)), flush=True)
             yield read_json(row)
 
+    def accuracy(self, model: pathlib.Path, *, week: int) -> float:
+        """Returns that of a model on the images that the pipeline never sees, as they are in a week.
+
+        Images of a class that the model does not know are left out.
+        """
+        servable = open_servable(model)
+        known = self._reference.where(np.isin(self._reference.labels, [*map(int, servable.class_names)]))
+        pictures = known.turned(self._turn(week))
+        logits = servable.predict([pixels.tobytes() for pixels in pictures.pixels])
+        return float((logits.argmax(axis=-1) == pictures.labels).mean())
+
+    def image(self, id_: str) -> pathlib.Path:
+        """Returns the file of an image that was delivered, in its newest version, by its id."""
+        span, _, path = id_.partition("/")
+        return max((self._work / "spans" / span).glob("v*")) / path
+
     def _play(self, week: int) -> dict[str, Any]:
-        event, span = EVENTS.get(week, ""), _date(week)
-        for earlier in range(1 - WINDOW, 0) if week == 0 else ():
-            self._deliver(earlier)
-        if event not in ("late", "missing"):
-            self._deliver(week)
-        if EVENTS.get(week - 1) == "late":
-            self._deliver(week - 1)
+        events = self._events.get(week, ())
+        self._deliver_what_is_due(week)
+        if "rollback" in events:
+            self._start("rollback", "--reason", "an exercise").wait()
+        before = self.versions.shipping()
         start = time.monotonic()
-        if event == "killed":
-            self._kill(span, after=random.Random(week).uniform(10, 60))
-        if event == "rollback":
-            self._distill("rollback", "--reason", "an exercise").wait()
-        exit_code = self._distill("retrain", *self._tick(span)).wait()
+        kills = self._kill_at_random(week) if "killed" in events else 0
+        if "killed while it pushes" in events:
+            kills += self._kill_while_it_pushes(week)
+        others = [self._start(*self._tick(week))] if "twice" in events else []
+        exit_codes = [self._start(*self._tick(week)).wait(), *(other.wait() for other in others)]
         seconds = time.monotonic() - start
-        again = self._distill("retrain", *self._tick(span)).wait()
-        tick = Ledger(self._workspace / "pushed", self._experiment).ticks()[-2]
-        shipping = Versions(self._workspace / "pushed").shipping()
+        again = self._start(*self._tick(week)).wait()
+        tick = Ledger(self.workspace / "pushed", "year").ticks()[-2]
+        shipping = self.versions.shipping()
         return {
-            "span": span,
-            "event": event,
-            "exit_code": exit_code,
+            "span": _date(week),
+            "event": " and ".join(events),
+            "exit_codes": exit_codes,
             "outcome": tick.outcome,
             "reason": tick.reason,
-            "decision": self._decision() if exit_code in (0, 3) else "",
+            "decision": self._decision() if tick.outcome in ("pushed", "refused") else "",
             "seconds": seconds,
+            "kills": kills,
             "nothing_new": again,
+            "before": before,
             "ships": shipping,
-            "accuracy": self._accuracy(shipping, week=week),
-            "bytes": sum(file.stat().st_size for file in self._workspace.rglob("*") if file.is_file()),
+            "accuracy": self.accuracy(self.versions.directory / shipping, week=week) if shipping else None,
+            "bytes": sum(file.stat().st_size for file in self.workspace.rglob("*") if file.is_file()),
         }
 
-    def _deliver(self, week: int) -> None:
+    def _deliver_what_is_due(self, week: int) -> None:
+        for earlier in range(1 - WINDOW, 0) if week == 0 else ():
+            self._deliver(earlier)
+        if not {"late", "missing"} & set(self._events.get(week, ())):
+            self._deliver(week)
+        last = self._events.get(week - 1, ())
+        if "late" in last:
+            self._deliver(week - 1)
+        if self._corrects and {"flipped", "corrupt"} & set(last):
+            self._deliver(week - 1, version=2)
+
+    def _deliver(self, week: int, *, version: int = 1) -> None:
         """Puts the images of a week into its folder, whole or not at all."""
-        event, folder = EVENTS.get(week, ""), self._work / "spans" / _date(week)
+        events = self._events.get(week, ()) if version == 1 else ()
+        folder = self._work / "spans" / _date(week) / f"v{version}"
+        if folder.exists():  # Before the year was interrupted.
+            return
         partial = folder.with_name(f"{folder.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)
         pictures = self._spans[WINDOW - 1 + week].turned(self._turn(week))
+        classes = self._reference.labels.max() + (week >= self._first_week_of("new class"))
         for number, (pixels, label) in enumerate(zip(*pictures, strict=True)):
-            name = (label + 1) % 10 if event == "flipped" else label
+            if label >= classes:
+                continue
+            name = (label + 1) % classes if "flipped" in events else label
             path = partial / str(name) / f"{number}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels).save(path)
-            if event == "corrupt":
+            if "corrupt" in events:
                 path.write_bytes(path.read_bytes()[:40])
         partial.rename(folder)
 
+    def _first_week_of(self, event: Event) -> int:
+        return min((week for week, events in self._events.items() if event in events), default=1 - WINDOW)
+
     def _turn(self, week: int) -> float:
-        return max(0, week - self._weeks // 2)
+        return max(0, week - self._weeks // 2) * self._turn_per_week
 
-    def _tick(self, span: str) -> list[str]:
+    def _tick(self, week: int) -> list[str]:
         settings = [part for override in self._overrides for part in ("--set", override)]
-        return [str(ROOT / "configs/digits.yaml"), "--span", span, *settings]
+        return ["retrain", str(ROOT / "configs/digits.yaml"), "--span", _date(week), *settings]
 
-    def _distill(self, command: str, *arguments: str) -> "subprocess.Popen[bytes]":
-        program = [sys.executable, "-m", "pipeline", command, *arguments, "--workspace", str(self._workspace)]
-        with (self._work / "screen.log").open("a", encoding="utf-8") as screen:
-            return subprocess.Popen(program, cwd=ROOT, stdout=screen, stderr=screen)
+    def _start(self, *arguments: str) -> Command:
+        return Command(
+            [*arguments, "--workspace", str(self.workspace)],
+            screen=self._work / "screen.log",
+            is_warm=self._is_warm,
+        )
 
-    def _kill(self, span: str, *, after: float) -> None:
-        """Begins a tick and kills it."""
-        tick = self._distill("retrain", *self._tick(span))
-        try:
-            tick.wait(timeout=after)
-        except subprocess.TimeoutExpired:
+    def _kill_at_random(self, week: int) -> int:
+        """Begins a tick three times and kills it at another moment each time; returns how often it did."""
+        moments = random.Random(week)
+        for node in sorted(moments.sample(_NODES, 3), key=_NODES.index):
+            tick = self._start(*self._tick(week))
+            next(line for line in tick.lines() if line.startswith(f"{node}: running"))
+            time.sleep(moments.uniform(0, _LONGEST_DELAY))
             tick.kill()
-            tick.wait()
+        return 3
+
+    def _kill_while_it_pushes(self, week: int) -> int:
+        """Begins a tick and kills it once a version is half there; returns how often it did."""
+        tick = self._start(*self._tick(week))
+        next(line for line in tick.lines() if line.startswith("Pusher: running"))
+        while tick.is_running and not any(self.versions.directory.glob(".[0-9]*.partial")):
+            pass
+        is_killed = tick.is_running
+        tick.kill()
+        return int(is_killed)
 
     def _decision(self) -> str:
-        summary = self._workspace / "summary.json"
+        summary = self.workspace / "summary.json"
         return read_json(summary)["histories"]["teacher"].get("decision") or "" if summary.exists() else ""
 
-    def _accuracy(self, version: str | None, *, week: int) -> float | None:
-        """Returns the accuracy of a version on the images that the pipeline never sees, as they are now."""
-        if version is None:
-            return None
-        model = open_servable(self._workspace / "pushed" / version)
-        pictures = self._reference.turned(self._turn(week))
-        logits = model.predict([pixels.tobytes() for pixels in pictures.pixels])
-        return float((logits.argmax(axis=-1) == pictures.labels).mean())
 
-
-def _load(experiment: str, data_dir: str | None) -> Pictures:
+def load_pictures(experiment: str, *, data_dir: str | None = None) -> Pictures:
+    """Returns all pictures of an experiment in `CONFIGS`, in an order that follows nothing."""
     if experiment == "digits":
         digits = datasets.load_digits()
         pixels, labels = np.clip(digits.images * 16, 0, 255).astype(np.uint8), digits.target
@@ -234,6 +362,30 @@ def _load(experiment: str, data_dir: str | None) -> Pictures:
         pixels, labels = data["image"][..., 0], data["label"]
     order = np.random.default_rng(0).permutation(len(labels))
     return Pictures(pixels[order], labels[order])
+
+
+def main() -> None:
+    """Plays the weeks that are missing, prints the table and writes the results."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("experiment", choices=CONFIGS)
+    parser.add_argument("--weeks", type=int, default=52)
+    parser.add_argument("--data-dir", help="Where MNIST in TFDS's format is.")
+    parser.add_argument("--work", type=pathlib.Path, required=True)
+    arguments = parser.parse_args()
+    year = Year(
+        load_pictures(arguments.experiment, data_dir=arguments.data_dir),
+        weeks=arguments.weeks,
+        work=arguments.work,
+        overrides=CONFIGS[arguments.experiment],
+        events={week: (event,) for week, event in EVENTS.items()},
+    )
+    rows = list(year.play())
+    results = read_json(RESULTS) if RESULTS.exists() else {}
+    about = {"machine": describe_machine(), "versions": describe_versions()}
+    write_json(RESULTS, results | {arguments.experiment: {"weeks": rows, **about}})
+    print_table(rows)
 
 
 def _date(week: int) -> str:
@@ -247,7 +399,7 @@ def print_table(rows: Sequence[Mapping[str, Any]]) -> None:
     for row in rows:
         accuracy = "" if row["accuracy"] is None else f"{row['accuracy']:.1%}"
         print(
-            f"| {row['span']} | {row['event']} | {row['exit_code']} | {row['outcome']} | {accuracy} | "
+            f"| {row['span']} | {row['event']} | {row['exit_codes'][0]} | {row['outcome']} | {accuracy} | "
             f"{row['seconds']:.0f} | {row['decision']} |",
             flush=True,
         )

@@ -163,6 +163,8 @@ def _data_nodes(config: Config, *, fingerprint: str, push_directory: str, incumb
         custom_config={"image": config.image.model_dump()},
         splits_config=transform_pb2.SplitsConfig(analyze=["train"], transform=config.data.split_names),
         disable_statistics=True,
+        # There is nothing to keep: what becomes of an image depends on no other.
+        disable_analyzer_cache=True,
     )
     # Nothing is trained on data that did not pass.
     transform.add_upstream_node(example_validator)

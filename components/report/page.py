@@ -69,12 +69,11 @@ def render(evaluation: Evaluation, *, disagreements: Sequence[Mapping[str, Any]]
       A whole HTML page; styles, charts and images are inside.
     """
     run = evaluation if isinstance(evaluation, Summary) else None
-    curves = figures.training_curves(evaluation)
-    reliabilities = figures.reliabilities(evaluation.models)
+    charts = _draw(evaluation.model_dump_json(include=set(Evaluation.model_fields)))
     optional = {
-        "training": curves,
+        "training": charts["curves"],
         "search": evaluation.searches,
-        "reliability": reliabilities,
+        "reliability": charts["reliabilities"],
         "disagreements": disagreements,
         "drift": evaluation.data_check,
         "data": run,
@@ -93,16 +92,25 @@ def render(evaluation: Evaluation, *, disagreements: Sequence[Mapping[str, Any]]
             better_low=_names(metric for metric in METRICS if metric.better == "low"),
             facts=list(_facts(evaluation)),
             sections={id_: name for id_, name in _SECTIONS.items() if optional.get(id_, True)},
-            curves=curves,
+            **charts,
             searches=[_search(evaluation, name) for name in evaluation.searches],
-            differences=figures.differences(evaluation.differences, names=list(evaluation.models)),
-            trade_offs=figures.trade_offs(evaluation.models),
-            class_errors=figures.class_errors(evaluation),
-            confusions=figures.confusions(evaluation),
-            reliabilities=reliabilities,
             balance=figures.class_balance(run.data["train"]) if run else None,
         )
     )
+
+
+@functools.lru_cache(maxsize=1)
+def _draw(evaluation: str) -> dict[str, Any]:
+    """Draws an evaluation, given as JSON: once for the Evaluator's page and that of the run behind it."""
+    drawn = Evaluation.model_validate_json(evaluation)
+    return {
+        "curves": figures.training_curves(drawn),
+        "differences": figures.differences(drawn.differences, names=list(drawn.models)),
+        "trade_offs": figures.trade_offs(drawn.models),
+        "class_errors": figures.class_errors(drawn),
+        "confusions": figures.confusions(drawn),
+        "reliabilities": figures.reliabilities(drawn.models),
+    }
 
 
 @functools.cache

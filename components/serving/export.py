@@ -76,18 +76,18 @@ class ServedModel(tf.Module):
         self._image_shape = image_shape
         self._transform = tft.TFTransformOutput(transform_graph).transform_features_layer()
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
     def predict_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         """Predicts from serialized examples."""
         parsed = tf.io.parse_example(examples, {"image": tf.io.FixedLenFeature([], tf.string)})
         return self.predict_images(parsed["image"])
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image")])
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string, name="image")])
     def predict_images(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
         """Predicts from encoded images."""
         return self.predict_transformed(self._transform({"image": image})["image"])
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image")])
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string, name="image")])
     def predict_transformed(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
         """Predicts from packed pixels."""
         logits = self._model(unpack_images(image, image_shape=self._image_shape), training=False)

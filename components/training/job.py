@@ -7,6 +7,7 @@ same order, whatever their objectives.
 import contextlib
 import dataclasses
 import functools
+import math
 import pathlib
 
 import keras
@@ -23,6 +24,7 @@ from components.settings.training import TrainingJob
 from components.telling import tell
 from components.training.callbacks.checkpoints import Checkpoints
 from components.training.inputs.batches import (
+    SHUFFLE_BYTES,
     damage_explained,
     epoch_counter,
     ordered_batches,
@@ -261,6 +263,8 @@ def _open_batches(job: TrainingJob, data: TrainingData) -> Batches:
     )
     # Without the ids: of several devices TensorFlow adds up what they read, which it cannot do with text.
     validation = validation.map(lambda images, targets: (images, {"label": targets["label"]}))
+    if data.num_validation_examples * math.prod(job.image.shape) * tf.float32.size <= SHUFFLE_BYTES:
+        validation = validation.cache()  # Reading a small split again takes longer than a small model does.
     return Batches(
         training=training_batches(data, job, epoch=epoch),
         validation=validation,

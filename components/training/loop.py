@@ -127,6 +127,8 @@ def _compile(
         ),
         jit_compile=False,  # On processors, XLA made every model of configs/ slower.
     )
+    # Else the first step makes the variables, and has to be traced twice for that.
+    learner.optimizer.build(learner.trainable_variables)
 
 
 def _averaging(job: TrainingJob) -> list[keras.callbacks.Callback]:

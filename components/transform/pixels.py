@@ -50,6 +50,7 @@ def unpack_images(packed: tf.Tensor, *, image_shape: ImageShape) -> tf.Tensor:
     return tf.cast(tf.reshape(pixels, [-1, *image_shape]), tf.float32) / 255.0
 
 
+@tf.function(autograph=False)  # Traced once in a process: Transform alone traces all around it seven times.
 def _decode(encoded: tf.Tensor, image_shape: ImageShape, resize: Resize) -> tf.Tensor:
     height, width, channels = image_shape
     image = _decode_grey(encoded) if channels == 1 else _decode_colour(encoded, channels=channels)

@@ -17,12 +17,15 @@ import sys
 import threading
 from collections.abc import Callable, Generator
 from multiprocessing.connection import Connection
+from multiprocessing.context import ForkContext, SpawnContext
 from multiprocessing.process import BaseProcess
 
 from components.errors import InputError
 from components.report.summary import Summary
 from pipeline.events import Event, Report, RunFailed, RunFinished
 
+# How the process starts: by a fork it may where this one has imported TFX, and does nothing else beside.
+CONTEXT: ForkContext | SpawnContext = multiprocessing.get_context("spawn")
 _SECONDS_BETWEEN_CHECKS = 0.5
 _SECONDS_TO_END = 5.0
 _LONGEST_MESSAGE = 300
@@ -50,9 +53,8 @@ def run_in_background(task: Task, *, log: pathlib.Path) -> Generator[Event, None
     Yields:
       What the task reports, then `RunFinished` or `RunFailed`, whatever befalls the process.
     """
-    context = multiprocessing.get_context("spawn")
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_child_main, args=(task, log, sender), name="graph")
+    receiver, sender = CONTEXT.Pipe(duplex=False)
+    process = CONTEXT.Process(target=_child_main, args=(task, log, sender), name="graph")
     try:
         process.start()
         sender.close()

@@ -3,6 +3,7 @@
 import contextlib
 import datetime
 import functools
+import gc
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
@@ -96,10 +97,14 @@ def run_graph(
       InputError: The user's data or models cannot be used.
       NodeError: A node failed.
     """
+    # What these imports make, some 700,000 objects, stays: nobody need look through it for garbage.
+    gc.disable()
     from pipeline import graph
     from pipeline.config import hints
     from pipeline.results.collecting import write_summary
 
+    gc.freeze()
+    gc.enable()
     hints.check_hints(config)
     push_directory = workspace.push_directory(config)
     create_pipeline = functools.partial(

@@ -153,9 +153,10 @@ def gather(
       InputError: There were no examples.
     """
     reference = pathlib.Path(output, REFERENCE_OUTCOMES_FILE)
+    qualities = read_quality(output, class_names=class_names)
     return Evidence(
         class_names=class_names,
-        quality={name: read_quality(output, model=name, class_names=class_names) for name in models},
+        quality={name: qualities[name] for name in models},
         costs={name: measure_cost(model) for name, model in models.items() if isinstance(model, Servable)},
         speeds=speeds,
         outcomes=Outcomes.read(pathlib.Path(output, OUTCOMES_FILE)),

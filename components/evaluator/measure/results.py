@@ -1,5 +1,6 @@
-"""What TFMA has written of a model, read again."""
+"""What TFMA has written of the models, read again."""
 
+import collections
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
@@ -7,11 +8,17 @@ from typing import Any
 
 import numpy as np
 import tensorflow_model_analysis as tfma
+from tensorflow_model_analysis.proto import metrics_for_slice_pb2
+from tensorflow_model_analysis.slicer import slicer_lib as slicer
 
 from components.errors import InputError
 from components.evaluator.measure.slices import CLASS, LABEL, Slice, to_text
 from components.evaluator.measure.tally import CONFUSION_MATRIX, NAMES, RELIABILITY
 from components.metrics import AUC, CALIBRATION_BINS
+
+_ALL = None  # In the place of a class: a metric of all of them.
+
+_Values = dict[tuple[str, int | None], metrics_for_slice_pb2.MetricValue]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,58 +38,77 @@ class MeasuredQuality:
     reliability: list[dict[str, float]]
 
 
-def read_quality(output: str, *, model: str, class_names: Sequence[str]) -> MeasuredQuality:
-    """Reads how good a model is.
+def read_quality(output: str, *, class_names: Sequence[str]) -> dict[str, MeasuredQuality]:
+    """Reads how good the models are.
 
     Args:
       output: The directory to which `components.evaluator.measure.analysis.analyse` has written.
-      model: Name of the model.
       class_names: In the order of the labels.
 
     Returns:
-      How good it is.
+      How good each is, by its name.
 
     Raises:
       InputError: There were no examples.
     """
-    results = dict(tfma.load_eval_result(output, model_name=model).slicing_metrics)
-    if not results:
+    # `tfma.load_eval_result` makes dictionaries of all of it, for each model again: seconds for ten classes.
+    slices = {
+        slicer.deserialize_slice_key(each.slice_key): _by_model(each) for each in tfma.load_metrics(output)
+    }
+    if not slices:
         raise InputError("The test split holds no examples; give it at least one image.")
-    overall = results[()][""]
+    return {
+        model: _quality({key: values[model] for key, values in slices.items()}, class_names=class_names)
+        for model in slices[()]
+    }
+
+
+def _by_model(metrics: tfma.MetricsForSlice) -> dict[str, _Values]:
+    """Returns what TFMA has written of a slice: for each model, by the metric's name and class, or `_ALL`."""
+    values: dict[str, _Values] = collections.defaultdict(dict)
+    for each in metrics.metric_keys_and_values:
+        if each.key.is_diff:  # The lead over the baseline, under the same name.
+            continue
+        of = each.key.sub_key.class_id.value if each.key.HasField("sub_key") else _ALL
+        values[each.key.model_name][each.key.name, of] = each.value
+    return values
+
+
+def _quality(slices: Mapping[Any, _Values], *, class_names: Sequence[str]) -> MeasuredQuality:
+    overall = slices[()]
     metrics: dict[Slice | None, dict[str, float]] = {}
-    for key, outputs in results.items():
-        numbers = {name: _number(outputs[""][""][name]) for name in NAMES}
+    for key, values in slices.items():
+        numbers = {name: _number(values[name, _ALL]) for name in NAMES}
         if not key:
             metrics[None] = numbers
             continue
         ((feature, value),) = key
         if feature == LABEL:
-            auc = _number(overall.get(f"classId:{value}", {}).get(AUC.name, {}))
-            metrics[CLASS, class_names[value]] = numbers | {AUC.name: auc}
+            auc = overall.get((AUC.name, value))
+            numbers[AUC.name] = math.nan if auc is None else _number(auc)
+            metrics[CLASS, class_names[value]] = numbers
         else:
             metrics[feature, to_text(value)] = numbers
     return MeasuredQuality(
         metrics=metrics,
-        confusion=_confusion(overall[""][CONFUSION_MATRIX], num_classes=len(class_names)),
-        reliability=_reliability(overall[""][RELIABILITY]),
+        confusion=_confusion(overall[CONFUSION_MATRIX, _ALL], num_classes=len(class_names)),
+        reliability=_reliability(overall[RELIABILITY, _ALL]),
     )
 
 
-def _number(value: Mapping[str, float]) -> float:
-    return float(value.get("doubleValue", math.nan))
+def _number(value: metrics_for_slice_pb2.MetricValue) -> float:
+    return value.double_value.value if value.HasField("double_value") else math.nan
 
 
-def _confusion(value: Mapping[str, Any], *, num_classes: int) -> np.ndarray:
+def _confusion(value: metrics_for_slice_pb2.MetricValue, *, num_classes: int) -> np.ndarray:
     matrix = np.zeros((num_classes, num_classes), np.int64)
-    for cell in value["multiClassConfusionMatrixAtThresholds"]["matrices"][0].get("entries", []):
-        # What is 0 is not written.
-        label, named = (cell.get(key, 0) for key in ("actualClassId", "predictedClassId"))
-        matrix[label, named] = round(cell["numWeightedExamples"])
+    for cell in value.multi_class_confusion_matrix_at_thresholds.matrices[0].entries:
+        matrix[cell.actual_class_id, cell.predicted_class_id] = round(cell.num_weighted_examples)
     return matrix
 
 
-def _reliability(value: Mapping[str, Any]) -> list[dict[str, float]]:
-    array = np.reshape(value["arrayValue"]["float64Values"], value["arrayValue"]["shape"])
+def _reliability(value: metrics_for_slice_pb2.MetricValue) -> list[dict[str, float]]:
+    array = np.reshape(value.array_value.float64_values, value.array_value.shape)
     counts, right, confidence = array[:, 0] + array[:, 1], array[:, 1], array[:, 2]
     with np.errstate(invalid="ignore"):
         return [

@@ -174,7 +174,6 @@ class Checkpointer(keras.callbacks.Callback):
         state = self._checkpoints.load(phase=self._phase, name=self._name)
         if state is None:
             return 0
-        model.optimizer.build(model.trainable_variables)
         for variable, value in zip(_variables(model), state.variables, strict=True):
             variable.assign(value)
         self._recorder.restore(state.history)

@@ -101,6 +101,7 @@ def test_the_last_that_was_pushed_ships(versions: Versions, model: Model) -> Non
         "metrics": {},
         "spans": [],
         "fingerprints": {},
+        "reference_accuracy": None,
     }
 
 

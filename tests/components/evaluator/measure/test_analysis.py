@@ -42,7 +42,7 @@ def class_names(count):
 
 
 def read(output, model, classes=3):
-    return read_quality(str(output), model=model, class_names=class_names(classes))
+    return read_quality(str(output), class_names=class_names(classes))[model]
 
 
 def run(beam_args, *, output, models, examples, classes=3, **arguments):

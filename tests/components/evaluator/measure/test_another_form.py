@@ -86,7 +86,7 @@ def test_it_is_analysed_beside_a_saved_model(models, tmp_path, write_examples):
         )
     logits = pixels.reshape(90, 4) / 255 @ KERNEL + BIAS
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    quality = read_quality(str(tmp_path / "results"), model="student", class_names=CLASSES)
+    quality = read_quality(str(tmp_path / "results"), class_names=CLASSES)["student"]
     metrics = quality.metrics[None]
     assert metrics["accuracy"] == np.mean(logits.argmax(axis=1) == labels)
     assert metrics["cross_entropy"] == pytest.approx(-np.log(probabilities[np.arange(90), labels]).mean())
