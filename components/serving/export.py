@@ -1,14 +1,16 @@
 """Writing a trained model: for later nodes, and for serving."""
 
+import functools
 import json
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import keras
 import tensorflow as tf
 import tensorflow_transform as tft
 
 from components.layout import CLASSES_ASSET
+from components.models.saved_model_layer import SavedModelLayer
 from components.transform.pixels import unpack_images
 
 
@@ -60,7 +62,12 @@ def export_model(
 
 
 class ServedModel(tf.Module):
-    """What the SavedModel holds: the model, the Transform graph and the class names."""
+    """What the SavedModel holds: the variables of the model, the Transform graph and the class names.
+
+    The model itself is no attribute: TensorFlow would save a copy of each variable of Keras 3. A server that
+    restores by the operation of the graph, as TensorFlow Serving does, would fill these copies and find the
+    variables that are read empty (https://github.com/keras-team/keras/issues/20095).
+    """
 
     def __init__(
         self,
@@ -71,7 +78,11 @@ class ServedModel(tf.Module):
         transform_graph: str,
     ) -> None:
         super().__init__()
-        self._model = model
+        self._predict = functools.partial(model, training=False)
+        weights = set(map(id, model.weights))
+        self._weights = [each.value for each in model.variables if id(each) in weights]
+        self._state = [each.value for each in model.variables if id(each) not in weights]
+        self._restored = list(_restored(model))
         self._class_names = tf.constant(list(class_names))
         self._image_shape = image_shape
         self._transform = tft.TFTransformOutput(transform_graph).transform_features_layer()
@@ -90,9 +101,18 @@ class ServedModel(tf.Module):
     @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string, name="image")])
     def predict_transformed(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
         """Predicts from packed pixels."""
-        logits = self._model(unpack_images(image, image_shape=self._image_shape), training=False)
+        logits = self._predict(unpack_images(image, image_shape=self._image_shape))
         return {
             "logits": logits,
             "probabilities": tf.nn.softmax(logits),
             "class": tf.gather(self._class_names, tf.argmax(logits, axis=-1)),
         }
+
+
+def _restored(model: keras.Model) -> Iterator[SavedModelLayer]:
+    """Finds the layers whose variables are not Keras's."""
+    for layer in model.layers:
+        if isinstance(layer, SavedModelLayer):
+            yield layer
+        elif isinstance(layer, keras.Model):
+            yield from _restored(layer)

@@ -13,6 +13,9 @@ from components.layout import is_saved_model
 from components.serving.network import all_operations
 from components.serving.servable import Servable
 
+# Where `components.serving.export` keeps the weights; in what was pushed by earlier versions, the last.
+_WEIGHTS = ("_weights/", "_restored/", "_model/")
+
 
 class SavedModel(Servable):
     """A SavedModel with the signature `transformed`."""
@@ -35,7 +38,7 @@ class SavedModel(Servable):
         return sum(
             math.prod(shape)
             for name, shape in variables
-            if name.startswith("_model/") and "seed_generator" not in name
+            if name.startswith(_WEIGHTS) and "seed_generator" not in name
         )
 
     @property

@@ -3,6 +3,7 @@ import pickle
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from components.errors import InputError
 from components.serving.export import export_model
@@ -40,6 +41,29 @@ def test_a_saved_model_predicts_as_the_model_that_was_exported(export):
     assert isinstance(servable, SavedModel)
     np.testing.assert_allclose(servable.predict(IMAGES), model(PIXELS / 255, training=False), atol=1e-5)
     assert servable.class_names == ("ant", "bee")
+
+
+@pytest.mark.parametrize("signature", ["transformed", "images", "serving_default"])
+def test_a_server_that_knows_the_graph_alone_restores_the_weights(export, signature):
+    # As TensorFlow Serving does, which knows neither Python nor Keras.
+    directory, model = export(layers.BatchNormalization(), layers.Dropout(0.5))
+    given = {
+        "transformed": IMAGES,
+        "images": [tf.io.encode_png(image).numpy() for image in PIXELS],
+    }
+    given["serving_default"] = [
+        tf.train.Example(
+            features=tf.train.Features(
+                feature={"image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[image]))}
+            )
+        ).SerializeToString()
+        for image in given["images"]
+    ]
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        served = tf.compat.v1.saved_model.load(session, ["serve"], str(directory)).signature_def[signature]
+        (taken,) = served.inputs.values()
+        logits = session.run(served.outputs["logits"].name, {taken.name: given[signature]})
+    np.testing.assert_allclose(logits, model(PIXELS / 255, training=False), atol=1e-5)
 
 
 def test_parameters_of_an_exported_model_are_those_of_its_layers(export):
