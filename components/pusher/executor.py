@@ -40,21 +40,23 @@ class Executor(executor.Executor):
         evaluation = _read_evaluation(artifact_utils.get_single_instance(input_dict["evaluation"]))
         origin = self._origin(evaluation, model=model, run=exec_properties["run"])
         is_blessed = self.CheckBlessing(input_dict)
-        if input_dict.get("teacher"):
-            _keep_teacher(input_dict, has_taught_well=is_blessed, run=origin.run, versions=versions)
-        if not is_blessed:
+        if is_blessed:
+            io_utils.copy_dir(str(model), pushed_model.uri)
+            version = versions.push(
+                model,
+                origin=origin,
+                keras_file=keras_model,
+                keep=push.keep,
+                after=exec_properties["incumbent"] or evaluation.incumbent_version,
+            ).version
+            location = versions.location(version)
+            self._MarkPushed(pushed_model, pushed_destination=location, pushed_version=version)
+        else:
             versions.refuse(model, origin=origin, keras_file=keras_model)
             self._MarkNotPushed(pushed_model)
-            return
-        io_utils.copy_dir(str(model), pushed_model.uri)
-        version = versions.push(
-            model,
-            origin=origin,
-            keras_file=keras_model,
-            keep=push.keep,
-            after=exec_properties["incumbent"] or evaluation.incumbent_version,
-        ).version
-        self._MarkPushed(pushed_model, pushed_destination=versions.location(version), pushed_version=version)
+        # Last: a run that is killed before goes over the push again, and finds the teacher as it was.
+        if input_dict.get("teacher"):
+            _keep_teacher(input_dict, has_taught_well=is_blessed, run=origin.run, versions=versions)
 
     def _origin(self, evaluation: Evaluation, *, model: pathlib.Path, run: str) -> Origin:
         data = read_identity(model / IDENTITY_ASSET)

@@ -193,8 +193,10 @@ class Versions:
                     f"The student was compared with {_in_words(after)}, but {_in_words(now)} ships by now; "
                     "run again to compare it with that one."
                 )
-            version = self._next()
-            self.store.add(version, _files(model, keras_file))
+            version = self._left_behind(student)
+            if version is None:
+                version = self._next()
+                self.store.add(version, _files(model, keras_file))
             entry = self._note("pushed", version=version, origin=_known_by(origin, student))
             if keep is not None:
                 self._prune(keep)
@@ -296,6 +298,16 @@ class Versions:
         """Returns what was noted first of the student with a fingerprint, if it is one of some versions."""
         same = (entry for entry in self.history() if entry.fingerprints.get(_STUDENT) == student)
         return next((entry for entry in same if entry.version in among), None) if student else None
+
+    def _left_behind(self, student: str) -> str | None:
+        """Returns the version of the same student that a push has added, killed before it was noted."""
+        noted = {entry.version for entry in self.history()}
+        for version in self.whole():
+            if student and version not in noted:
+                model = self.fetch(version)
+                if _fingerprint(model, model / KERAS_ASSET) == student:
+                    return version
+        return None
 
     def _note(self, event: Event, *, version: str, origin: Origin) -> Entry:
         """Adds a line to the history, and says what ships if that has changed."""

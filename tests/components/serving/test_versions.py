@@ -5,6 +5,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 
 import pytest
@@ -272,6 +273,30 @@ def test_a_push_that_is_killed_leaves_no_half_version(versions: Versions, model:
         newest = int(versions.whole()[-1])
         assert int(push(versions, model, "b")) > newest
         assert not list(versions.directory.glob(".*.partial"))
+
+
+def test_a_push_that_was_killed_before_it_was_noted_is_made_up_for(
+    versions: Versions, model: Model, tmp_path: pathlib.Path
+) -> None:
+    def keras_file(weights: bytes) -> pathlib.Path:
+        with zipfile.ZipFile(tmp_path / "student.keras", "w") as archive:
+            archive.writestr("config.json", "{}")
+            archive.writestr("model.weights.h5", weights)
+        return tmp_path / "student.keras"
+
+    first = versions.push(model("a"), origin=Origin(reason=""), keras_file=keras_file(b"a")).version
+    before = {name: (versions.directory / name).read_bytes() for name in ("history.jsonl", "champion.json")}
+    second = versions.push(model("b"), origin=Origin(reason=""), keras_file=keras_file(b"b")).version
+    for name, content in before.items():
+        (versions.directory / name).write_bytes(content)
+    assert (versions.whole(), versions.shipping()) == ([first, second], first)
+
+    again = versions.push(model("b"), origin=Origin(reason=""), keras_file=keras_file(b"b"), after=first)
+    another = versions.push(model("c"), origin=Origin(reason=""), keras_file=keras_file(b"c")).version
+
+    assert again.version == second
+    assert versions.whole() == [first, second, another]
+    assert [entry.version for entry in versions.history()] == versions.whole()
 
 
 def test_processes_that_push_at_once_do_it_one_after_the_other(versions: Versions, model: Model) -> None:
