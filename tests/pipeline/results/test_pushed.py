@@ -32,7 +32,7 @@ def workspace(tmp_path: pathlib.Path) -> pathlib.Path:
     (tmp_path / "model" / "saved_model.pb").touch()
     origin = Origin(reason="It is good.", student="kd", accuracy=0.91234, test_examples=100)
     versions.push(tmp_path / "model", origin=origin)
-    versions.refuse(tmp_path / "model", origin=Origin(reason="It is slow.", student="dkd"))
+    versions.refuse(tmp_path / "model", origin=Origin(reason="It is slow.", student="dkd", accuracy=0.8))
     versions.push(tmp_path / "model", origin=origin)
     return workspace
 
@@ -111,10 +111,25 @@ def test_the_history_is_drawn_with_what_was_refused(
         drawn = distill("history", "--workspace", workspace, "--plot", name, directory=tmp_path)
         assert (drawn.returncode, drawn.stdout) == (0, f"Wrote {name}.\n")
     text = (tmp_path / "history.svg").read_text()
-    for words in ("pushed", "refused", "accuracy on the test split"):
+    for words in ("pushed, on the test split", "refused, on the test split", "accuracy"):
         assert f"<!-- {words} -->" in text
+    assert "on the reference images" not in text
     with Image.open(tmp_path / "history.png") as image:
         assert image.size == (1050, 540)
+
+
+def test_what_was_measured_on_reference_images_is_drawn_too(
+    workspace: pathlib.Path, tmp_path: pathlib.Path, distill: Callable[..., Any]
+) -> None:
+    model = tmp_path / "another model"
+    model.mkdir()
+    (model / "saved_model.pb").touch()
+    origin = Origin(reason="", accuracy=0.9, reference_accuracy=0.8)
+    find_versions(workspace).push(model, origin=origin)
+    distill("history", "--workspace", workspace, "--plot", "history.svg", directory=tmp_path)
+    text = (tmp_path / "history.svg").read_text()
+    assert "<!-- pushed, on the reference images -->" in text
+    assert "<!-- refused, on the reference images -->" not in text
 
 
 @pytest.mark.parametrize(
