@@ -4,6 +4,7 @@ import json
 import math
 import pathlib
 import shutil
+import zipfile
 
 import jsonschema
 import numpy as np
@@ -427,11 +428,11 @@ def test_what_ships_says_which_data_it_was_made_from_and_how_good_it_is(evaluate
 
     champion = json.loads((tmp_path / "pushed" / "champion.json").read_text())
     assert champion["spans"] == ["7/2", "8/0"]
-    keras_file = tmp_path / "pushed" / champion["version"] / "assets.extra" / "model.keras"
-    assert champion["fingerprints"] == {
-        "data": "f00d",
-        "student": hashlib.sha256(keras_file.read_bytes()).hexdigest(),
-    }
+    extra = tmp_path / "pushed" / champion["version"] / "assets.extra"
+    with zipfile.ZipFile(extra / "model.keras") as archive:
+        weights = archive.read("model.weights.h5")
+    student = hashlib.sha256(weights + (extra / "classes.json").read_bytes()).hexdigest()
+    assert champion["fingerprints"] == {"data": "f00d", "student": student}
     assert champion["metrics"]["accuracy"] == champion["accuracy"] == 4 / 6
     assert champion["metrics"]["cross_entropy"] == pytest.approx((4 * LN2 + 2 * math.log(4)) / 6, rel=1e-6)
     assert champion["metrics"]["top_k"] is None
