@@ -6,10 +6,11 @@
 Each week a span of images is delivered and `distill retrain --span` is called, as a schedule would. `EVENTS`
 says in which weeks something happens; fewer weeks have those of the first ones. In the second half the images
 turn, by a degree more each week. What ships after each week is tested on images that the pipeline never sees,
-turned as those of that week. Half as many images again, as they were in the first week, are `data.reference`.
+turned as those of that week. As many others, which never turn, are `data.reference`.
 
-Prints a table, and writes it to `benchmarks/results/year.json`. A year that was interrupted goes on in the
-same folder. `tests/end_to_end/test_year.py` plays a year of its own with the same class.
+Prints a table, and writes it to `benchmarks/results/year.json`; `--plot FILE` draws it. A year that was
+interrupted goes on in the same folder. `tests/end_to_end/test_year.py` plays a year of its own with the same
+class.
 """
 
 import argparse
@@ -28,6 +29,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import tensorflow_datasets as tfds
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 from PIL import Image
 from sklearn import datasets
 
@@ -410,6 +413,7 @@ def main() -> None:
         action="store_true",
         help="Forks ticks from a process that has imported TFX: each takes some 7 s less than a schedule's.",
     )
+    parser.add_argument("--plot", type=pathlib.Path, metavar="FILE")
     arguments = parser.parse_args()
     year = Year(
         load_pictures(arguments.experiment, data_dir=arguments.data_dir),
@@ -424,6 +428,8 @@ def main() -> None:
     about = {"machine": describe_machine(), "versions": describe_versions()}
     write_json(RESULTS, results | {arguments.experiment: {"weeks": rows, **about}})
     print_table(rows)
+    if arguments.plot:
+        plot(rows, path=arguments.plot)
 
 
 def _date(week: int) -> str:
@@ -445,6 +451,41 @@ def print_table(rows: Sequence[Mapping[str, Any]]) -> None:
             f"{on_reference} | {row['seconds']:.0f} | {row['decision']} |",
             flush=True,
         )
+
+
+def plot(rows: Sequence[Mapping[str, Any]], *, path: pathlib.Path) -> None:
+    """Draws what ships after each week, each new student on the reference images, and what happened."""
+    figure = Figure(figsize=(9.0, 4.0), layout="constrained")
+    axes = figure.add_subplot()
+    weeks = np.arange(1, len(rows) + 1)
+    ships, on_reference = (
+        np.array([np.nan if row[key] is None else row[key] for row in rows], float)
+        for key in ("accuracy", "on_reference")
+    )
+    axes.plot(
+        weeks, ships, color="#1f4e79", drawstyle="steps-post", label="what ships, on that week's images"
+    )
+    for outcome, marker in (("pushed", "o"), ("refused", "x")):
+        mine = np.array([row["outcome"] == outcome for row in rows])
+        label = f"{outcome}, on the reference images"
+        axes.plot(weeks[mine], on_reference[mine], marker, color="#c2410c", markersize=4, label=label)
+    for week, row in zip(weeks, rows, strict=True):
+        if row["event"]:
+            axes.axvline(week, color="#8a8f98", linewidth=0.6, linestyle=":")
+            axes.annotate(
+                row["event"],
+                (week, 0.02),
+                xycoords=("data", "axes fraction"),
+                rotation=90,
+                fontsize=7,
+                ha="right",
+                va="bottom",
+            )
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.set(xlabel="week", ylabel="accuracy")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside upper left", ncols=2, frameon=False)
+    figure.savefig(path)
 
 
 if __name__ == "__main__":
