@@ -401,6 +401,33 @@ def test_a_teacher_known_by_its_predictions_is_measured_by_them(evaluate, predic
 
 
 @pytest.mark.usefixtures("quickly")
+def test_a_teacher_known_by_its_predictions_is_measured_on_reference_images_too(
+    evaluate, predict, data, write_examples
+):
+    predictions = predict(range(6))
+    folder = pathlib.Path(data.uri, "Split-reference")
+    folder.mkdir()
+    pixels = np.zeros((2, 2, 2, 1), np.uint8)
+    file = write_examples(folder / "data-00000-of-00001", pixels=pixels, labels=[2, 1], ids=["r0", "r1"])
+    data.split_names = '["train", "validation", "test", "reference"]'
+    stored = predictions / "Split-reference"
+    stored.mkdir()
+    batch = Batch(0, np.array([b"r0", b"r1"], object), math.log(4) * np.eye(3, dtype=np.float32)[[2, 0]])
+    write_batches(
+        [batch], teacher_fingerprint="x", num_classes=3, example_files=[file], directory=str(stored)
+    )
+
+    outputs = evaluate(students={"kd": (STUDENT, [0.7])}, teacher=None, predictions=predictions)
+
+    reference = read_evaluation(outputs)["reference"]["models"]
+    # Of black images the student's logits are all alike, and it names the first class.
+    assert {name: model["accuracy"] for name, model in reference.items()} == {
+        "teacher": 0.5, "scratch": 0.5, "kd": 0,
+    }  # fmt: skip
+    assert reference["teacher"]["cross_entropy"] == pytest.approx((math.log(1.5) + math.log(6)) / 2, rel=1e-6)
+
+
+@pytest.mark.usefixtures("quickly")
 def test_predictions_of_other_test_images_are_refused(evaluate, predict):
     with pytest.raises(InputError, match=r"predictions of the teacher are of other examples: .* none for 5;"):
         evaluate(students={"kd": (STUDENT, [0.7])}, teacher=None, predictions=predict(range(5)))
