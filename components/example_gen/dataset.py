@@ -7,7 +7,7 @@ from components.errors import InputError, first_few
 from components.example_gen.shards import Outcome
 from components.example_gen.source import NO_LABEL
 from components.example_gen.spans.pattern import Span
-from components.layout import UNLABELLED
+from components.layout import REFERENCE, UNLABELLED
 
 _NAMED = 5
 
@@ -57,7 +57,8 @@ def check(
     Args:
       outcomes: What became of each shard.
       splits: The splits that must have examples.
-      max_corrupt_fraction: The share of the images of all splits together that may be undecodable.
+      max_corrupt_fraction: The share of the images of all splits together that may be undecodable, and that
+        of the reference images, which are many where the others are few.
       labels: Whether the training and the validation split must be labelled.
       labelled_fraction: The share of the training images whose labels are used.
 
@@ -65,7 +66,9 @@ def check(
       InputError: Too many images are corrupt, a split has no examples or lacks labels that are needed, or
         the training split has fewer than two classes.
     """
-    _check_corrupt(outcomes, max_corrupt_fraction)
+    reference = [outcome for outcome in outcomes if outcome.split == REFERENCE]
+    _check_corrupt([outcome for outcome in outcomes if outcome.split != REFERENCE], max_corrupt_fraction)
+    _check_corrupt(reference, max_corrupt_fraction, whose="reference folder")
     counts = dict.fromkeys(splits, 0)
     for outcome in outcomes:
         counts[outcome.split] += outcome.examples
@@ -79,12 +82,12 @@ def check(
         _check_classes(outcomes, labelled_fraction)
 
 
-def _check_corrupt(outcomes: Sequence[Outcome], limit: float) -> None:
+def _check_corrupt(outcomes: Sequence[Outcome], limit: float, *, whose: str = "data set") -> None:
     corrupt = [item for outcome in _ordered(outcomes) for item in outcome.corrupt]
     images = len(corrupt) + sum(outcome.examples for outcome in outcomes)
     if len(corrupt) > limit * images:
         raise InputError(
-            f"{len(corrupt)} of the data set's {images} images ({len(corrupt) / images:.1%}) cannot be used, "
+            f"{len(corrupt)} of the {whose}'s {images} images ({len(corrupt) / images:.1%}) cannot be used, "
             f"more than data.max_corrupt_fraction allows ({limit:.1%}){_first(corrupt)}; repair or "
             "remove them, or raise the limit."
         )

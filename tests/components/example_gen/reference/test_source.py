@@ -1,6 +1,7 @@
 """ExampleGen on data with reference images."""
 
 import pathlib
+from typing import Any
 
 import pytest
 
@@ -24,14 +25,14 @@ def reference(make_image, tmp_path: pathlib.Path) -> pathlib.Path:
     return tmp_path / "reference"
 
 
-def folder(path: pathlib.Path, **settings: str) -> ImageFolderData:
+def folder(path: pathlib.Path, **settings: Any) -> ImageFolderData:
     return ImageFolderData(source="image_folder", path=str(path), **settings)
 
 
 def test_they_become_a_split_and_change_no_other(pets: pathlib.Path, reference: pathlib.Path, ingest) -> None:
     (reference / "dog/cut.png").write_bytes(b"")
     without = ingest(folder(pets), name="without")
-    beside = ingest(folder(pets, reference=str(reference)), name="beside")
+    beside = ingest(folder(pets, reference=str(reference), max_corrupt_fraction=0.25), name="beside")
 
     for split in SPLITS:
         bytes_of = [[path.read_bytes() for path in each.shards(split)] for each in (without, beside)]
@@ -87,6 +88,25 @@ def test_one_without_a_label_among_those_that_students_learn_from_is_refused(
     (tmp_path / "unlabelled/some.png").write_bytes((reference / "dog/0.png").read_bytes())
     with pytest.raises(InputError, match=r"dog/0.png \(is unlabelled://some.png\); remove"):
         ingest(folder(pets, reference=str(reference), unlabelled=str(tmp_path / "unlabelled")))
+
+
+def test_they_hide_no_broken_images_of_the_data_nor_their_own(
+    pets: pathlib.Path, reference: pathlib.Path, make_image, ingest
+) -> None:
+    for index in range(40):
+        (reference / f"dog/more{index}.png").write_bytes(make_image(seed=1000 + index))
+    # Two of 13 images of the data, though of all 56 they are few.
+    for index in range(2):
+        (pets / f"train/cat/cut{index}.png").write_bytes(b"")
+    with pytest.raises(InputError, match=r"^2 of the data set's 13 images \(15\.4%\) cannot be used"):
+        ingest(folder(pets, reference=str(reference)), name="data")
+
+    for index in range(2):
+        (pets / f"train/cat/cut{index}.png").unlink()
+    for index in range(5):
+        (reference / f"dog/cut{index}.png").write_bytes(b"")
+    with pytest.raises(InputError, match=r"^5 of the reference folder's 48 images \(10\.4%\) cannot be used"):
+        ingest(folder(pets, reference=str(reference)), name="reference images")
 
 
 def test_a_class_that_the_data_has_not_is_refused(
