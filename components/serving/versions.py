@@ -38,6 +38,7 @@ _WEIGHTS = "model.weights.h5"  # In a `.keras` file: the same bytes for the same
 
 Event = Literal["pushed", "refused", "rolled back", "promoted"]
 _BY_A_RUN = ("pushed", "refused")
+_BY_A_PERSON = ("rolled back", "promoted")
 
 
 class OvertakenError(InputError):
@@ -166,7 +167,7 @@ class Versions:
         keep: int | None = None,
         after: str | None = None,
     ) -> Entry:
-        """Adds a version, which then ships; a student that was pushed before is not pushed again.
+        """Adds a version, which then ships; not of a student that ships, or that a person has taken back.
 
         Args:
           model: The directory of a SavedModel, which is copied.
@@ -184,10 +185,12 @@ class Versions:
         """
         student = _fingerprint(model, keras_file)
         with self.locked(create=True):
-            before = self._find(student, among=self.whole())
-            if before is not None:
-                return before
             now = self.shipping() or NO_VERSION
+            before = self._find(student, among=self.whole())
+            if before is not None and (before.version == now or self._was_taken_back(before.version)):
+                if keep is not None:
+                    self._prune(keep)
+                return before
             if after not in (None, now):
                 raise OvertakenError(
                     f"The student was compared with {_in_words(after)}, but {_in_words(now)} ships by now; "
@@ -211,15 +214,14 @@ class Versions:
           keras_file: See `push`.
 
         Returns:
-          What was noted, now or when the same student was put aside.
+          What was noted.
         """
         student = _fingerprint(model, keras_file)
         with self.locked(create=True):
             before = self._find(student, among=self._refused())
-            if before is not None:
-                return before
-            version = self._next()
-            self.store.add(_aside(version), _files(model, keras_file))
+            version = before.version if before else self._next()
+            if before is None:
+                self.store.add(_aside(version), _files(model, keras_file))
             for old in self._refused()[:-_REFUSED_KEPT]:
                 self.store.remove(_aside(old))
             return self._note("refused", version=version, origin=_known_by(origin, student))
@@ -267,7 +269,14 @@ class Versions:
         if not create and not self.store.names():
             raise InputError(f"{self.directory} holds no version yet; nothing is changed.")
         with self.store.locked():
+            self._make_up_for_a_kill()
             yield
+
+    def _make_up_for_a_kill(self) -> None:
+        """Lets the version ship that was noted last, if that was as far as it got."""
+        noted = [entry for entry in self.history() if entry.event != "refused"]
+        if noted and noted[-1] != self.champion() and noted[-1].version in self.whole():
+            self.store.write(CHAMPION_FILE, to_json(dataclasses.asdict(noted[-1])))
 
     def _refused(self) -> list[str]:
         return _numbers(self.store.names(REFUSED_DIRECTORY))
@@ -295,19 +304,23 @@ class Versions:
         return str(max(int(time.time()), max(taken, default=0) + 1))
 
     def _find(self, student: str, *, among: list[str]) -> Entry | None:
-        """Returns what was noted first of the student with a fingerprint, if it is one of some versions."""
-        same = (entry for entry in self.history() if entry.fingerprints.get(_STUDENT) == student)
+        """Returns what was noted last of the student with a fingerprint, if it is one of some versions."""
+        same = (entry for entry in reversed(self.history()) if entry.fingerprints.get(_STUDENT) == student)
         return next((entry for entry in same if entry.version in among), None) if student else None
+
+    def _was_taken_back(self, version: str) -> bool:
+        """Tells whether a person has let another version ship since this one did."""
+        history = self.history()
+        last = max(number for number, entry in enumerate(history) if entry.version == version)
+        return any(entry.event in _BY_A_PERSON for entry in history[last:])
 
     def _left_behind(self, student: str) -> str | None:
         """Returns the version of the same student that a push has added, killed before it was noted."""
-        noted = {entry.version for entry in self.history()}
-        for version in self.whole():
-            if student and version not in noted:
-                model = self.fetch(version)
-                if _fingerprint(model, model / KERAS_ASSET) == student:
-                    return version
-        return None
+        newest = next(reversed(self.whole()), None)
+        if not student or newest is None or newest in {entry.version for entry in self.history()}:
+            return None
+        model = self.fetch(newest)
+        return newest if _fingerprint(model, model / KERAS_ASSET) == student else None
 
     def _note(self, event: Event, *, version: str, origin: Origin) -> Entry:
         """Adds a line to the history, and says what ships if that has changed."""

@@ -177,7 +177,7 @@ def _reaching(uri: str) -> Iterator[None]:
         yield
     except (AlreadyExistsError, PreconditionError):
         raise
-    except (BaseError, OSError) as error:
+    except (BaseError, OSError, ValueError) as error:
         raise InputError(
             f"{uri} cannot be used ({first_line(error)}); see to it that the bucket is there, and that the "
             "credentials in the environment may read and write it."

@@ -68,10 +68,12 @@ class Folder(Store):
         _put_on_disk([place.parent])
 
     def remove(self, name: str) -> None:
-        """Removes what is there."""
+        """Removes what is there: a directory loses its name first."""
         path = self._path / name
         if path.is_dir():
-            shutil.rmtree(path)
+            partial = path.with_name(_PARTIAL.format(path.name))
+            path.rename(partial)
+            shutil.rmtree(partial)
         else:
             path.unlink(missing_ok=True)
 

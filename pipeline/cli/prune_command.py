@@ -47,7 +47,7 @@ def prune_after_run(config: Config, workspace: Workspace) -> None:
         prune_workspace(config, workspace=workspace)
     except WorkspaceBusyError:
         pass  # The run that has begun meanwhile does it at its end.
-    except InputError as error:
+    except (InputError, OSError) as error:
         warn(f"retention: {error}")
 
 

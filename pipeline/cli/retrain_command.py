@@ -63,12 +63,12 @@ def retrain(
         )
     except WorkspaceBusyError as error:
         raise typer.Exit(complain(str(error), code=BUSY)) from None
-    prune_after_run(experiment, place)
     if experiment.notify.prometheus:
         versions = Versions(place.push_directory(experiment))
         _publish(pathlib.Path(experiment.notify.prometheus), [*earlier, *ended], versions=versions)
     if webhook:
         _send(webhook, messages(ended, earlier=earlier, no_push_days=experiment.notify.no_push_days))
+    prune_after_run(experiment, place)
     raise typer.Exit(_tell(ended))
 
 
@@ -99,6 +99,8 @@ def _publish(path: pathlib.Path, ticks: Sequence[Tick], *, versions: Versions) -
         write_metrics(path, ticks=ticks, versions=versions)
     except OSError as error:
         warn(f"notify.prometheus: {path} cannot be written ({error.strerror})")
+    except InputError as error:  # From an object store that cannot be asked what ships.
+        warn(f"notify.prometheus: {error}")
 
 
 def _send(webhook: Webhook, found: Iterator[dict[str, Any]]) -> None:

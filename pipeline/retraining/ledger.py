@@ -184,7 +184,7 @@ def judged(tick: Tick, evaluation: Evaluation, *, pushed: str | None, ledger: Le
         history = Versions(ledger.directory).history()
         refused = [entry.version for entry in history if entry.event == "refused"]
         return dataclasses.replace(tick, outcome="refused", version=refused[-1] if refused else None)
-    if any(pushed == earlier.version for earlier in ledger.ticks()):
+    if any(pushed == earlier.version for earlier in ledger.ticks() if earlier.run != tick.run):
         return dataclasses.replace(
             tick, outcome="nothing new", reason=f"The same student was pushed before, as version {pushed}."
         )

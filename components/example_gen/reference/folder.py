@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from components.errors import InputError, suggest
 from components.example_gen import class_folders, image_files, splitting
 from components.example_gen.class_folders import FoundFile
-from components.example_gen.source import Record, Skipped
+from components.example_gen.source import NO_LABEL, Record, Skipped
 from components.files import expand_user
 
 # No source names an image like that: an id there may be a path, but never one with an empty part.
@@ -48,12 +48,11 @@ class ReferenceFolder:
         Raises:
           InputError: There is such a folder.
         """
-        for name in class_folders.list_folders(self._root):
-            if name not in class_names:
-                raise InputError(
-                    f"{self._given} holds the folder {name!r}, which is no class of the data"
-                    f"{suggest(name, class_names)}; rename or remove it."
-                )
+        for name in self.strangers(class_names):
+            raise InputError(
+                f"{self._given} holds the folder {name!r}, which is no class of the data"
+                f"{suggest(name, class_names)}; rename or remove it."
+            )
 
     def fingerprint(self) -> str:
         """Returns a hash over the path, size and time of change of every file."""
@@ -62,8 +61,12 @@ class ReferenceFolder:
     def shards(self, class_names: Sequence[str]) -> list[tuple[FoundFile, ...]]:
         """Returns the shards, as lists of files with the labels that follow from the names of the classes."""
         labels = {name: label for label, name in enumerate(class_names)}
-        files = class_folders.list_classes(self._root, labels=labels)
+        files = map(_without_stranger, class_folders.list_classes(self._root, labels=labels))
         return splitting.in_shards(sorted(files, key=lambda file: splitting.position(file.path)))
+
+    def strangers(self, class_names: Sequence[str]) -> list[str]:
+        """Returns the folders for what is no class of the data."""
+        return [name for name in class_folders.list_folders(self._root) if name not in class_names]
 
     def read(self, shard: tuple[FoundFile, ...]) -> Iterator[Record | Skipped]:
         """Reads the files of one shard."""
@@ -82,3 +85,10 @@ class ReferenceFolder:
     @functools.cached_property
     def _files(self) -> list[FoundFile]:
         return list(class_folders.list_classes(self._root))
+
+
+def _without_stranger(file: FoundFile) -> FoundFile:
+    """Leaves an image out that is of no class of the data."""
+    if file.problem or file.label != NO_LABEL:
+        return file
+    return dataclasses.replace(file, problem="of no class of the data")

@@ -1,7 +1,7 @@
 """A source with reference images beside its own."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from components.example_gen.reference.folder import ReferenceFolder
@@ -36,10 +36,20 @@ class ReferencedSource(ExtendedSource):
         return f"{self.source.fingerprint()} {self.folder.fingerprint()}"
 
     def prepare(self) -> None:
-        """Makes the other source ready to be read, and checks the folder."""
+        """Makes the other source ready to be read, and checks the folder.
+
+        A window of spans may lack a class for a while, whose reference images are then left out.
+        """
         self.source.prepare()
         self.folder.check()
-        self.folder.check_classes(self.class_names)
+        if not self.spans():
+            self.folder.check_classes(self.class_names)
+
+    def notes(self) -> Sequence[str]:
+        """Says which reference images are left out, beside what the other source says."""
+        left_out = self.folder.strangers(self.class_names)
+        own = (f"the reference images of {name} are left out: the data has none" for name in left_out)
+        return [*self.source.notes(), *own]
 
     def shards(self, split: str) -> list[_Shard]:
         """Returns the shards of a split."""

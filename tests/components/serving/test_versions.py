@@ -7,6 +7,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -261,28 +262,67 @@ def test_a_push_that_is_killed_leaves_no_half_version(versions: Versions, model:
         assert not list(versions.directory.glob(".*.partial"))
 
 
-def test_a_push_that_was_killed_before_it_was_noted_is_made_up_for(
-    versions: Versions, model: Model, tmp_path: pathlib.Path
-) -> None:
-    def keras_file(weights: bytes) -> pathlib.Path:
+@pytest.fixture
+def push_student(versions: Versions, model: Model, tmp_path: pathlib.Path) -> Callable[..., str]:
+    """Pushes a student that is known by its weights; returns its version."""
+
+    def run(weights: str, **settings: Any) -> str:
         with zipfile.ZipFile(tmp_path / "student.keras", "w") as archive:
             archive.writestr("config.json", "{}")
             archive.writestr("model.weights.h5", weights)
-        return tmp_path / "student.keras"
+        origin = Origin(reason="")
+        keras_file = tmp_path / "student.keras"
+        return versions.push(model(weights), origin=origin, keras_file=keras_file, **settings).version
 
-    first = versions.push(model("a"), origin=Origin(reason=""), keras_file=keras_file(b"a")).version
+    return run
+
+
+def test_a_push_that_was_killed_before_it_was_noted_is_made_up_for(
+    versions: Versions, push_student: Callable[..., str]
+) -> None:
+    first = push_student("a")
     before = {name: (versions.directory / name).read_bytes() for name in ("history.jsonl", "champion.json")}
-    second = versions.push(model("b"), origin=Origin(reason=""), keras_file=keras_file(b"b")).version
+    second = push_student("b")
     for name, content in before.items():
         (versions.directory / name).write_bytes(content)
     assert (versions.whole(), versions.shipping()) == ([first, second], first)
 
-    again = versions.push(model("b"), origin=Origin(reason=""), keras_file=keras_file(b"b"), after=first)
-    another = versions.push(model("c"), origin=Origin(reason=""), keras_file=keras_file(b"c")).version
+    again = push_student("b", after=first)
+    third = push_student("c")
 
-    assert again.version == second
-    assert versions.whole() == [first, second, another]
+    assert again == second
+    assert versions.whole() == [first, second, third]
     assert [entry.version for entry in versions.history()] == versions.whole()
+
+
+def test_a_push_that_was_killed_once_it_was_noted_ships(
+    versions: Versions, push_student: Callable[..., str]
+) -> None:
+    first = push_student("a")
+    before = (versions.directory / "champion.json").read_bytes()
+    second = push_student("b")
+    (versions.directory / "champion.json").write_bytes(before)
+    assert versions.shipping() == first
+
+    assert push_student("b", after=first) == second
+
+    assert versions.shipping() == second
+    assert [entry.version for entry in versions.history()] == [first, second]
+
+
+def test_a_student_ships_again_where_another_run_replaced_it_but_not_where_a_person_did(
+    versions: Versions, push_student: Callable[..., str]
+) -> None:
+    first, second = push_student("a"), push_student("b")
+    assert push_student("b") == second
+
+    third = push_student("a")
+    assert versions.whole() == [first, second, third]
+    assert versions.shipping() == third
+
+    versions.roll_back(to=second, reason="worse at night")
+    assert push_student("a") == third
+    assert versions.shipping() == second
 
 
 def test_processes_that_push_at_once_do_it_one_after_the_other(versions: Versions, model: Model) -> None:

@@ -98,7 +98,7 @@ def test_what_became_of_a_run_is_noted_beside_the_versions(push: Any, bucket: st
     (first,) = versions.history()
     same = push(b"one", compared_with=first.version, run_id="the-next")
     refused = push(b"two", compared_with=first.version, blessed=False, run_id="the-last")
-    push(b"two", compared_with=first.version, blessed=False, run_id="another")
+    again = push(b"two", compared_with=first.version, blessed=False, run_id="another")
 
     assert (pushed.run, pushed.experiment, pushed.outcome) == (RUN, "digits", "pushed")
     assert (pushed.version, first.run) == (first.version, RUN)
@@ -107,7 +107,8 @@ def test_what_became_of_a_run_is_noted_beside_the_versions(push: Any, bucket: st
     assert pushed.student == evaluation["models"][evaluation["candidate"]]["accuracy"]
     assert (same.run, same.outcome, same.version) == ("the-next", "nothing new", None)
     assert (refused.outcome, refused.version) == ("refused", versions.history()[-1].version)
-    assert [entry.event for entry in versions.history()] == ["pushed", "refused"]
+    assert (again.outcome, again.version) == ("refused", refused.version)
+    assert [entry.event for entry in versions.history()] == ["pushed", "refused", "refused"]
     assert versions.shipping() == first.version
     assert versions.whole() == [first.version]
 

@@ -159,3 +159,19 @@ def test_they_have_a_weight_where_the_data_has_one(
         reference=str(reference),
     )
     assert [example["weight"] for example in ingest(data).examples("reference")] == [1.0] * 3
+
+
+def test_those_of_a_class_that_a_window_of_spans_lacks_are_left_out_until_it_comes_again(
+    make_image, make_folder, reference: pathlib.Path, ingest
+) -> None:
+    (reference / "moose").mkdir()
+    (reference / "moose/0.png").write_bytes(make_image(seed=77))
+    names = [f"{span}/{name}/{index}.png" for span in "12" for name in ("cat", "dog") for index in range(30)]
+    root = make_folder({name: make_image(seed=seed + 100) for seed, name in enumerate(names)})
+    spans = pathlib.Path(f"{root}/{{SPAN}}")
+    ingested = ingest(folder(spans, window=2, reference=str(reference)))
+    assert ingested.description["notes"] == ["the reference images of moose are left out: the data has none"]
+    assert ingested.description["splits"]["reference"] == {
+        "examples": 3,
+        "skipped": [{"id": "reference://moose/0.png", "reason": "of no class of the data"}],
+    }
