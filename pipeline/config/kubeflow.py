@@ -97,6 +97,7 @@ _TRAINING_NODE = NodeSettings(
 # Kubeflow's cache sees neither what lies behind a data path nor what ships.
 _NODES: Mapping[str, NodeSettings] = {
     "ExampleGen": NodeSettings(cache=False),
+    "ExampleValidator": NodeSettings(cache=False),
     "Evaluator": NodeSettings(cache=False),
 }
 
