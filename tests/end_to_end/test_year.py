@@ -18,19 +18,21 @@ from benchmarks.year import CONFIGS, Event, Year, load_pictures
 WEEKS = 11
 EVENTS: dict[int, tuple[Event, ...]] = {
     1: ("missing",),
-    2: ("killed",),
+    2: ("new class", "killed"),
     3: ("late",),
     4: ("flipped", "killed"),
     5: ("killed",),
     6: ("corrupt",),
     7: ("rollback", "twice"),
-    8: ("new class", "killed"),
+    8: ("killed",),
     9: ("killed while it pushes",),
 }
 # What has to come of some weeks; of the others, whether the gates find the student good enough.
 OUTCOMES = {0: "pushed", 1: "stopped", 3: "stopped", 4: "refused", 5: "pushed", 6: "stopped", 9: "pushed"}
 TURN = 5.0  # Degrees a week, in the second half.
-MAX_ACCURACY_DROP = 0.02  # As in `CONFIGS`.
+# Gates that chance does not decide on some 55 test images: with a quarter of the labels wrong no student
+# reaches the first, and from week to week students differ by less than the second.
+MIN_ACCURACY, MAX_ACCURACY_DROP = 0.8, 0.08
 KEEP = 3
 POLLS = 1000
 
@@ -42,7 +44,13 @@ def test_what_ships_is_sound_through_a_year_of_mishaps(tmp_path: pathlib.Path) -
         load_pictures("digits"),
         weeks=WEEKS,
         work=tmp_path,
-        overrides=(*CONFIGS["digits"], f"push={{keep: {KEEP}}}"),
+        overrides=(
+            *CONFIGS["digits"],
+            f"push={{keep: {KEEP}}}",
+            f"evaluation.min_accuracy={MIN_ACCURACY}",
+            f"evaluation.max_accuracy_drop={MAX_ACCURACY_DROP}",
+            f"evaluation.max_accuracy_drop_on_reference={MAX_ACCURACY_DROP}",
+        ),
         events=EVENTS,
         turn=TURN,
         corrects=True,
