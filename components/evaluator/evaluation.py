@@ -30,6 +30,7 @@ from components.metrics import (
     f1_scores,
 )
 from components.report.summary import (
+    REFERENCE_METRICS,
     Architectures,
     Bin,
     ClassQuality,
@@ -206,7 +207,7 @@ def _reference(evidence: Evidence, *, candidate: str) -> Reference | None:
         models={
             name: ReferenceModel(
                 **_by_key(
-                    (ACCURACY, CROSS_ENTROPY),
+                    REFERENCE_METRICS,
                     {
                         ACCURACY.name: evidence.accuracy(name, split="reference"),
                         CROSS_ENTROPY.name: float(outcomes.losses(name).mean()),

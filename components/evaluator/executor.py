@@ -85,12 +85,13 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         baseline = SCRATCH if SCRATCH in artifacts else TEACHER
         schema = _read_schema(inputs["schema"].uri)
         features = slice_features(settings.slices, schema)
+        versions = Versions(exec_properties["versions_directory"])
         stored = _stored_teacher(inputs, num_classes=len(class_names(schema)))
         opened = open_models(
             {name: model.uri for name, model in artifacts.items()},
             student=next(iter(students)),
             class_names=class_names(schema),
-            versions=Versions(exec_properties["versions_directory"]),
+            versions=versions,
             incumbent=exec_properties["incumbent"],
         )
 
@@ -98,7 +99,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             pathlib.Path(inputs["anomalies"].uri),
             logits=_training_logits(inputs, num_classes=len(opened.class_names)),
             class_names=opened.class_names,
-            versions=Versions(exec_properties["versions_directory"]),
+            versions=versions,
             settings=DriftSettings.model_validate_json(exec_properties["drift"]),
             significance_level=settings.significance_level,
         )

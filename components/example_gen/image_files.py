@@ -7,6 +7,8 @@ import stat
 from collections.abc import Iterable
 from typing import Final
 
+from components.errors import InputError
+
 SUFFIXES: Final = (".jpg", ".jpeg", ".png")
 KINDS: Final = ".jpg, .jpeg or .png"  # The same for a reader.
 
@@ -14,6 +16,23 @@ _OTHER_KIND = f"not a {KINDS} file"
 # Opening one of these waits for whoever writes to it, for ever if nobody does.
 _IRREGULAR = {stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket", stat.S_IFDIR: "a folder"}
 _DEVICE = "a device"
+
+
+def check_folder(folder: pathlib.Path, *, given: str, wanted: str) -> None:
+    """Refuses what is no folder.
+
+    Args:
+      folder: Where it should be.
+      given: What the user gave, as the beginning of a sentence.
+      wanted: What to give, such as `a folder of images`.
+
+    Raises:
+      InputError: There is nothing, or a file.
+    """
+    if not folder.exists():
+        raise InputError(f"{given} does not exist; give {wanted}.")
+    if not folder.is_dir():
+        raise InputError(f"{given} is a file; give {wanted}.")
 
 
 def is_image(name: str) -> bool:

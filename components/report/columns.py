@@ -4,8 +4,8 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from components.metrics import ACCURACY, CROSS_ENTROPY, METRICS, TOP_K_ACCURACY, Metric
-from components.report.summary import Measures, Model, ReferenceModel
+from components.metrics import ACCURACY, METRICS, TOP_K_ACCURACY, Metric
+from components.report.summary import REFERENCE_METRICS, Measures, Model, ReferenceModel
 from components.report.wording import amount, file_size, milliseconds, percent, telling_decimals
 
 UNKNOWN = "–"  # noqa: RUF001
@@ -38,7 +38,7 @@ def quality_columns(models: Models) -> list[Column]:
 
 def reference_columns(models: Mapping[str, ReferenceModel]) -> list[Column]:
     """Returns how good models are on the reference images, by their names."""
-    return _known(*(_quality_column(metric, models) for metric in (ACCURACY, CROSS_ENTROPY)))
+    return _known(*(_quality_column(metric, models) for metric in REFERENCE_METRICS))
 
 
 def cost_columns(models: Models) -> list[Column]:

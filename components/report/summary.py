@@ -15,6 +15,9 @@ from components.metrics import ACCURACY, CALIBRATION_BINS, CROSS_ENTROPY, METRIC
 # It changes when a key changes its meaning or goes.
 SCHEMA_VERSION: Final = 1
 
+# What is measured on the reference images.
+REFERENCE_METRICS: Final = (ACCURACY, CROSS_ENTROPY)
+
 Role = Literal["teacher", "scratch", "distilled", "incumbent"]
 TestedOn = Literal["test", "reference"]
 Unit = Literal["share", "nats", "probability", "bytes", "milliseconds", "ratio", "none"]
@@ -356,7 +359,7 @@ class DataCheck(Part):
     duplicates: tuple[Duplicates, ...] = Field(description="One for each held-out split.")
 
 
-@_with_fields_for((ACCURACY, CROSS_ENTROPY))
+@_with_fields_for(REFERENCE_METRICS)
 class ReferenceModel(Measures):
     """How good a model is on the reference images."""
 

@@ -91,7 +91,7 @@ def _carry_out(tick: Tick, config: Config, workspace: Workspace, *, ledger: Ledg
     try:
         workspace.database.check()
     except InputError as error:
-        return dataclasses.replace(tick, outcome="stopped", reason=str(error))
+        return stopped(tick, str(error))
     with running_checked(config, workspace=workspace) as events:
         last = watch(events)
     match last:

@@ -29,10 +29,7 @@ class ReferenceFolder:
 
     def check(self) -> None:
         """Refuses a folder that is missing or holds no image in a class folder."""
-        if not self._root.exists():
-            raise InputError(f"{self._given} does not exist; give a folder of class folders.")
-        if not self._root.is_dir():
-            raise InputError(f"{self._given} is a file; give a folder of class folders.")
+        image_files.check_folder(self._root, given=self._given, wanted="a folder of class folders")
         if all(file.problem for file in self._files):
             raise InputError(
                 f"{self._given} holds no {image_files.KINDS} file in a class folder; add images, or leave it "

@@ -236,10 +236,7 @@ class ImageFolderSource(Source):
 
     def _check_folder(self) -> None:
         given = f"data.path: got {self.settings.path!r}, which"
-        if not self._root.exists():
-            raise InputError(f"{given} does not exist; give a folder of images.")
-        if not self._root.is_dir():
-            raise InputError(f"{given} is a file; give a folder of images.")
+        image_files.check_folder(self._root, given=given, wanted="a folder of images")
         if not list_folders(self._root):
             raise InputError(
                 f"{given} holds no class folders; expected CLASS/*.jpg in it, or train/CLASS/*.jpg, "

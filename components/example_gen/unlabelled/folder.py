@@ -33,10 +33,7 @@ class UnlabelledFolder:
     def check(self) -> None:
         """Refuses a folder that is missing or holds no image."""
         given = f"data.unlabelled: got {self.path!r}, which"
-        if not self._root.exists():
-            raise InputError(f"{given} does not exist; give a folder of images.")
-        if not self._root.is_dir():
-            raise InputError(f"{given} is a file; give a folder of images.")
+        image_files.check_folder(self._root, given=given, wanted="a folder of images")
         if not any(map(image_files.is_image, self._names)):
             raise InputError(f"{given} holds no {image_files.KINDS} file; add images, or leave it out.")
 
