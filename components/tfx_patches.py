@@ -4,7 +4,11 @@ Importing this imports neither of them.
 """
 
 import contextlib
-from collections.abc import Iterator
+import copy
+import sys
+import types
+import weakref
+from collections.abc import Callable, Iterator
 from typing import Any
 
 
@@ -61,6 +65,101 @@ def no_packing() -> Iterator[None]:
 
     with _replaced(dependency_utils, "make_beam_dependency_flags", list):
         yield
+
+
+@contextlib.contextmanager
+def no_repetition() -> Iterator[None]:
+    """Has Beam remember what it would find out anew for each step of each pipeline.
+
+    A node over a thousand small images spends most of its time there: an options parser is built and run each
+    time that an option is read, signatures are inspected some ten times for each function, all modules are
+    searched for each function that is pickled, and the runner in this process weighs each object that it
+    remembers lest a cache grow, of what it holds in memory anyway.
+    """
+    from apache_beam.internal.cloudpickle import cloudpickle
+    from apache_beam.options.pipeline_options import PipelineOptions
+    from apache_beam.runners.portability.fn_api_runner import worker_handlers
+    from apache_beam.transforms import core, userstate
+
+    with (
+        _replaced(PipelineOptions, "view_as", _remembering_views()),
+        _replaced(
+            core, "get_function_args_defaults", _remembering_arguments(core.get_function_args_defaults)
+        ),
+        _replaced(userstate, "get_dofn_specs", _remembering_specs(userstate.get_dofn_specs)),
+        _replaced(
+            cloudpickle,
+            "_find_imported_submodules",
+            _remembering_submodules(cloudpickle._find_imported_submodules),
+        ),
+        _replaced(worker_handlers, "STATE_CACHE_SIZE_MB", 0),
+    ):
+        yield
+
+
+def _remembering_views() -> Callable[..., Any]:
+    """Returns `PipelineOptions.view_as`, for which the same flags are parsed once."""
+    views: dict[tuple[type, tuple[str, ...]], Any] = {}
+
+    def view_as(self: Any, cls: type) -> Any:
+        key = (cls, tuple(self._flags or ()))
+        if key not in views:
+            views[key] = cls(self._flags)
+        view: Any = object.__new__(cls)
+        vars(view).update(vars(views[key]))
+        for option, value in vars(view._visible_options).items():
+            if option not in self._all_options:  # As one list in all views of these options, and no others.
+                self._all_options[option] = copy.copy(value)
+        view._all_options = self._all_options
+        return view
+
+    return view_as
+
+
+def _remembering_arguments(inspect: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Returns `get_function_args_defaults`, which inspects a function once, and once as a method."""
+    known: Any = weakref.WeakKeyDictionary()
+
+    def get_function_args_defaults(function: Any) -> Any:
+        plain = getattr(function, "__func__", function)
+        if not isinstance(plain, types.FunctionType):
+            return inspect(function)
+        found = known.setdefault(plain, {})
+        is_bound = plain is not function
+        if is_bound not in found:
+            found[is_bound] = inspect(function)
+        arguments, defaults = found[is_bound]
+        return list(arguments), list(defaults)
+
+    return get_function_args_defaults
+
+
+def _remembering_specs(find: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Returns `get_dofn_specs`, which looks at each class once; at each object of those that get methods."""
+    known: dict[type, Any] = {}
+
+    def get_dofn_specs(dofn: Any) -> Any:
+        if any(isinstance(value, types.MethodType) for value in vars(dofn).values()):
+            return find(dofn)
+        if type(dofn) not in known:
+            known[type(dofn)] = find(dofn)
+        return tuple(map(set, known[type(dofn)]))
+
+    return get_dofn_specs
+
+
+def _remembering_submodules(find: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """Returns `_find_imported_submodules`, which searches once as long as no module is imported."""
+    known: dict[Any, Any] = {}
+
+    def find_imported_submodules(code: Any, dependencies: Any) -> Any:
+        dependencies = tuple(each for each in dependencies if isinstance(each, types.ModuleType))
+        key = (code.co_names, tuple(map(id, dependencies)), len(sys.modules))
+        if key not in known:
+            known[key] = find(code, dependencies)
+        return list(known[key])
+
+    return find_imported_submodules
 
 
 @contextlib.contextmanager

@@ -123,6 +123,7 @@ def _run_node(options: argparse.Namespace, beam_args: list[str]) -> None:
         noted(invocation, experiment=options.experiment),
         tfx_patches.direct_runner(),
         tfx_patches.no_packing(),
+        tfx_patches.no_repetition(),
         tfx_patches.artifact_types(),
     ):
         kubeflow_v2_run_executor._run_executor(

@@ -169,6 +169,7 @@ def run_pipeline(
     with (
         tfx_patches.direct_runner(),
         tfx_patches.no_packing(),
+        tfx_patches.no_repetition(),
         observer.observed(report, password=password) as watched,
     ):
         try:
