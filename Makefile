@@ -5,16 +5,19 @@ INSTALLED := $(VENV)/.installed
 # Two processes, which need 4 GB each. A file's tests share models and runs, so they stay together.
 PYTEST := $(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: benchmark demo kubeflow-check test test-long lint format lock pipeline.yaml docs/summary.md clean install
+.PHONY: benchmark demo kubeflow-check test test-long test-year lint format lock pipeline.yaml docs/summary.md clean install
 
 demo: $(INSTALLED)  ## Run the whole pipeline on scikit-learn's digits.
 	$(VENV)/bin/distill run configs/digits.yaml
 
 test: $(INSTALLED)  ## Run the test suite, but for its longest proofs.
-	$(PYTEST) -m "not long"
+	$(PYTEST) -m "not long and not year"
 
 test-long: $(INSTALLED)  ## Run the longest proofs: the graph on real images, in several processes, as on Kubeflow.
 	$(PYTEST) -m long
+
+test-year: $(INSTALLED)  ## Play a year of unattended retraining, its two halves at once.
+	$(VENV)/bin/python -m pytest -m year
 
 kubeflow-check: $(INSTALLED)  ## Try a live Kubeflow Pipelines; HOST=URL says which, IMAGE=IMAGE what its nodes run.
 	$(VENV)/bin/python -m pytest tests/live --timeout 7200 --kubeflow-host $(HOST) $(if $(IMAGE),--kubeflow-image $(IMAGE)) \

@@ -192,7 +192,9 @@ class Year:
       work: The folder.
       overrides: Settings, as for `--set`, beside those of the data.
       events: What happens in which week.
-      turn: By how many degrees more the pictures turn in each week of the second half.
+      window: How many of the last spans a tick takes.
+      turn: By how many degrees more the pictures turn each week.
+      turn_after: The week after which they begin to; half of the weeks if not given.
       corrects: Whether flipped and corrupt spans are delivered again, as they should be, the week after.
       is_warm: See `Command`.
     """
@@ -205,7 +207,9 @@ class Year:
         work: pathlib.Path,
         overrides: Iterable[str],
         events: Mapping[int, Sequence[Event]],
+        window: int = WINDOW,
         turn: float = 1.0,
+        turn_after: int | None = None,
         corrects: bool = False,
         is_warm: bool = False,
     ) -> None:
@@ -214,17 +218,19 @@ class Year:
         self._work = work.absolute()
         self._weeks = weeks
         self._events = events
+        self._window = window
         self._turn_per_week = turn
+        self._turn_after = weeks // 2 if turn_after is None else turn_after
         self._corrects = corrects
         self._is_warm = is_warm
         path = f"{self._work}/spans/{{YYYY}}-{{MM}}-{{DD}}/v{{VERSION}}"
         self._overrides = (
             "name=year",
-            f"data={{source: image_folder, path: '{path}', window: {WINDOW}, split_fractions: {SPLITS}, "
+            f"data={{source: image_folder, path: '{path}', window: {window}, split_fractions: {SPLITS}, "
             f"reference: '{self._work}/reference'}}",
             *overrides,
         )
-        spans = WINDOW - 1 + weeks  # The first window is whole.
+        spans = window - 1 + weeks  # The first window is whole.
         held, per_span = len(pictures.labels) // 10, len(pictures.labels) * 4 // 5 // spans
         self._unseen = pictures.part(0, held)
         self._reference = pictures.part(held, 2 * held)
@@ -296,7 +302,7 @@ class Year:
         if week == 0:
             known = self._reference.labels < self._classes(week)
             _write(self._reference.where(known), self._work / "reference")
-            for earlier in range(1 - WINDOW, 0):
+            for earlier in range(1 - self._window, 0):
                 self._deliver(earlier)
         if not {"late", "missing"} & set(self._events.get(week, ())):
             self._deliver(week)
@@ -309,7 +315,7 @@ class Year:
     def _deliver(self, week: int, *, version: int = 1) -> None:
         """Puts the images of a week into its folder."""
         events = self._events.get(week, ()) if version == 1 else ()
-        pictures = self._spans[WINDOW - 1 + week].turned(self._turn(week))
+        pictures = self._spans[self._window - 1 + week].turned(self._turn(week))
         classes = self._classes(week)
         _write(
             pictures.where(pictures.labels < classes),
@@ -322,12 +328,13 @@ class Year:
     def _classes(self, week: int) -> int:
         """Returns how many classes there are images of in a week."""
         first = min(
-            (number for number, events in self._events.items() if "new class" in events), default=1 - WINDOW
+            (number for number, events in self._events.items() if "new class" in events),
+            default=1 - self._window,
         )
         return _CLASSES - (week < first)
 
     def _turn(self, week: int) -> float:
-        return max(0, week - self._weeks // 2) * self._turn_per_week
+        return max(0, week - self._turn_after) * self._turn_per_week
 
     def _tick(self, week: int) -> list[str]:
         settings = [part for override in self._overrides for part in ("--set", override)]
