@@ -7,9 +7,10 @@ import pathlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from components.errors import InputError
 from components.files import sha256
 from pipeline.config.experiment import Config
-from pipeline.local.external_files import fingerprint_inputs
+from pipeline.local.external_files import check_files, fingerprint_inputs
 from pipeline.retraining.ledger import Fingerprints
 
 _PACKAGE = "distillation-pipeline"
@@ -20,12 +21,36 @@ def take_fingerprints(config: Config) -> Fingerprints:
     """Takes the fingerprints of an experiment as it is now.
 
     Raises:
-      InputError: The data cannot be listed, or a model's file cannot be read.
+      InputError: The data or a model's file is missing, or cannot be used.
     """
-    models = fingerprint_inputs(config)
-    data = models.pop("data")
+    return summarise(config, files=look_at_files(config))
+
+
+def look_at_files(config: Config) -> dict[str, str]:
+    """Checks the data and the files of the models, and returns the fingerprints of each.
+
+    Raises:
+      InputError: Something is missing, or cannot be used.
+    """
+    try:
+        check_files(config)
+        return fingerprint_inputs(config)
+    except OSError as error:  # Such as a network's file system that is gone for a while.
+        raise InputError(
+            f"data or the file of a model cannot be read ({error}); see to it that it can."
+        ) from None
+
+
+def summarise(config: Config, *, files: Mapping[str, str]) -> Fingerprints:
+    """Returns the fingerprints of an experiment.
+
+    Args:
+      config: The experiment.
+      files: What `look_at_files` has returned.
+    """
+    models = {key: fingerprint for key, fingerprint in files.items() if key != "data"}
     code = {"version": importlib.metadata.version(_PACKAGE), "source": _sources(), "models": models}
-    return Fingerprints(data=data, code=_digest(code), configuration=_digest(config.to_record()))
+    return Fingerprints(data=files["data"], code=_digest(code), configuration=_digest(config.to_record()))
 
 
 def _sources() -> dict[str, str]:
