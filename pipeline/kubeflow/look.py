@@ -21,7 +21,7 @@ from pipeline.config.experiment import Config
 from pipeline.kubeflow.findings import PAGE, TICK, findings
 from pipeline.local.external_files import fingerprint_push_directory
 from pipeline.retraining.fingerprints import look_at_files, summarise
-from pipeline.retraining.ledger import Ledger, Tick, describe_news, nothing_new_since
+from pipeline.retraining.ledger import Ledger, Tick, describe_news, last_judged, nothing_new_since
 
 _LEFT_BY_RUNS = ("incumbent", "start", "kept_teacher")
 # Of these, what trainings depend on.
@@ -87,7 +87,7 @@ def _compare(tick: Tick, *, config: Config, pinned: Config, files: Mapping[str, 
     """
     ledger = Ledger(str(config.push.directory), config.name)
     earlier = [each for each in ledger.ticks() if each.run != tick.run]
-    before = _last_judged(earlier)
+    before = last_judged(earlier)
     if before is not None and _is_same(before, tick, config=config):
         reason = nothing_new_since(before)
         ledger.end(dataclasses.replace(tick, outcome="nothing new", reason=reason))
@@ -110,10 +110,6 @@ def publish(seen: Look, outputs: Mapping[str, Any]) -> None:
     write_text(pathlib.Path(page["uri"]), f"{seen.reason}{spans}\n")
     written = {"parameterValues": dict(seen.parameters), "artifacts": {PAGE: {"artifacts": [page]}}}
     write_json(pathlib.Path(outputs["outputFile"]), written)
-
-
-def _last_judged(ticks: Sequence[Tick]) -> Tick | None:
-    return next((tick for tick in reversed(ticks) if tick.student is not None), None)
 
 
 def _is_same(before: Tick, tick: Tick, *, config: Config) -> bool:

@@ -10,7 +10,7 @@ import functools
 import json
 import pathlib
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, Self
 
 from components.errors import InputError
@@ -145,7 +145,7 @@ class Ledger:
 
     def last_judged(self) -> Tick | None:
         """Returns the last tick in which a student was judged."""
-        return next((tick for tick in reversed(self.ticks()) if tick.student is not None), None)
+        return last_judged(self.ticks())
 
     def begin(self, tick: Tick | None = None) -> Tick:
         """Notes that a tick begins.
@@ -188,6 +188,11 @@ class Ledger:
                 "push.directory that you can write."
             ) from None
         return tick
+
+
+def last_judged(ticks: Sequence[Tick]) -> Tick | None:
+    """Returns the last of some ticks in which a student was judged."""
+    return next((tick for tick in reversed(ticks) if tick.student is not None), None)
 
 
 def judged(tick: Tick, evaluation: Evaluation, *, pushed: str | None, ledger: Ledger) -> Tick:

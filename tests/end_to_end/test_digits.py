@@ -26,7 +26,9 @@ from sklearn.datasets import load_digits
 
 from components.report.reference import SCHEMA_FILE
 from components.serving.versions import Versions
+from pipeline.config.nodes import LOOK
 from pipeline.kubeflow.result_lines import find_result
+from pipeline.retraining.ledger import Ledger
 
 A_STRANGER = 54321
 
@@ -304,8 +306,11 @@ def test_the_committed_pipeline_gives_the_same_metrics_on_kubeflow(
 
         (evaluation,) = launcher.bucket.glob("*/Evaluator/evaluation/evaluation.json")
         evaluated = json.loads(evaluation.read_text())
-        assert len(Versions(mounts / "pushed").whole()) == 1
-    assert sorted(launcher.logs) == sorted(NODES)
+        (pushed,) = Versions(mounts / "pushed").whole()
+        (tick,) = Ledger(mounts / "pushed", "digits").ticks()
+    assert sorted(launcher.logs) == sorted([LOOK, *NODES])
+    assert (tick.outcome, tick.version) == ("pushed", pushed)
+    assert tick.data == first[0]["fingerprints"]["data"]
     for name, model in first[0]["models"].items():
         assert evaluated["models"][name]["accuracy"] == model["accuracy"]
         assert evaluated["models"][name]["cross_entropy"] == pytest.approx(model["cross_entropy"], rel=1e-6)

@@ -1,14 +1,16 @@
-"""Runs nodes of a compiled pipeline as KFP's launcher does, and tells which of them KFP's cache would have."""
+"""Runs nodes of a compiled pipeline as KFP's launcher does, and tells which KFP's cache would have."""
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
+import io
 import json
-import os
 import pathlib
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -16,6 +18,7 @@ from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 from pipeline.config.loading import load_config
+from pipeline.kubeflow import entrypoint
 from pipeline.kubeflow.compiler import render_pipeline
 
 REPOSITORY = pathlib.Path(__file__).parents[3]
@@ -23,6 +26,8 @@ DIGITS = REPOSITORY / "configs" / "digits.yaml"
 
 Document = dict[str, Any]
 Given = Mapping[str, Any]
+
+_NOTHING: Given = MappingProxyType({})
 
 
 @functools.cache
@@ -33,7 +38,7 @@ def compile_digits(*overrides: str) -> "Compiled":
 
 @dataclasses.dataclass(frozen=True)
 class Finished:
-    """What became of a container: its exit code, its messages, and its ExecutorOutput if it has written one."""
+    """What became of a container: exit code, messages, and the ExecutorOutput, empty if there is none."""
 
     code: int
     out: str
@@ -44,6 +49,19 @@ class Finished:
     def parameters(self) -> dict[str, str]:
         """The output parameters."""
         return self.output["parameterValues"]
+
+
+def output_file(invocation: Document) -> pathlib.Path:
+    """Where a container leaves its ExecutorOutput."""
+    return pathlib.Path(invocation["outputs"]["outputFile"])
+
+
+def read_output(invocation: Document) -> Document:
+    """The ExecutorOutput of a container; empty if there is none."""
+    file = output_file(invocation)
+    output = json.loads(file.read_text()) if file.is_file() else {}
+    json_format.ParseDict(output, pipeline_spec_pb2.ExecutorOutput())
+    return output
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -92,9 +110,9 @@ class Compiled:
         directory: pathlib.Path,
         *,
         run: str,
-        told: Given = {},
-        given: Given = {},
-        artifacts: Given = {},
+        told: Given = _NOTHING,
+        given: Given = _NOTHING,
+        artifacts: Given = _NOTHING,
         options: Sequence[str] = (),
     ) -> Finished:
         """Runs a task in a process of its own, of which all that KFP hands over and takes is parsed strictly.
@@ -108,24 +126,61 @@ class Compiled:
           artifacts: The input artifacts.
           options: Of Python.
         """
+        invocation = self._invocation(node, directory, run=run, told=told, given=given, artifacts=artifacts)
+        program = [sys.executable, *options, *self.container(node)["command"][1:]]
+        ended = subprocess.run(
+            [*program, *self._arguments(node, invocation, directory=directory)],
+            capture_output=True,
+            text=True,
+            cwd=REPOSITORY,
+            check=False,
+            timeout=120,
+        )
+        return Finished(ended.returncode, ended.stdout, ended.stderr, read_output(invocation))
+
+    def run_here(
+        self,
+        node: str,
+        directory: pathlib.Path,
+        *,
+        run: str,
+        told: Given = _NOTHING,
+        given: Given = _NOTHING,
+        artifacts: Given = _NOTHING,
+    ) -> Finished:
+        """Runs a task in this process, which has imported TFX already; see `run`."""
+        invocation = self._invocation(node, directory, run=run, told=told, given=given, artifacts=artifacts)
+        with (
+            contextlib.redirect_stdout(io.StringIO()) as out,
+            contextlib.redirect_stderr(io.StringIO()) as err,
+        ):
+            code = entrypoint.run(self._arguments(node, invocation, directory=directory))
+        return Finished(code, out.getvalue(), err.getvalue(), read_output(invocation))
+
+    def _invocation(
+        self,
+        node: str,
+        directory: pathlib.Path,
+        *,
+        run: str,
+        told: Given,
+        given: Given,
+        artifacts: Given,
+    ) -> Document:
+        """KFP's ExecutorInput; what an earlier task has put out is removed."""
         outputs = self.component(node)["outputDefinitions"]
         place = f"minio://mlpipeline/v2/artifacts/digits/{run}/{node}/a4963ae8"
+        types = {name: each["artifactType"] for name, each in outputs["artifacts"].items()}
+        types["executor-logs"] = {"schemaTitle": "system.Artifact"}
         invocation = {
             "inputs": {
                 "parameterValues": self.values(node, told=told, given=given),
-                **({"artifacts": artifacts} if artifacts else {}),
+                "artifacts": dict(artifacts),
             },
             "outputs": {
                 "artifacts": {
-                    name: {"artifacts": [{"uri": f"{place}/{name}", "type": each["artifactType"]}]}
-                    for name, each in outputs["artifacts"].items()
-                }
-                | {
-                    "executor-logs": {
-                        "artifacts": [
-                            {"uri": f"{place}/executor-logs", "type": {"schemaTitle": "system.Artifact"}}
-                        ]
-                    }
+                    name: {"artifacts": [{"uri": f"{place}/{name}", "type": type_}]}
+                    for name, type_ in types.items()
                 },
                 "parameters": {
                     name: {"outputFile": f"/tmp/kfp/outputs/{name}"} for name in outputs.get("parameters", {})
@@ -134,29 +189,19 @@ class Compiled:
             },
         }
         json_format.ParseDict(invocation, pipeline_spec_pb2.ExecutorInput())
-        container = self.container(node)
-        text = json.dumps(invocation)
-        arguments = [text if each == "{{$}}" else each for each in container["args"]]
-        file = pathlib.Path(invocation["outputs"]["outputFile"])
-        file.unlink(missing_ok=True)
-        ended = subprocess.run(
-            [sys.executable, *options, *container["command"][1:], *arguments, "--mounts", str(directory)],
-            capture_output=True,
-            text=True,
-            cwd=REPOSITORY,
-            env=os.environ,
-            check=False,
-            timeout=120,
-        )
-        output = json.loads(file.read_text()) if file.is_file() else {}
-        json_format.ParseDict(output, pipeline_spec_pb2.ExecutorOutput())
-        return Finished(ended.returncode, ended.stdout, ended.stderr, output)
+        output_file(invocation).unlink(missing_ok=True)
+        return invocation
 
-    def cache_keys(self, *, told: Given, given: Given = {}) -> dict[str, str]:
+    def _arguments(self, node: str, invocation: Document, *, directory: pathlib.Path) -> list[str]:
+        text = json.dumps(invocation)
+        arguments = [text if each == "{{$}}" else each for each in self.container(node)["args"]]
+        return [*arguments, "--mounts", str(directory)]
+
+    def cache_keys(self, *, told: Given, given: Given = _NOTHING) -> dict[str, str]:
         """What decides by which name KFP's cache knows each cached task, as its `GenerateCacheKey` has it.
 
-        These are the ids of the input artifacts, the input parameters, the outputs and the container. An artifact
-        that comes from the cache keeps its id, so that it follows from the key of the task that made it.
+        These are the ids of the input artifacts, the input parameters, the outputs and the container. An
+        artifact from the cache keeps its id, so that it follows from the key of the task that made it.
         """
         keys: dict[str, str] = {}
 
