@@ -149,17 +149,25 @@ def _translate(options: argparse.Namespace) -> dict[str, Any]:
 def _look(options: argparse.Namespace) -> dict[str, Any]:
     """Looks what is new; returns the translated invocation."""
     given = options.json_serialized_invocation_args
-    with noting_what_stops_look(
-        given, describe=lambda error: _describe(error, run_parameters=options.run_parameter)[1]
-    ):
+    with noting_what_stops_look(given):
         invocation = _translate(options)
         _make_directories(invocation["outputs"])
-        config = Config.model_validate_json(invocation["inputs"]["parameterValues"]["configuration"])
+        configuration = invocation["inputs"]["parameterValues"]["configuration"]
+        config = _read_configuration(configuration, run_parameters=options.run_parameter)
         seen = look(config, run=find_run(given))
     publish(seen, invocation["outputs"])
     if not seen.is_new:
         print(f"{RESULT_MARK}{seen.reason}", flush=True)
     return invocation
+
+
+def _read_configuration(text: str, *, run_parameters: Sequence[str]) -> Config:
+    """Reads the configuration with the parameters of the run in it, or refuses these by their names."""
+    try:
+        return Config.model_validate_json(text)
+    except pydantic.ValidationError as error:
+        problems = explain(error, given=json.loads(text))
+        raise InputError(_describe_problems(problems, run_parameters=run_parameters)) from None
 
 
 def _execute(options: argparse.Namespace, *, invocation: dict[str, Any], beam_args: list[str]) -> None:
@@ -328,20 +336,24 @@ def _describe(error: Exception, *, run_parameters: Sequence[str]) -> tuple[int, 
     if isinstance(error, InputError):
         return INPUT_ERROR, str(error)
     if isinstance(error, pydantic.ValidationError):  # All else was checked when the pipeline was compiled.
-        problems = "; ".join(_name_parameter(line, run_parameters) for line in explain(error))
-        return INPUT_ERROR, f"A parameter of the run cannot be used: {problems}; correct it and run again."
+        return INPUT_ERROR, _describe_problems(explain(error), run_parameters=run_parameters)
     lines = str(error).strip().splitlines() or ["no message"]
     return FAILURE, f"internal error: {type(error).__name__}: {lines[0]}; the traceback is in the log above"
+
+
+def _describe_problems(problems: Iterable[str], *, run_parameters: Sequence[str]) -> str:
+    named = "; ".join(_name_parameter(problem, run_parameters) for problem in problems)
+    return f"A parameter of the run cannot be used: {named}; correct it and run again."
 
 
 def _name_parameter(problem: str, run_parameters: Sequence[str]) -> str:
     """Puts the name of the parameter that was set in place of the key where it ended up."""
     key, _, rest = problem.partition(": ")
-    for assignment in run_parameters:
-        path, _, name = assignment.partition("=")
-        if path.rpartition(".")[2] == key.rpartition(".")[2]:
-            return f"{name}: {rest}"
-    return problem
+    names = dict(assignment.split("=") for assignment in run_parameters)
+    alike = [path for path in names if path.rpartition(".")[2] == key.rpartition(".")[2]]
+    # Look knows several keys of one name, by the whole way to each.
+    exact = [path for path in alike if path.endswith(f".{key}")]
+    return f"{names[(exact or alike)[0]]}: {rest}" if alike else problem
 
 
 def _leave_message(message: str, *, path: pathlib.Path) -> None:

@@ -4,10 +4,8 @@ import contextlib
 import json
 import pathlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
-
-import pydantic
 
 from components.errors import InputError
 from components.files import read_json, write_json
@@ -32,27 +30,23 @@ def find_run(invocation: Mapping[str, Any]) -> str:
 
 
 @contextlib.contextmanager
-def noting_what_stops_look(
-    invocation: Mapping[str, Any], *, describe: Callable[[Exception], str]
-) -> Iterator[None]:
+def noting_what_stops_look(invocation: Mapping[str, Any]) -> Iterator[None]:
     """Notes what the user's data, models or parameters have stopped before anything was seen.
 
     Args:
       invocation: KFP's ExecutorInput of Look.
-      describe: Puts a mistake into a sentence.
     """
     try:
         yield
-    except (InputError, pydantic.ValidationError) as error:
+    except InputError as error:
         values = invocation["inputs"]["parameterValues"]
         configuration = json.loads(values["configuration"])
         given = values.get("push_directory") or ""
-        directory = configuration["push"]["directory"] if UNFILLED in given else given
-        directory = directory or configuration["push"]["directory"]
+        directory = (given if UNFILLED not in given else "") or configuration["push"]["directory"]
         if directory:
             tick = Tick.new(run=find_run(invocation), experiment=configuration["name"])
             with contextlib.suppress(InputError):  # What stops the node is said already.
-                Ledger(directory, tick.experiment).end(stopped(tick, describe(error)))
+                Ledger(directory, tick.experiment).end(stopped(tick, str(error)))
         raise
 
 

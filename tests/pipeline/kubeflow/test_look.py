@@ -194,7 +194,10 @@ def test_where_nothing_is_new_all_comes_from_the_cache_though_a_student_was_push
     assert Versions(cluster.pushed).shipping() == pushed.version
     sentence = f"Nothing new: data, code and configuration are those of {pushed.began}."
     assert again.out == f"[result] {sentence}\n"
-    noted = cluster.ticks()[-1]
+    # Nor does it matter what ships by now.
+    push_from_elsewhere(cluster)
+    assert cluster.look("d").parameters == first.parameters
+    noted = cluster.ticks()[-2]
     assert (noted.run, noted.outcome, noted.reason, noted.spans) == ("c", "nothing new", sentence, ("7",))
     assert noted.fingerprints == pushed.fingerprints
     assert noted.ended is not None
@@ -297,6 +300,8 @@ def test_a_run_that_a_laptop_has_judged_is_not_what_the_cache_knows(cluster: Clu
         ({"span": "[[Index]]"}, "The parameter span of the run is '[[Index]]', as written: "),
         ({"data_location": "/nowhere/{SPAN}"}, "but there is no folder of such a name; add one."),
         ({"teacher_epochs": 0.0}, "A parameter of the run cannot be used: teacher_epochs: got 0; "),
+        ({"student_epochs": 0.0}, "A parameter of the run cannot be used: student_epochs: got 0; "),
+        ({"distilled_temperature": -1.0}, "cannot be used: distilled_temperature: got -1.0; "),
         (
             {"student_epochs": 2.5},
             "The parameter student_epochs of the run cannot be used: got 2.5; it must be a whole number; ",
