@@ -20,7 +20,7 @@ from components.serving.versions import NO_VERSION
 from pipeline.config.experiment import Config
 from pipeline.kubeflow.findings import PAGE, TICK, findings
 from pipeline.local.external_files import fingerprint_push_directory
-from pipeline.retraining.fingerprints import look_at_files, summarise
+from pipeline.retraining.fingerprints import look_at_files, refusing_unreadable_files, summarise
 from pipeline.retraining.ledger import Ledger, Tick, describe_news, last_judged, nothing_new_since
 
 _LEFT_BY_RUNS = ("incumbent", "start", "kept_teacher")
@@ -58,12 +58,13 @@ def look(config: Config, *, run: str) -> Look:
     Raises:
       InputError: Something is missing or cannot be used, or the ledger cannot be written.
     """
-    pinned = config.model_copy(update={"data": config.data.pinned()})
-    files = look_at_files(pinned)
+    with refusing_unreadable_files():
+        pinned = config.model_copy(update={"data": config.data.pinned()})
+        files, spans = look_at_files(pinned), _spans(pinned)
     tick = dataclasses.replace(
         Tick.new(run=run, experiment=config.name),
         **dataclasses.asdict(summarise(config, files=files)),
-        spans=_spans(pinned),
+        spans=spans,
     )
     if config.push.directory is None:
         return _news(tick, config=pinned, fingerprints=files | dict.fromkeys(_LEFT_BY_RUNS, NO_VERSION))

@@ -1,10 +1,11 @@
 """What decides whether there is anything new to train on, or with."""
 
+import contextlib
 import hashlib
 import importlib.metadata
 import json
 import pathlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from components.errors import InputError
@@ -32,10 +33,21 @@ def look_at_files(config: Config) -> dict[str, str]:
     Raises:
       InputError: Something is missing, or cannot be used.
     """
-    try:
+    with refusing_unreadable_files():
         check_files(config)
         return fingerprint_inputs(config)
-    except OSError as error:  # Such as a network's file system that is gone for a while.
+
+
+@contextlib.contextmanager
+def refusing_unreadable_files() -> Iterator[None]:
+    """Makes a mistake to be mended of what goes wrong while data and the files of models are looked at.
+
+    Raises:
+      InputError: Something cannot be read, such as a network's file system that is gone for a while.
+    """
+    try:
+        yield
+    except OSError as error:
         raise InputError(
             f"data or the file of a model cannot be read ({error}); see to it that it can."
         ) from None

@@ -114,6 +114,7 @@ class Compiled:
         given: Given = _NOTHING,
         artifacts: Given = _NOTHING,
         options: Sequence[str] = (),
+        prefix: Sequence[str] = (),
     ) -> Finished:
         """Runs a task in a process of its own, of which all that KFP hands over and takes is parsed strictly.
 
@@ -125,9 +126,10 @@ class Compiled:
           given: See `values`.
           artifacts: The input artifacts.
           options: Of Python.
+          prefix: The command that starts it.
         """
         invocation = self._invocation(node, directory, run=run, told=told, given=given, artifacts=artifacts)
-        program = [sys.executable, *options, *self.container(node)["command"][1:]]
+        program = [*prefix, sys.executable, *options, *self.container(node)["command"][1:]]
         ended = subprocess.run(
             [*program, *self._arguments(node, invocation, directory=directory)],
             capture_output=True,

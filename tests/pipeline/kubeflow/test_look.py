@@ -1,6 +1,7 @@
 """Look as KFP's launcher starts it: a process of its own, with what is really there to be looked at."""
 
 import json
+import os
 import pathlib
 import shutil
 from typing import Any
@@ -13,6 +14,8 @@ from PIL import Image
 from components.serving.versions import Origin, Versions
 from pipeline.retraining.ledger import Ledger, Tick
 
+# Root may read everything, unless it gives that up.
+AS_OTHERS_DO = ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
 HEAVY = {"tensorflow", "tfx", "keras", "apache_beam", "ml_metadata", "sklearn", "matplotlib", "kfp"}
 
 
@@ -321,6 +324,29 @@ def test_what_cannot_be_used_stops_the_run_and_is_noted(
     assert tick.ended is not None
     # It is no verdict: the same data is new afterwards.
     assert cluster.look("b").parameters["newest_span"] == "7"
+
+
+@pytest.mark.parametrize(
+    ("folder", "message"),
+    [
+        ("photos/7/cat", "photos/7/cat' may not be read; change its permissions."),
+        ("pushed", "pushed', which cannot be read (Permission denied); see to it that it can."),
+    ],
+)
+def test_a_directory_that_may_not_be_read_stops_the_run(cluster: Cluster, folder: str, message: str) -> None:
+    cluster.look("a")
+    (cluster.directory / folder).chmod(0)
+
+    stopped = cluster.pipeline.run(
+        "Look", cluster.directory, run="b", given=cluster.given, prefix=AS_OTHERS_DO
+    )
+
+    (cluster.directory / folder).chmod(0o755)
+    assert stopped.code == 2
+    assert stopped.err.endswith(f"{message}\n")
+    assert stopped.err.count("\n") == 1
+    outcomes = [tick.outcome for tick in cluster.ticks()]
+    assert outcomes == ([None] if folder == "pushed" else [None, "stopped"])
 
 
 def test_a_push_directory_that_cannot_be_written_stops_the_run(cluster: Cluster) -> None:
