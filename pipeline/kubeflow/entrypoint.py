@@ -119,19 +119,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run_node(options: argparse.Namespace, beam_args: list[str]) -> None:
     """Runs the node between two translations."""
-    if options.look:
-        invocation = _look(options)
-    else:
-        invocation = _translate(options)
-        _make_directories(invocation["outputs"])
-        run, tick = find_run(options.json_serialized_invocation_args), take_tick(invocation)
-        if tick is not None and tick.run != run:
-            push_nothing(invocation)
-        else:
-            if _RUN in invocation["inputs"]["parameterValues"]:
-                invocation["inputs"]["parameterValues"][_RUN] = run
-            with noting_the_push(invocation, tick=tick):
-                _execute(options, invocation=invocation, beam_args=beam_args)
+    invocation = _look(options) if options.look else _carry_out(options, beam_args)
     _print_result(invocation["outputs"]["artifacts"], mounts=options.mounts)
     output_file = pathlib.Path(invocation["outputs"]["outputFile"])
     write_json(output_file, restore_uris(read_json(output_file), mounts=options.mounts))
@@ -168,6 +156,21 @@ def _read_configuration(text: str, *, run_parameters: Sequence[str]) -> Config:
     except pydantic.ValidationError as error:
         problems = explain(error, given=json.loads(text))
         raise InputError(_describe_problems(problems, run_parameters=run_parameters)) from None
+
+
+def _carry_out(options: argparse.Namespace, beam_args: list[str]) -> dict[str, Any]:
+    """Runs a node of TFX's, unless it is to push what is not new; returns the translated invocation."""
+    invocation = _translate(options)
+    _make_directories(invocation["outputs"])
+    run, tick = find_run(options.json_serialized_invocation_args), take_tick(invocation)
+    if tick is not None and tick.run != run:
+        push_nothing(invocation)
+        return invocation
+    if _RUN in invocation["inputs"]["parameterValues"]:
+        invocation["inputs"]["parameterValues"][_RUN] = run
+    with noting_the_push(invocation, tick=tick):
+        _execute(options, invocation=invocation, beam_args=beam_args)
+    return invocation
 
 
 def _execute(options: argparse.Namespace, *, invocation: dict[str, Any], beam_args: list[str]) -> None:
