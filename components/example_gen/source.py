@@ -4,7 +4,7 @@ import abc
 import dataclasses
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field
 
@@ -210,3 +210,11 @@ class SourceSettings(Settings, abc.ABC):
     @abc.abstractmethod
     def make_source(self) -> Source:
         """Returns the source that these settings describe; nothing is read yet."""
+
+    def pinned(self) -> Self:
+        """Returns settings that name the newest span, so that one that comes later is not read.
+
+        Raises:
+          InputError: There is no span yet.
+        """
+        return self

@@ -115,7 +115,7 @@ def submit(
     )
     print_line(stdout(), f"Run {run.display_name}: {server.page(f'runs/details/{run.run_id}')}")
     if wait:
-        _follow(server, run, nodes=settings.node_ids)
+        _follow(server, run, nodes=settings.kubeflow_node_ids)
 
 
 def schedule(

@@ -29,7 +29,7 @@ from components.settings.retraining import RetrainingSettings
 from components.settings.training import AugmentSettings, ClassWeights, HardwareSettings, Views
 from pipeline.config.kubeflow import KubeflowSettings
 from pipeline.config.metadata import parse_url
-from pipeline.config.nodes import distiller_id, teacher_id
+from pipeline.config.nodes import LOOK, distiller_id, teacher_id
 from pipeline.config.notify import NotifySettings
 from pipeline.config.retention import RetentionSettings
 
@@ -123,6 +123,28 @@ class Config(Settings):
             "Evaluator",
             "Pusher",
         )
+
+    @property
+    def kubeflow_node_ids(self) -> tuple[str, ...]:
+        """The ids of all nodes on Kubeflow, in an order in which they can run."""
+        return LOOK, *self.node_ids
+
+    @property
+    def nodes_with_files(self) -> tuple[str, ...]:
+        """The ids of the nodes that read or write what a run takes from outside: data, models, what ships."""
+        outside = {node: "TeacherPredictions" for node in self.teachers if self.outside_teacher}
+        teachers = (
+            outside.get(node, node)
+            for node, teacher in self.teachers.items()
+            if type(teacher) is not ModelSettings
+        )
+        students = () if type(self.student) is ModelSettings else self._student_nodes
+        return tuple(dict.fromkeys(("ExampleGen", "Pusher", *teachers, *students)))
+
+    @property
+    def _student_nodes(self) -> tuple[str, ...]:
+        scratch = ("Scratch",) if self.data.labels else ()
+        return (*scratch, *map(_distiller_of, self.distillers))
 
     @property
     def views(self) -> Views | None:
@@ -281,11 +303,6 @@ class Config(Settings):
                 f"data.{key}: got {location!r}, but only folders of images come in spans; set data.source: "
                 "image_folder, or name one place"
             )
-        if self.kubeflow.of_node("ExampleGen").cache:
-            raise custom_error(
-                f"data.{key}: with cache: true for ExampleGen Kubeflow would take the first span for ever; "
-                "remove it, or name one folder"
-            )
         return self
 
     @model_validator(mode="after")
@@ -308,11 +325,10 @@ class Config(Settings):
     @property
     def readers_of_what_ships(self) -> tuple[str, ...]:
         """The ids of the nodes that read the push directory."""
-        students = (*(("Scratch",) if self.data.labels else ()), *map(_distiller_of, self.distillers))
         return (
             "ExampleValidator",
             *(("Teacher",) if self.retraining.keep_teacher else ()),
-            *(students if self.retraining.student_start == "champion" else ()),
+            *(self._student_nodes if self.retraining.student_start == "champion" else ()),
             "Evaluator",
         )
 
@@ -340,7 +356,7 @@ class Config(Settings):
 
     @model_validator(mode="after")
     def _known_nodes(self) -> Self:
-        known = self.node_ids
+        known = self.kubeflow_node_ids
         for node in self.kubeflow.nodes:
             if node not in known:
                 raise custom_error(f"kubeflow.nodes: there is no node {node!r}; allowed: {', '.join(known)}")

@@ -2,7 +2,7 @@
 
 import pathlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, model_validator
@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, model_
 from components.errors import InputError
 from components.settings.base import NonNegativeInt, PositiveInt, Settings, custom_error
 from components.settings.explaining import explain
-from pipeline.config.nodes import distiller_id, is_training_node
+from pipeline.config.nodes import LOOK, distiller_id, is_training_node
 
 _CPU = re.compile(r"\d+(\.\d+)?|\d+m")
 _MEMORY = re.compile(r"\d+(\.\d+)?[KMGT]i?")
@@ -94,12 +94,8 @@ _TRAINING_NODE = NodeSettings(
     shared_memory="2Gi",
     tolerations=(Toleration(key="nvidia.com/gpu", operator="Exists", effect="NoSchedule"),),
 )
-# Kubeflow's cache sees neither what lies behind a data path nor what ships.
-_NODES: Mapping[str, NodeSettings] = {
-    "ExampleGen": NodeSettings(cache=False),
-    "ExampleValidator": NodeSettings(cache=False),
-    "Evaluator": NodeSettings(cache=False),
-}
+# Kubeflow's cache sees neither what lies behind a data path nor what ships: this node looks.
+_NODES: Mapping[str, NodeSettings] = {LOOK: NodeSettings(cache=False)}
 
 
 class KubeflowSettings(Settings):
@@ -133,6 +129,31 @@ class KubeflowSettings(Settings):
                     "with its pod; mount one there with training_nodes.volumes"
                 )
         return self
+
+    @model_validator(mode="after")
+    def _always_looks(self) -> Self:
+        if self.of_node(LOOK).cache:
+            raise custom_error(
+                f"nodes.{LOOK}.cache: it looks whether anything is new, and so runs each time; leave it out"
+            )
+        return self
+
+    def with_look(self, nodes: Iterable[str]) -> Self:
+        """Returns settings by which Look is given the volumes and the secrets of other nodes, beside its own.
+
+        Args:
+          nodes: Whose files it looks at. Of two volumes at one place the first node's counts.
+        """
+        levels = [self.of_node(node) for node in (LOOK, *nodes)]
+        volumes = {each.mount_path: each for level in reversed(levels) for each in level.volumes or ()}
+        secrets = dict.fromkeys(each.model_dump_json() for level in levels for each in level.secrets or ())
+        given = self.nodes.get(LOOK, NodeSettings()).model_copy(
+            update={
+                "volumes": tuple(volumes.values()),
+                "secrets": tuple(map(Secret.model_validate_json, secrets)),
+            }
+        )
+        return self.model_copy(update={"nodes": {**self.nodes, LOOK: given}})
 
     def mounts(self, node: str, directory: pathlib.PurePosixPath) -> bool:
         """Tells whether a directory is on a volume of a node."""

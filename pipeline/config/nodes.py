@@ -1,5 +1,8 @@
 """How the nodes of the graph are named, and which of them train. Knows no configuration, imports no TFX."""
 
+# Before all others, on Kubeflow alone: takes the fingerprints that a run on a laptop takes by itself.
+LOOK = "Look"
+
 _TRAINING_NODES = ("Teacher", "TeacherPredictions", "Scratch")
 _TEACHER, _DISTILLER = "Teacher-", "Distiller-"
 

@@ -182,8 +182,29 @@ def _parameters(specification: Document, name: str, task: Document, component: D
                 yield f"{name}: the pipeline has no parameter {value['componentInputParameter']}"
             elif source["parameterType"] != definition["parameterType"]:
                 yield f"{name}: the parameter {key} is no {source['parameterType']}"
+        elif "taskOutputParameter" in value:
+            yield from _told(specification, name, key, definition, value["taskOutputParameter"])
         elif "runtimeValue" in value:
             if not _fits(value["runtimeValue"].get("constant"), definition["parameterType"]):
                 yield f"{name}: the parameter {key} is no {definition['parameterType']}"
         else:
             yield f"{name}: the parameter {key} comes from {', '.join(value) or 'nothing'}"
+
+
+def _told(
+    specification: Document, name: str, key: str, definition: Document, source: Document
+) -> Iterator[str]:
+    """Checks a parameter that another task puts out; without waiting for that there would be no value."""
+    producer = _tasks(specification).get(source["producerTask"])
+    if producer is None:
+        yield f"{name}: the parameter {key} comes from {source['producerTask']}, which is no task"
+        return
+    told = _definitions(
+        specification["components"][producer["componentRef"]["name"]], "outputDefinitions", "parameters"
+    ).get(source["outputParameterKey"])
+    if told is None:
+        yield f"{name}: {source['producerTask']} has no output parameter {source['outputParameterKey']}"
+    elif told["parameterType"] != definition["parameterType"]:
+        yield f"{name}: the parameter {key} is no {told['parameterType']}"
+    if source["producerTask"] not in _tasks(specification)[name].get("dependentTasks", []):
+        yield f"{name}: does not wait for {source['producerTask']}, which puts out the parameter {key}"

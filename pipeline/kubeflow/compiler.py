@@ -12,10 +12,12 @@ from components.files import write_text
 from pipeline import beam
 from pipeline.config.experiment import Config
 from pipeline.config.hints import check_hints
-from pipeline.config.kubeflow import KubeflowSettings, override
+from pipeline.config.kubeflow import override
 from pipeline.graph import create_pipeline
 from pipeline.kubeflow.checker import check
 from pipeline.kubeflow.documents import finish
+from pipeline.kubeflow.findings import TICK, Finding, findings
+from pipeline.kubeflow.look_task import with_look
 from pipeline.kubeflow.run_parameters import SCRATCH_DIRECTORY, run_parameters
 
 # A specification needs a root, though the server ignores it: the bucket that Kubeflow Pipelines installs.
@@ -54,23 +56,28 @@ def render_pipeline(config: Config, *, image: str | None = None, pipeline_root: 
     Raises:
       InputError: The configuration names what no container can use.
     """
-    settings = override(config.kubeflow, image=image, pipeline_root=pipeline_root)
+    config = config.model_copy(
+        update={"kubeflow": override(config.kubeflow, image=image, pipeline_root=pipeline_root)}
+    )
     check_hints(config)
-    name = config.name.lower().replace("_", "-")
+    settings = config.kubeflow.with_look(config.nodes_with_files)
+    told = findings(config)
     documents = finish(
-        _compile(config, name=name, settings=settings),
+        with_look(_compile(config), config=config, image=settings.image, command=ENTRYPOINT, findings=told),
         display_name=config.name,
         description="Distils an image classifier and compares the student with its teacher.",
         pipeline_root=settings.pipeline_root or DEFAULT_ROOT,
         parameters=run_parameters(config),
+        findings=(*told, Finding(TICK, TICK, {"Pusher": "run"})),
         settings=settings,
     )
     check(*documents)
     return yaml.safe_dump_all(documents, sort_keys=True, allow_unicode=True)
 
 
-def _compile(config: Config, *, name: str, settings: KubeflowSettings) -> dict[str, object]:
+def _compile(config: Config) -> dict[str, object]:
     """Has TFX compile the graph."""
+    settings, name = config.kubeflow, config.name.lower().replace("_", "-")
     images = {"default_image_path": settings.image}
     if settings.gpu_image:
         images |= {node: settings.gpu_image for node in config.node_ids if settings.of_node(node).gpus}

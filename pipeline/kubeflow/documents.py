@@ -13,6 +13,8 @@ from google.protobuf import json_format
 from kfp.kubernetes import kubernetes_executor_config_pb2 as kubernetes_pb2
 
 from pipeline.config.kubeflow import KubeflowSettings, NodeSettings, Secret, Volume
+from pipeline.config.nodes import LOOK
+from pipeline.kubeflow.findings import Finding
 from pipeline.kubeflow.run_parameters import RunParameter
 
 # KFP's own local orchestrator cuts five characters off a component's name, as its SDK writes it.
@@ -32,6 +34,7 @@ def finish(
     description: str,
     pipeline_root: str,
     parameters: Iterable[RunParameter],
+    findings: Iterable[Finding],
     settings: KubeflowSettings,
 ) -> tuple[Document, Document]:
     """Finishes a specification that TFX has compiled.
@@ -42,6 +45,7 @@ def finish(
       description: A line on what it does.
       pipeline_root: Where the artifacts of a run go unless the run says otherwise.
       parameters: What a run may change.
+      findings: What Look, a task of it, tells the others.
       settings: What each node's container is given.
 
     Returns:
@@ -59,10 +63,10 @@ def finish(
         container = executors[_EXECUTOR.format(node)]["container"]
         container.pop("lifecycle", None)
         container["resources"] = _resources(of_node)
-        if node == "Pusher":
-            container["args"] += ["--experiment", display_name]
     for parameter in parameters:
         _add_parameter(specification, parameter)
+    for finding in findings:
+        _add_finding(specification, finding)
     platform = {_EXECUTOR.format(node): _kubernetes(settings.of_node(node)) for node in tasks}
     return specification, {"platforms": {"kubernetes": {"deploymentSpec": {"executors": platform}}}}
 
@@ -93,14 +97,31 @@ def _add_parameter(specification: Document, parameter: RunParameter) -> None:
         "description": parameter.description,
     }
     for node, path in parameter.paths.items():
-        component = specification["components"][_COMPONENT.format(node)]
+        given = {"componentInputParameter": parameter.name}
+        _add_input(specification, node, name=parameter.name, type_=parameter.type, given=given, path=path)
+
+
+def _add_finding(specification: Document, finding: Finding) -> None:
+    """Makes an output of Look an input of the tasks that it is for, which wait for it."""
+    given = {"taskOutputParameter": {"producerTask": LOOK, "outputParameterKey": finding.name}}
+    for node, path in finding.paths.items():
+        _add_input(specification, node, name=finding.name, type_="STRING", given=given, path=path)
         task = specification["root"]["dag"]["tasks"][node]
-        container = specification["deploymentSpec"]["executors"][_EXECUTOR.format(node)]["container"]
-        inputs = component.setdefault("inputDefinitions", {}).setdefault("parameters", {})
-        inputs[parameter.name] = {"parameterType": parameter.type}
-        values = task.setdefault("inputs", {}).setdefault("parameters", {})
-        values[parameter.name] = {"componentInputParameter": parameter.name}
-        container["args"] += ["--run_parameter", f"{path}={parameter.name}"]
+        task["dependentTasks"] = sorted({*task.get("dependentTasks", ()), LOOK})
+
+
+def _add_input(
+    specification: Document, node: str, *, name: str, type_: str, given: Document, path: str
+) -> None:
+    """Gives a task one more input, which the entry point puts in its place."""
+    component = specification["components"][_COMPONENT.format(node)]
+    task = specification["root"]["dag"]["tasks"][node]
+    container = specification["deploymentSpec"]["executors"][_EXECUTOR.format(node)]["container"]
+    inputs = component.setdefault("inputDefinitions", {}).setdefault("parameters", {})
+    inputs[name] = {"parameterType": type_}
+    values = task.setdefault("inputs", {}).setdefault("parameters", {})
+    values[name] = copy.deepcopy(given)
+    container["args"] += ["--run_parameter", f"{path}={name}"]
 
 
 def _retry_policy(node: NodeSettings) -> Document:

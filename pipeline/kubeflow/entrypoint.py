@@ -7,7 +7,10 @@ over differs from what TFX expects:
 - an output `executor-logs` is added, which is no artifact of TFX's;
 - artifacts have the URIs of the object store, whereas their files lie where the launcher mounts it;
 - no directory is made for an output;
-- the parameters of a run are inputs of their own; see `pipeline.kubeflow.run_parameters`.
+- the parameters of a run are inputs of their own, and so is what Look has found; see
+  `pipeline.kubeflow.run_parameters` and `pipeline.kubeflow.findings`.
+
+Look itself has no executor of TFX's, and does without TFX.
 """
 
 import argparse
@@ -28,7 +31,15 @@ from components.layout import EVALUATION_FILE
 from components.report.summary import Evaluation
 from components.report.terminal import to_text
 from components.settings.explaining import explain
-from pipeline.kubeflow.ledger_line import find_run, noted
+from pipeline.config.experiment import Config
+from pipeline.kubeflow.ledger_line import (
+    find_run,
+    noting_the_push,
+    noting_what_stops_look,
+    push_nothing,
+    take_tick,
+)
+from pipeline.kubeflow.look import look, publish
 from pipeline.kubeflow.result_lines import RESULT_MARK
 from pipeline.kubeflow.run_parameters import UNFILLED, assign
 
@@ -40,7 +51,7 @@ _LONGEST_MESSAGE = 4096  # Kubernetes keeps no more of it.
 _MOUNTS = {"gs://": "gcs", "s3://": "s3", "minio://": "minio"}
 _LOGS = "executor-logs"
 _NATIVE = "system."
-_RUN = "run"  # The parameter of a node that asks for the id of the run, which TFX does not know there.
+_RUN = "run"  # The parameter of a Pusher, which asks for the id of the run: TFX does not know it there.
 
 _logger = logging.getLogger(__name__)
 
@@ -79,14 +90,16 @@ def run(arguments: Sequence[str], *, termination_log: pathlib.Path = _TERMINATIO
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python3 -m pipeline.kubeflow.entrypoint", allow_abbrev=False)
-    parser.add_argument("--executor_class_path", required=True, help="Which executor runs.")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--executor_class_path", help="Which executor runs.")
+    what.add_argument("--look", action="store_true", help="Looks what is new, without an executor.")
     parser.add_argument(
         "--json_serialized_invocation_args", type=json.loads, required=True, help="KFP's ExecutorInput."
     )
     parser.add_argument(
         "--json_serialized_inputs_spec_args",
         type=json.loads,
-        required=True,
+        default={},
         help="KFP's ComponentInputsSpec, as compiled.",
     )
     parser.add_argument(
@@ -97,9 +110,6 @@ def _parser() -> argparse.ArgumentParser:
         help="Puts the parameter NAME of the run at PATH in the exec properties. May be repeated.",
     )
     parser.add_argument(
-        "--experiment", help="Notes in the ledger what has become of this experiment; only for the Pusher."
-    )
-    parser.add_argument(
         "--mounts",
         default="/",
         help="Below which directory the launcher mounts object stores: / in a container.",
@@ -108,19 +118,66 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run_node(options: argparse.Namespace, beam_args: list[str]) -> None:
-    """Runs the executor by TFX's own entry point, between two translations."""
-    invocation = translate(
+    """Runs the node between two translations."""
+    invocation = _look(options) if options.look else _carry_out(options, beam_args)
+    _print_result(invocation["outputs"]["artifacts"], mounts=options.mounts)
+    output_file = pathlib.Path(invocation["outputs"]["outputFile"])
+    write_json(output_file, restore_uris(read_json(output_file), mounts=options.mounts))
+
+
+def _translate(options: argparse.Namespace) -> dict[str, Any]:
+    return translate(
         options.json_serialized_invocation_args,
         inputs=options.json_serialized_inputs_spec_args,
         run_parameters=options.run_parameter,
         mounts=options.mounts,
     )
-    _make_directories(invocation["outputs"])
 
+
+def _look(options: argparse.Namespace) -> dict[str, Any]:
+    """Looks what is new; returns the translated invocation."""
+    given = options.json_serialized_invocation_args
+    with noting_what_stops_look(given):
+        invocation = _translate(options)
+        _make_directories(invocation["outputs"])
+        configuration = invocation["inputs"]["parameterValues"]["configuration"]
+        config = _read_configuration(configuration, run_parameters=options.run_parameter)
+        seen = look(config, run=find_run(given))
+    publish(seen, invocation["outputs"])
+    if not seen.is_new:
+        print(f"{RESULT_MARK}{seen.reason}", flush=True)
+    return invocation
+
+
+def _read_configuration(text: str, *, run_parameters: Sequence[str]) -> Config:
+    """Reads the configuration with the parameters of the run in it, or refuses these by their names."""
+    try:
+        return Config.model_validate_json(text)
+    except pydantic.ValidationError as error:
+        problems = explain(error, given=json.loads(text))
+        raise InputError(_describe_problems(problems, run_parameters=run_parameters)) from None
+
+
+def _carry_out(options: argparse.Namespace, beam_args: list[str]) -> dict[str, Any]:
+    """Runs a node of TFX's, unless it is to push what is not new; returns the translated invocation."""
+    invocation = _translate(options)
+    _make_directories(invocation["outputs"])
+    run, tick = find_run(options.json_serialized_invocation_args), take_tick(invocation)
+    if tick is not None and tick.run != run:
+        push_nothing(invocation)
+        return invocation
+    if _RUN in invocation["inputs"]["parameterValues"]:
+        invocation["inputs"]["parameterValues"][_RUN] = run
+    with noting_the_push(invocation, tick=tick):
+        _execute(options, invocation=invocation, beam_args=beam_args)
+    return invocation
+
+
+def _execute(options: argparse.Namespace, *, invocation: dict[str, Any], beam_args: list[str]) -> None:
+    """Runs the executor by TFX's own entry point."""
     from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
 
     with (
-        noted(invocation, experiment=options.experiment),
         tfx_patches.direct_runner(),
         tfx_patches.no_packing(),
         tfx_patches.no_repetition(),
@@ -134,9 +191,6 @@ def _run_node(options: argparse.Namespace, beam_args: list[str]) -> None:
             ),
             beam_args,
         )
-    _print_result(invocation["outputs"]["artifacts"], mounts=options.mounts)
-    output_file = pathlib.Path(invocation["outputs"]["outputFile"])
-    write_json(output_file, restore_uris(read_json(output_file), mounts=options.mounts))
 
 
 def _print_result(outputs: Mapping[str, Any], *, mounts: str) -> None:
@@ -174,8 +228,6 @@ def translate(
     """
     given, outputs = invocation.get("inputs", {}), invocation["outputs"]
     properties = _exec_properties(given.get("parameterValues", {}), run_parameters)
-    if _RUN in properties:
-        properties[_RUN] = find_run(invocation)
     types = {key: artifact["artifactType"] for key, artifact in inputs.get("artifacts", {}).items()}
     return {
         "inputs": {
@@ -288,20 +340,24 @@ def _describe(error: Exception, *, run_parameters: Sequence[str]) -> tuple[int, 
     if isinstance(error, InputError):
         return INPUT_ERROR, str(error)
     if isinstance(error, pydantic.ValidationError):  # All else was checked when the pipeline was compiled.
-        problems = "; ".join(_name_parameter(line, run_parameters) for line in explain(error))
-        return INPUT_ERROR, f"A parameter of the run cannot be used: {problems}; correct it and run again."
+        return INPUT_ERROR, _describe_problems(explain(error), run_parameters=run_parameters)
     lines = str(error).strip().splitlines() or ["no message"]
     return FAILURE, f"internal error: {type(error).__name__}: {lines[0]}; the traceback is in the log above"
+
+
+def _describe_problems(problems: Iterable[str], *, run_parameters: Sequence[str]) -> str:
+    named = "; ".join(_name_parameter(problem, run_parameters) for problem in problems)
+    return f"A parameter of the run cannot be used: {named}; correct it and run again."
 
 
 def _name_parameter(problem: str, run_parameters: Sequence[str]) -> str:
     """Puts the name of the parameter that was set in place of the key where it ended up."""
     key, _, rest = problem.partition(": ")
-    for assignment in run_parameters:
-        path, _, name = assignment.partition("=")
-        if path.rpartition(".")[2] == key.rpartition(".")[2]:
-            return f"{name}: {rest}"
-    return problem
+    names = dict(assignment.split("=") for assignment in run_parameters)
+    alike = [path for path in names if path.rpartition(".")[2] == key.rpartition(".")[2]]
+    # Look knows several keys of one name, by the whole way to each.
+    exact = [path for path in alike if path.endswith(f".{key}")]
+    return f"{names[(exact or alike)[0]]}: {rest}" if alike else problem
 
 
 def _leave_message(message: str, *, path: pathlib.Path) -> None:

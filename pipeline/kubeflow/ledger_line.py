@@ -1,4 +1,4 @@
-"""What a run on Kubeflow notes in the ledger beside the pushed versions: a line when its Pusher ends."""
+"""What a run on Kubeflow notes in the ledger beside the pushed versions, when it looks and when it pushes."""
 
 import contextlib
 import json
@@ -8,54 +8,100 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from components.errors import InputError
-from components.files import read_json
+from components.files import read_json, write_json
 from components.layout import EVALUATION_FILE
 from components.report.summary import Evaluation
-from pipeline.retraining.ledger import Ledger, judged, stopped
+from pipeline.kubeflow.run_parameters import UNFILLED
+from pipeline.retraining.ledger import Ledger, Tick, judged, stopped
 
 # Kubeflow puts a node's outputs below ROOT/PIPELINE/RUN/NODE.
-_RUN = re.compile(r"/([^/]+)/Pusher/")
+_RUN = re.compile(r"/([^/]+)/(?:Look|Pusher)/")
 
 
 def find_run(invocation: Mapping[str, Any]) -> str:
-    """Returns the id of the run from where a Pusher's output goes; empty if it stands nowhere.
+    """Returns the id of the run from where an output of Look or Pusher goes; empty if it stands nowhere.
 
     Args:
       invocation: KFP's ExecutorInput.
     """
-    outputs = invocation["outputs"].get("artifacts", {})
-    found = _RUN.search(_only(outputs["pushed_model"])["uri"]) if "pushed_model" in outputs else None
-    return found[1] if found else ""
+    outputs = invocation["outputs"].get("artifacts", {}).values()
+    found = (_RUN.search(artifact["uri"]) for output in outputs for artifact in output["artifacts"])
+    return next((match[1] for match in found if match), "")
 
 
 @contextlib.contextmanager
-def noted(invocation: Mapping[str, Any], *, experiment: str | None) -> Iterator[None]:
+def noting_what_stops_look(invocation: Mapping[str, Any]) -> Iterator[None]:
+    """Notes what the user's data, models or parameters have stopped before anything was seen.
+
+    Args:
+      invocation: KFP's ExecutorInput of Look.
+    """
+    try:
+        yield
+    except InputError as error:
+        values = invocation["inputs"]["parameterValues"]
+        configuration = json.loads(values["configuration"])
+        given = values.get("push_directory") or ""
+        directory = (given if UNFILLED not in given else "") or configuration["push"]["directory"]
+        if directory:
+            tick = Tick.new(run=find_run(invocation), experiment=configuration["name"])
+            with contextlib.suppress(InputError):  # What stops the node is said already.
+                Ledger(directory, tick.experiment).end(stopped(tick, str(error)))
+        raise
+
+
+def take_tick(invocation: Mapping[str, Any]) -> Tick | None:
+    """Returns the tick that Look has told a Pusher; None of any other node, and where there was no Look.
+
+    Args:
+      invocation: The ExecutorInput that TFX takes.
+    """
+    line = invocation["inputs"]["parameterValues"].get("run")
+    return Tick.from_line(line) if line else None
+
+
+def push_nothing(invocation: Mapping[str, Any]) -> None:
+    """Writes what a Pusher has to say where nothing is new, should Kubeflow's cache not have it.
+
+    Look has noted that already. Whatever was trained again, because the cache had lost it, is not pushed.
+
+    Args:
+      invocation: The ExecutorInput that TFX takes.
+    """
+    print("Nothing is new: nothing is pushed.", flush=True)
+    pushed = dict(_only(invocation["outputs"]["artifacts"]["pushed_model"]))
+    pushed["metadata"] = {"pushed": 0}
+    output = {"artifacts": {"pushed_model": {"artifacts": [pushed]}}}
+    write_json(pathlib.Path(invocation["outputs"]["outputFile"]), output)
+
+
+@contextlib.contextmanager
+def noting_the_push(invocation: Mapping[str, Any], *, tick: Tick | None) -> Iterator[None]:
     """Notes what a Pusher has done, or what stopped it.
 
     Args:
       invocation: The ExecutorInput that TFX takes.
-      experiment: The name of the experiment; None notes nothing.
+      tick: As the run began; None notes nothing.
 
     Raises:
       InputError: The ledger cannot be written.
     """
-    if experiment is None:
+    if tick is None:
         yield
         return
     values, inputs = invocation["inputs"]["parameterValues"], invocation["inputs"]["artifacts"]
-    ledger = Ledger(json.loads(values["push"])["directory"], experiment)
-    begun = ledger.new_tick(run=values["run"])
+    ledger = Ledger(json.loads(values["push"])["directory"], tick.experiment)
     try:
         yield
     except InputError as error:
-        ledger.end(stopped(begun, str(error)))
+        ledger.end(stopped(tick, str(error)))
         raise
     evaluation = Evaluation.model_validate(
         read_json(pathlib.Path(_only(inputs["evaluation"])["uri"], EVALUATION_FILE))
     )
     output = read_json(pathlib.Path(invocation["outputs"]["outputFile"]))
     version = _only(output["artifacts"]["pushed_model"])["metadata"].get("pushed_version")
-    ledger.end(judged(begun, evaluation, pushed=version, ledger=ledger))
+    ledger.end(judged(tick, evaluation, pushed=version, ledger=ledger))
 
 
 def _only(artifacts: Mapping[str, Any]) -> Mapping[str, Any]:

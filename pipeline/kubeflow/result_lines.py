@@ -1,4 +1,4 @@
-"""How a run's result gets from the Evaluator to who follows the run: by marked lines of its log."""
+"""How a run's result gets from Evaluator or Look to who follows the run: by marked lines of its log."""
 
 RESULT_MARK = "[result] "
 

@@ -14,7 +14,7 @@ from components.distiller.search import Search
 from components.errors import InputError
 from components.settings.models import ModelSettings
 from pipeline.config.experiment import Config
-from pipeline.config.nodes import distiller_id
+from pipeline.config.nodes import LOOK, distiller_id
 
 # The Pusher must have a directory to push to. Where none is configured this one ends with the pod, and the
 # student is the Pusher's artifact `pushed_model`.
@@ -24,6 +24,8 @@ SCRATCH_DIRECTORY = "/tmp/pushed"
 UNFILLED = "[["
 
 _EPOCHS = "job.model.epochs"
+# Look knows the whole configuration, into which every parameter of the run is put as `--set` would.
+_CONFIGURATION = "configuration"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +58,7 @@ def run_parameters(config: Config) -> tuple[RunParameter, ...]:
             "NUMBER_INTEGER",
             config.student.epochs,
             "How many times every student, distilled or not, sees the training split.",
-            scratch | dict.fromkeys(distillers, _EPOCHS),
+            scratch | dict.fromkeys(distillers, _EPOCHS) | _of_look("student.epochs"),
         ),
         RunParameter(
             "push_directory",
@@ -64,12 +66,12 @@ def run_parameters(config: Config) -> tuple[RunParameter, ...]:
             config.push.directory or "",
             "Where a blessed student goes, and what ships is found: a directory of a mounted volume, or a "
             "URI of gs, s3 or minio.",
-            _paths_of_push_directory(config),
+            _paths_of_push_directory(config) | _of_look("push.directory"),
         ),
     ]
-    for search in config.distillations:
+    for index, search in enumerate(config.distillations):
         distillers = [distiller_id(each.name) for each in config.distillers_of(search)]
-        parameters += _of_distillation(search, distillers=distillers, labels=config.data.labels)
+        parameters += _of_distillation(search, index=index, distillers=distillers, labels=config.data.labels)
     return tuple(parameters)
 
 
@@ -78,7 +80,7 @@ def assign(properties: Mapping[str, Any], *, path: str, value: str | int | float
 
     Args:
       properties: The exec properties.
-      path: Keys joined by dots; a JSON string on the way is entered.
+      path: Keys joined by dots, a list's by index; a JSON string on the way is entered.
       value: The value; an empty string leaves everything as it is, and a number becomes an integer where
         there was one, since Kubeflow knows only floating-point numbers.
 
@@ -95,33 +97,31 @@ def assign(properties: Mapping[str, Any], *, path: str, value: str | int | float
 
 
 def _of_data(config: Config) -> list[RunParameter]:
-    version = RunParameter(
-        "data_version",
-        "STRING",
-        "",
-        "The span or date of the data; part of ExampleGen's cache key, should its cache be on.",
-        {"ExampleGen": "fingerprint"},
-    )
     span = RunParameter(
         "span",
         "STRING",
         "",
         "The newest span of the window, a number or a date; empty is what was compiled, or else the newest "
         "that is there.",
-        {"ExampleGen": "data.span"},
+        _of_look("data.span"),  # Which tells ExampleGen the newest, whatever it was given.
     )
     spans = [span] if config.data.has_spans else []
     key = config.data.location_key
     if key is None:
-        return [version]
+        return []
     location = RunParameter(
         "data_location",
         "STRING",
         getattr(config.data, key) or "",
         "Where the data lies, as the container sees it; empty is what was compiled.",
-        {"ExampleGen": f"data.{key}"},
+        {"ExampleGen": f"data.{key}"} | _of_look(f"data.{key}"),
     )
-    return [location, *spans, version]
+    return [location, *spans]
+
+
+def _of_look(key: str) -> dict[str, str]:
+    """Returns the path of a key of the configuration at Look."""
+    return {LOOK: f"{_CONFIGURATION}.{key}"}
 
 
 def _paths_of_push_directory(config: Config) -> dict[str, str]:
@@ -137,20 +137,24 @@ def _paths_of_push_directory(config: Config) -> dict[str, str]:
 
 
 def _of_teachers(config: Config) -> list[RunParameter]:
+    are_several = isinstance(config.teacher, tuple)
+    keys = [f"teacher.{index}" if are_several else "teacher" for index in range(len(config.teachers))]
     return [
         RunParameter(
             f"{node.lower().replace('-', '_')}_epochs",
             "NUMBER_INTEGER",
             teacher.epochs,
             f"How many times the {node.lower().replace('-', ' ')} sees the training split.",
-            {node: f"custom_config.{_EPOCHS}"},
+            {node: f"custom_config.{_EPOCHS}"} | _of_look(f"{key}.epochs"),
         )
-        for node, teacher in config.teachers.items()
+        for key, (node, teacher) in zip(keys, config.teachers.items(), strict=True)
         if isinstance(teacher, ModelSettings)
     ]
 
 
-def _of_distillation(search: Search, *, distillers: Sequence[str], labels: bool) -> list[RunParameter]:
+def _of_distillation(
+    search: Search, *, index: int, distillers: Sequence[str], labels: bool
+) -> list[RunParameter]:
     """Returns the parameters of all variants of a distillation alike; a key of several values has none."""
     prefix = search.name.replace("-", "_")
     values = search.base.model_dump()
@@ -160,7 +164,7 @@ def _of_distillation(search: Search, *, distillers: Sequence[str], labels: bool)
             "NUMBER_DOUBLE",
             values[key],
             f"The {key.replace('_', ' ')} of the distillation {search.name!r}.",
-            dict.fromkeys(distillers, f"distillation.{key}"),
+            dict.fromkeys(distillers, f"distillation.{key}") | _of_look(f"distillations.{index}.{key}"),
         )
         for key in search.base.run_parameters
         if key not in search.searched and (labels or key != "student_loss_weight")
@@ -173,6 +177,8 @@ def _assign(node: Any, keys: list[str], value: Any) -> Any:
     if isinstance(node, str):
         return json.dumps(_assign(json.loads(node), keys, value))
     key, *rest = keys
+    if isinstance(node, list):
+        return [_assign(each, rest, value) if str(at) == key else each for at, each in enumerate(node)]
     return {**node, key: _assign(node[key], rest, value)}
 
 

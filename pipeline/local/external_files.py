@@ -76,6 +76,27 @@ def fingerprint_inputs(config: Config) -> dict[str, str]:
     }
 
 
+def fingerprint_push_directory(config: Config, *, push_directory: str) -> dict[str, str]:
+    """Fingerprints what earlier runs have left beside the pushed students.
+
+    Args:
+      config: The experiment.
+      push_directory: Where its students go.
+
+    Returns:
+      The `incumbent`, to which a new student has to stand up, the `start`, from whose weights students may
+      start, and the `kept_teacher`; each `none` where there is none.
+    """
+    versions = Versions(push_directory)
+    kept = KeptTeacher.find(versions.store) if config.retraining.keep_teacher else None
+    shipping = versions.shipping() or NO_VERSION
+    return {
+        "incumbent": shipping,
+        "start": shipping,
+        "kept_teacher": f"{kept.file} {len(kept.runs)}" if kept else NO_VERSION,
+    }
+
+
 def _fingerprint_model(model: Teacher | TrainedModel) -> str:
     match model:
         case PredictedTeacher(predictions=path):
@@ -97,27 +118,20 @@ def _left_by_earlier_runs(
     push_directory: str,
     fingerprints: Mapping[str, str],
 ) -> dict[str, str]:
-    """Returns the `incumbent`, to which a new student has to stand up, the `start` and the `kept_teacher`.
+    """Returns what earlier runs have left; see `fingerprint_push_directory`.
 
     Students are compared with, and may start from, the one that ships, unless this very experiment was the
     last to push in the run before: then nothing is new, what was there before that run still counts, and all
-    comes from the cache. So what a person has rolled back is not pushed again. Each is `none` where there is
-    none.
+    comes from the cache. So what a person has rolled back is not pushed again.
     """
-    versions = Versions(push_directory)
-    kept = KeptTeacher.find(versions.store) if config.retraining.keep_teacher else None
-    shipping = versions.shipping() or NO_VERSION
-    left = {
-        "incumbent": shipping,
-        "start": shipping,
-        "kept_teacher": f"{kept.file} {len(kept.runs)}" if kept else NO_VERSION,
-    }
-    if shipping == NO_VERSION:
+    left = fingerprint_push_directory(config, push_directory=push_directory)
+    if left["incumbent"] == NO_VERSION:
         return left
     try:
         previous = read_summary(workspace.directory)
     except InputError:  # The first run here, or one that left nothing to go by.
         return left
+    versions = Versions(push_directory)
     is_repeated = (
         previous.configuration == config.to_record()
         and {key: value for key, value in previous.fingerprints.items() if key not in left} == fingerprints

@@ -10,7 +10,8 @@ import functools
 import json
 import pathlib
 import uuid
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Literal, Self
 
 from components.errors import InputError
 from components.layout import LEDGER_FILE
@@ -68,6 +69,8 @@ class Tick:
       student_on_reference: That of this student on the reference images, if there are any.
       spans: The spans of the data, with their versions, as in `2026-01-03` and `7/2`; none of other data.
       version: The version that was pushed, or that was put aside because it was refused.
+      seen: On Kubeflow, what the node Look has told the other nodes, by its names: with the same, a later run
+        takes all from the cache. Elsewhere nothing.
     """
 
     run: str
@@ -85,6 +88,32 @@ class Tick:
     student_on_reference: float | None = None
     spans: tuple[str, ...] = ()
     version: str | None = None
+    seen: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def new(cls, *, run: str, experiment: str) -> Self:
+        """Returns a tick that begins now, which is not noted yet."""
+        return cls(run=run, experiment=experiment, began=_now())
+
+    @classmethod
+    def from_line(cls, line: str | bytes) -> Self:
+        """Reads a line of the ledger.
+
+        Raises:
+          ValueError: It was cut short.
+          TypeError: It is something else.
+        """
+        tick = cls(**json.loads(line))
+        return dataclasses.replace(tick, spans=tuple(tick.spans))
+
+    def to_line(self) -> str:
+        """Returns its line in the ledger, without the end."""
+        return json.dumps(dataclasses.asdict(self), allow_nan=False)
+
+    def as_it_began(self) -> Self:
+        """Returns it without anything that a run came to."""
+        known = ("run", "experiment", "began", "data", "code", "configuration", "spans", "seen")
+        return type(self)(**{name: getattr(self, name) for name in known})
 
     @property
     def fingerprints(self) -> Fingerprints:
@@ -116,19 +145,18 @@ class Ledger:
 
     def last_judged(self) -> Tick | None:
         """Returns the last tick in which a student was judged."""
-        return next((tick for tick in reversed(self.ticks()) if tick.student is not None), None)
+        return last_judged(self.ticks())
 
-    def begin(self) -> Tick:
+    def begin(self, tick: Tick | None = None) -> Tick:
         """Notes that a tick begins.
+
+        Args:
+          tick: What is known of it; None is a new one.
 
         Raises:
           InputError: The ledger cannot be written.
         """
-        return self._write(self.new_tick(run=uuid.uuid4().hex))
-
-    def new_tick(self, *, run: str) -> Tick:
-        """Returns a tick that begins, which is not noted yet."""
-        return Tick(run=run, experiment=self.experiment, began=_now())
+        return self._write(tick or Tick.new(run=uuid.uuid4().hex, experiment=self.experiment))
 
     def end(self, tick: Tick) -> Tick:
         """Notes what became of a tick, and when.
@@ -153,13 +181,18 @@ class Ledger:
 
     def _write(self, tick: Tick) -> Tick:
         try:
-            self._store.append(LEDGER_FILE, json.dumps(dataclasses.asdict(tick), allow_nan=False))
+            self._store.append(LEDGER_FILE, tick.to_line())
         except OSError as error:
             raise InputError(
                 f"{self._store.location(LEDGER_FILE)} cannot be written ({error.strerror}); give a "
                 "push.directory that you can write."
             ) from None
         return tick
+
+
+def last_judged(ticks: Sequence[Tick]) -> Tick | None:
+    """Returns the last of some ticks in which a student was judged."""
+    return next((tick for tick in reversed(ticks) if tick.student is not None), None)
 
 
 def judged(tick: Tick, evaluation: Evaluation, *, pushed: str | None, ledger: Ledger) -> Tick:
@@ -191,6 +224,24 @@ def judged(tick: Tick, evaluation: Evaluation, *, pushed: str | None, ledger: Le
     return dataclasses.replace(tick, outcome="pushed", version=pushed)
 
 
+def describe_news(now: Fingerprints, *, before: Tick | None) -> str:
+    """Says in a few words what is new; nothing if all is as it was.
+
+    Args:
+      now: What there is.
+      before: The last tick in which a student was judged, if there is one.
+    """
+    if before is None:
+        return "no student has been judged here before"
+    changed = now.changed_since(before.fingerprints)
+    return f"{' and '.join(changed)} changed since {before.began}" if changed else ""
+
+
+def nothing_new_since(before: Tick) -> str:
+    """Says in a sentence that all is as it was in an earlier tick."""
+    return f"Nothing new: data, code and configuration are those of {before.began}."
+
+
 def stopped(tick: Tick, reason: str) -> Tick:
     """Returns a tick that the user's data, models or configuration have stopped."""
     return dataclasses.replace(tick, outcome="stopped", reason=reason)
@@ -207,7 +258,6 @@ def _now() -> str:
 
 def _read_line(line: bytes) -> Tick | None:
     try:
-        tick = Tick(**json.loads(line))
-        return dataclasses.replace(tick, spans=tuple(tick.spans))
+        return Tick.from_line(line)
     except (ValueError, TypeError):
         return None

@@ -7,11 +7,18 @@ from components.errors import InputError
 from components.report.summary import Summary
 from pipeline.config.experiment import Config
 from pipeline.events import Event, RunFailed, RunFinished
-from pipeline.local.external_files import check_files
 from pipeline.local.run import running_checked
 from pipeline.local.workspace import Workspace, locked
 from pipeline.retraining.fingerprints import take_fingerprints
-from pipeline.retraining.ledger import Fingerprints, Ledger, Tick, judged, open_ledger, stopped
+from pipeline.retraining.ledger import (
+    Ledger,
+    Tick,
+    describe_news,
+    judged,
+    nothing_new_since,
+    open_ledger,
+    stopped,
+)
 
 Watch = Callable[[Iterator[Event]], Event | None]
 
@@ -47,47 +54,21 @@ def foresee(config: Config, *, workspace: Workspace) -> str:
     Raises:
       InputError: What would stop the tick.
     """
-    return _describe(_look(config), before=open_ledger(config, workspace).last_judged())
-
-
-def _look(config: Config) -> Fingerprints:
-    """Looks at everything that a run needs from outside.
-
-    Raises:
-      InputError: Something is missing, or cannot be used.
-    """
-    try:
-        check_files(config)
-        return take_fingerprints(config)
-    except OSError as error:  # Such as a network's file system that is gone for a while.
-        raise InputError(
-            f"data or the file of a model cannot be read ({error}); see to it that it can."
-        ) from None
-
-
-def _describe(now: Fingerprints, *, before: Tick | None) -> str:
-    if before is None:
-        return "It would train: no student has been judged here before."
-    changed = now.changed_since(before.fingerprints)
-    if changed:
-        return f"It would train: {' and '.join(changed)} changed since {before.began}."
-    return _nothing_new(before)
-
-
-def _nothing_new(before: Tick) -> str:
-    return f"Nothing new: data, code and configuration are those of {before.began}."
+    before = open_ledger(config, workspace).last_judged()
+    new = describe_news(take_fingerprints(config), before=before)
+    return f"It would train: {new}." if before is None or new else nothing_new_since(before)
 
 
 def _carry_out(tick: Tick, config: Config, workspace: Workspace, *, ledger: Ledger, watch: Watch) -> Tick:
     """Returns the tick with what became of it."""
     try:
-        fingerprints = _look(config)
+        fingerprints = take_fingerprints(config)
     except InputError as error:
         return stopped(tick, str(error))
     tick = dataclasses.replace(tick, **dataclasses.asdict(fingerprints))
     before = ledger.last_judged()
     if before is not None and before.fingerprints == fingerprints:
-        return dataclasses.replace(tick, outcome="nothing new", reason=_nothing_new(before))
+        return dataclasses.replace(tick, outcome="nothing new", reason=nothing_new_since(before))
     try:
         workspace.database.check()
     except InputError as error:

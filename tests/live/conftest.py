@@ -27,7 +27,6 @@ SMALL = {
     "kubeflow.training_nodes.cpu": "'1'",
     "kubeflow.every_node.memory": "3Gi",
     "kubeflow.training_nodes.memory": "3Gi",
-    "kubeflow.nodes.ExampleGen.cache": "true",
     "teacher.epochs": "3",
     "student.epochs": "3",
     "evaluation.min_accuracy": "0.1",

@@ -6,7 +6,7 @@ import functools
 import pathlib
 from collections import Counter
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
@@ -90,15 +90,20 @@ class ImageFolderData(SourceSettings):
         """Returns the folder, or the spans; nothing is read yet."""
         if not self.has_spans:
             return ImageFolderSource(self)
-        return SpansSource(
-            WindowChoice(
-                self.path,
-                last=self.span,
-                size=self.window,
-                on_missing=self.on_missing_span,
-                left_out=self.beside,
-            ),
-            fractions=self.split_fractions,
+        return SpansSource(self._choice, fractions=self.split_fractions)
+
+    def pinned(self) -> Self:
+        """Returns settings that name the newest span, where the images come span by span."""
+        return self.model_copy(update={"span": self._choice.newest()}) if self.has_spans else self
+
+    @property
+    def _choice(self) -> WindowChoice:
+        return WindowChoice(
+            self.path,
+            last=self.span,
+            size=self.window,
+            on_missing=self.on_missing_span,
+            left_out=self.beside,
         )
 
 

@@ -46,6 +46,14 @@ class WindowChoice:
     on_missing: OnMissingSpan = "fail"
     left_out: Sequence[str] = ()
 
+    def newest(self) -> str:
+        """Returns the name of the newest span: the one that is asked for, or else the newest that is there.
+
+        Raises:
+          MissingSpanError: None is asked for, and none is there.
+        """
+        return self.last if self.last is not None else to_name(self.path, max(self._list()))
+
     def find(self) -> Window:
         """Looks for the spans.
 
@@ -58,11 +66,7 @@ class WindowChoice:
         Raises:
           MissingSpanError: A span is missing and may not be, or none is left.
         """
-        found = list_spans(self.path)
-        if not found and self.last is None:
-            raise MissingSpanError(
-                f"data.path: got {self.path!r}, but there is no folder of such a name; add one."
-            )
+        found = self._list()
         problems = {position: self._find_problem(found.get(position)) for position in self._positions(found)}
         window = Window(
             spans=[found[position] for position, problem in problems.items() if problem is None],
@@ -75,6 +79,15 @@ class WindowChoice:
         if window.missing and (self.on_missing == "fail" or not window.spans):
             raise MissingSpanError(self._explain(window))
         return window
+
+    def _list(self) -> dict[int, Span]:
+        """Lists the spans that are there, by their positions; some, if none is asked for by its name."""
+        found = list_spans(self.path)
+        if not found and self.last is None:
+            raise MissingSpanError(
+                f"data.path: got {self.path!r}, but there is no folder of such a name; add one."
+            )
+        return found
 
     def _positions(self, found: Collection[int]) -> Sequence[int]:
         """Returns where the spans of the window should be, in order; none lies before the oldest there is."""

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
+from pipeline.config.nodes import LOOK
 from pipeline.events import Event, NodeFailed, NodeFinished, NodeStarted, RunFailed, RunFinished
 from pipeline.kubeflow.result_lines import find_result
 from pipeline.kubeflow.server.connection import Server, UnclearError, UnreachableError
@@ -68,7 +69,9 @@ def follow(server: Server, run_id: str, *, nodes: Sequence[str], wait: Callable[
 
 
 def read_result(server: Server, run_id: str) -> list[str]:
-    """Returns the lines of the table and the verdict of a run; none if its Evaluator came from the cache.
+    """Returns the lines of the table and the verdict of a run, or that nothing was new.
+
+    There are none where something was new, but made no difference: then the Evaluator came from the cache.
 
     Args:
       server: Where it ran.
@@ -78,11 +81,12 @@ def read_result(server: Server, run_id: str) -> list[str]:
       ServerError: The server does not let us look any more.
     """
     run = server.read("look at the result", server.client.runs.run_service_get_run, run_id=run_id)
-    task = _task(_EVALUATOR, tasks=(run.run_details and run.run_details.task_details) or ())
-    for child in reversed((task and task.child_tasks) or ()):
-        lines = find_result(server.log(run_id, child.pod_name))
-        if lines:
-            return lines
+    tasks = (run.run_details and run.run_details.task_details) or ()
+    for task in (_task(node, tasks=tasks) for node in (_EVALUATOR, LOOK)):
+        for child in reversed((task and task.child_tasks) or ()):
+            lines = find_result(server.log(run_id, child.pod_name))
+            if lines:
+                return lines
     return []
 
 

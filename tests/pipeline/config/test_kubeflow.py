@@ -20,11 +20,35 @@ def test_training_nodes_alone_have_a_gpu_each():
         assert settings().of_node(node).gpus == 0
 
 
-def test_example_gen_alone_is_not_cached_unless_one_says_so():
-    assert settings().of_node("ExampleGen").cache is False
-    assert settings().of_node("Transform").cache is True
-    assert settings("kubeflow.every_node.cache=true").of_node("ExampleGen").cache is False
-    assert settings("kubeflow.nodes.ExampleGen.cache=true").of_node("ExampleGen").cache is True
+def test_look_alone_is_not_cached_and_others_are_unless_one_says_so():
+    assert settings().of_node("Look").cache is False
+    assert settings().of_node("ExampleGen").cache is True
+    assert settings("kubeflow.every_node.cache=true").of_node("Look").cache is False
+    assert settings("kubeflow.nodes.ExampleGen.cache=false").of_node("ExampleGen").cache is False
+
+
+def test_look_sees_the_volumes_and_secrets_of_those_whose_files_it_looks_at():
+    def seen(*overrides):
+        config = load_config(DIGITS, overrides=overrides)
+        look = config.kubeflow.with_look(config.nodes_with_files).of_node("Look")
+        assert not look.gpus
+        mounted = {volume.mount_path: volume.claim for volume in look.volumes}
+        return mounted, [secret.name for secret in look.secrets]
+
+    nodes = (
+        "kubeflow.nodes={ExampleGen: {volumes: [{claim: photos, mount_path: /data}]}, "
+        "Evaluator: {volumes: [{claim: models, mount_path: /models}]}, "
+        "ExampleValidator: {volumes: [{claim: models, mount_path: /models}]}, "
+        "Pusher: {volumes: [{claim: models, mount_path: /models}, {claim: other, mount_path: /data}], "
+        "secrets: [{name: store, variables: {key: KEY}}]}, "
+        "Teacher: {volumes: [{claim: teachers, mount_path: /teachers}]}%s}"
+    )
+    assert seen(nodes % "") == ({"/data": "photos", "/models": "models"}, ["store"])
+    file = "teacher={from: /teachers/one.keras}"
+    assert seen(nodes % "", file)[0] == {"/data": "photos", "/models": "models", "/teachers": "teachers"}
+    own = ", Look: {volumes: [{claim: mine, mount_path: /data}], secrets: [{name: key, mount_path: /key}]}"
+    assert seen(nodes % own) == ({"/data": "mine", "/models": "models"}, ["key", "store"])
+    assert seen("kubeflow.every_node.volumes=[{claim: all, mount_path: /all}]") == ({"/all": "all"}, [])
 
 
 def test_the_more_particular_setting_goes_first():
@@ -57,7 +81,11 @@ def test_the_more_particular_setting_goes_first():
         ("kubeflow.pipeline_root=/tmp", "kubeflow.pipeline_root: got '/tmp'; must be an object store's URI"),
         ("kubeflow.training_nodes.gpus=-1", "kubeflow.training_nodes.gpus: got -1; must be greater than"),
         ("kubeflow.every_node.gpu=1", "unknown key 'gpu'"),
-        ("kubeflow.nodes.Techer.gpus=2", "kubeflow.nodes: there is no node 'Techer'; allowed: ExampleGen, "),
+        ("kubeflow.nodes.Techer.gpus=2", "kubeflow.nodes: there is no node 'Techer'; allowed: Look, "),
+        (
+            "kubeflow.nodes.Look.cache=true",
+            "kubeflow: nodes.Look.cache: it looks whether anything is new, and so runs each time",
+        ),
         ("kubeflow.nodes.Teacher.secrets=[{name: s3}]", "must have a mount_path or variables"),
         (
             "kubeflow.nodes.Teacher.volumes=[{claim: data, mount_path: data}]",

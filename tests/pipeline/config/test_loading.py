@@ -216,13 +216,6 @@ def test_what_is_wrong_with_spans_is_said_by_the_key(refusal):
     )
 
 
-def test_dated_data_from_the_cache_are_refused_as_kubeflow_would_not_look_for_newer(path, refusal):
-    dated = "data={source: image_folder, path: '/data/{YYYY}-{MM}-{DD}'}"
-    assert load_config(path, overrides=[dated]).data.path == "/data/{YYYY}-{MM}-{DD}"
-    message = refusal(dated, "kubeflow.nodes.ExampleGen.cache=true")
-    assert message.startswith("data.path: with cache: true for ExampleGen")
-
-
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_committed_configuration_is_valid_and_opens_with_its_command(path):
     assert load_config(path).name == path.stem

@@ -78,6 +78,20 @@ def future(specification: Document, _: Document) -> None:
     }
 
 
+def untold(specification: Document, _: Document) -> None:
+    source = tasks(specification)["Evaluator"]["inputs"]["parameters"]["incumbent_version"]
+    source["taskOutputParameter"]["outputParameterKey"] = "champion"
+
+
+def too_early(specification: Document, _: Document) -> None:
+    tasks(specification)["Evaluator"]["dependentTasks"].remove("Look")
+
+
+def told_another_type(specification: Document, _: Document) -> None:
+    outputs = specification["components"]["comp-Look"]["outputDefinitions"]["parameters"]
+    outputs["data_fingerprint"] = {"parameterType": "NUMBER_DOUBLE"}
+
+
 def no_value(specification: Document, _: Document) -> None:
     del tasks(specification)["Evaluator"]["inputs"]["parameters"]["students"]
 
@@ -131,7 +145,10 @@ def test_the_committed_pipeline_has_no_problems() -> None:
         (schema_version, "the schema version is '2.0.0', not '2.1.0'"),
         (wrong_type, "Evaluator: the parameter students is no STRING"),
         (other_type, "Evaluator: the parameter students is no NUMBER_INTEGER"),
-        (future, "Evaluator: the parameter students comes from taskOutputParameter"),
+        (future, "Evaluator: the parameter students comes from Teacher_task, which is no task"),
+        (untold, "Evaluator: Look has no output parameter champion"),
+        (too_early, "Evaluator: does not wait for Look, which puts out the parameter incumbent_version"),
+        (told_another_type, "ExampleGen: the parameter data_fingerprint is no NUMBER_DOUBLE"),
         (no_value, "Evaluator: the parameter students has no value"),
         (unknown_upstream, "Transform: waits for Nobody, which is no task"),
         (condition, "Pusher: conditions and exit handlers are not of this pipeline's kind"),

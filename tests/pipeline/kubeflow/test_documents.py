@@ -7,6 +7,7 @@ from kfp.kubernetes import kubernetes_executor_config_pb2 as kubernetes_pb2
 
 from pipeline.config.kubeflow import KubeflowSettings, NodeSettings, Secret, Toleration, Volume
 from pipeline.kubeflow.documents import finish
+from pipeline.kubeflow.findings import Finding
 from pipeline.kubeflow.run_parameters import RunParameter
 
 EPOCHS = RunParameter("teacher_epochs", "NUMBER_INTEGER", 30, "How long.", {"Teacher": "job.model.epochs"})
@@ -15,6 +16,7 @@ EPOCHS = RunParameter("teacher_epochs", "NUMBER_INTEGER", 30, "How long.", {"Tea
 SPECIFICATION = {
     "pipelineInfo": {"name": "digits"},
     "components": {
+        "Look": {"executorLabel": "Look_executor"},
         "ExampleGen": {"executorLabel": "ExampleGen_executor"},
         "Teacher": {
             "executorLabel": "Teacher_executor",
@@ -23,6 +25,7 @@ SPECIFICATION = {
     },
     "deploymentSpec": {
         "executors": {
+            "Look_executor": {"container": {"image": "i", "args": ["--look"]}},
             "ExampleGen_executor": {
                 "container": {"image": "i", "args": [], "lifecycle": {"preCacheCheck": {}}}
             },
@@ -32,12 +35,14 @@ SPECIFICATION = {
     "root": {
         "dag": {
             "tasks": {
+                "Look": {"componentRef": {"name": "Look"}},
                 "ExampleGen": {
                     "componentRef": {"name": "ExampleGen"},
                     "cachingOptions": {"enableCache": True},
                 },
                 "Teacher": {
                     "componentRef": {"name": "Teacher"},
+                    "dependentTasks": ["ExampleGen"],
                     "inputs": {"parameters": {"job": {"runtimeValue": {"constant": "{}"}}}},
                 },
             }
@@ -53,6 +58,7 @@ def finished(**nodes: NodeSettings) -> tuple[dict[str, Any], dict[str, Any]]:
         description="Small.",
         pipeline_root="s3://bucket/digits",
         parameters=[EPOCHS],
+        findings=[Finding("student_files", "student", {"Teacher": "job.code"})],
         settings=KubeflowSettings(nodes=nodes),
     )
     executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
@@ -83,7 +89,7 @@ def test_names_root_and_lifecycle() -> None:
         "description": "Small.",
     }
     assert specification["defaultPipelineRoot"] == "s3://bucket/digits"
-    assert set(specification["components"]) == {"comp-ExampleGen", "comp-Teacher"}
+    assert set(specification["components"]) == {"comp-Look", "comp-ExampleGen", "comp-Teacher"}
     assert specification["components"]["comp-Teacher"]["executorLabel"] == "exec-Teacher"
     assert specification["root"]["dag"]["tasks"]["Teacher"]["componentRef"] == {"name": "comp-Teacher"}
     assert "lifecycle" not in specification["deploymentSpec"]["executors"]["exec-ExampleGen"]["container"]
@@ -91,7 +97,8 @@ def test_names_root_and_lifecycle() -> None:
 
 def test_caching_and_retries_are_of_each_task() -> None:
     tasks = finished(Teacher=NodeSettings(retries=5, timeout_minutes=90))[0]["root"]["dag"]["tasks"]
-    assert tasks["ExampleGen"]["cachingOptions"] == {"enableCache": False}
+    assert tasks["ExampleGen"]["cachingOptions"] == {"enableCache": True}
+    assert tasks["Look"]["cachingOptions"] == {"enableCache": False}
     assert tasks["Teacher"]["cachingOptions"] == {"enableCache": True}
     assert tasks["ExampleGen"]["retryPolicy"]["maxRetryCount"] == 2
     assert tasks["Teacher"]["retryPolicy"] == {
@@ -117,11 +124,23 @@ def test_a_run_parameter_has_a_default_and_reaches_its_node() -> None:
     assert specification["root"]["dag"]["tasks"]["Teacher"]["inputs"]["parameters"] == {
         "job": {"runtimeValue": {"constant": "{}"}},
         "teacher_epochs": {"componentInputParameter": "teacher_epochs"},
+        "student_files": {
+            "taskOutputParameter": {"producerTask": "Look", "outputParameterKey": "student_files"}
+        },
     }
     parameters = specification["components"]["comp-Teacher"]["inputDefinitions"]["parameters"]
     assert parameters["teacher_epochs"] == {"parameterType": "NUMBER_INTEGER"}
     container = specification["deploymentSpec"]["executors"]["exec-Teacher"]["container"]
-    assert container["args"] == ["--x", "--run_parameter", "job.model.epochs=teacher_epochs"]
+    assert container["args"] == [
+        *("--x", "--run_parameter", "job.model.epochs=teacher_epochs"),
+        *("--run_parameter", "job.code=student_files"),
+    ]
+
+
+def test_who_is_told_by_look_waits_for_it() -> None:
+    tasks = finished()[0]["root"]["dag"]["tasks"]
+    assert tasks["Teacher"]["dependentTasks"] == ["ExampleGen", "Look"]
+    assert "dependentTasks" not in tasks["ExampleGen"]
 
 
 @pytest.mark.parametrize(

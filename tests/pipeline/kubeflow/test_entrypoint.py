@@ -201,9 +201,9 @@ def test_a_parameter_of_the_run_that_cannot_be_used_is_named(tmp_path: pathlib.P
             "The parameter student_epochs of the run cannot be used: got 2.5; it must be a whole number; ",
         ),
         (
-            "data_version",
+            "data_location",
             "[[ScheduledTime.2006-01-02]]",
-            "The parameter data_version of the run is '[[ScheduledTime.2006-01-02]]', as written: ",
+            "The parameter data_location of the run is '[[ScheduledTime.2006-01-02]]', as written: ",
         ),
     ],
 )
@@ -211,7 +211,7 @@ def test_a_value_that_kubeflow_lets_through_is_refused_by_the_name_of_its_parame
     tmp_path: pathlib.Path, name: str, value: Any, message: str
 ) -> None:
     (tmp_path / "termination-log").touch()
-    paths = {"student_epochs": "job.model.epochs", "data_version": "fingerprint"}
+    paths = {"student_epochs": "job.model.epochs", "data_location": "fingerprint"}
     command = arguments(
         tmp_path,
         executor=EXAMPLE_GEN,

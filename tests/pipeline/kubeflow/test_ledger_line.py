@@ -2,20 +2,18 @@
 
 import json
 import pathlib
-import zipfile
 from typing import Any
 
 import pytest
 import yaml
+from handed_over import EXAMPLE, given, write_student
 
-from components.report.summary import Evaluation
 from components.serving.versions import Origin, Versions
 from pipeline.kubeflow.entrypoint import run
 from pipeline.kubeflow.ledger_line import find_run
 from pipeline.retraining.ledger import Ledger, Tick
 
 TESTS = pathlib.Path(__file__).parents[2]
-EXAMPLE = TESTS / "example_summary.json"
 RUN = "c48c7537-cfc8-4a4a-814c-dd045baf9ada"
 OUTPUT = f"minio://mlpipeline/v2/artifacts/digits/{RUN}/Pusher/a4963ae8/pushed_model"
 
@@ -33,16 +31,7 @@ def push(arguments: list[str], bucket: str, tmp_path: pathlib.Path) -> Any:
     """Runs the Pusher on a student that was compared with a version; returns what it notes in the ledger."""
 
     def start(weights: bytes, *, compared_with: str, blessed: bool = True, run_id: str = RUN) -> Tick:
-        artifacts = tmp_path / "minio/b"
-        (artifacts / "model/Format-Serving").mkdir(parents=True, exist_ok=True)
-        (artifacts / "model/Format-Serving/saved_model.pb").write_bytes(weights)
-        write_keras_file(artifacts / "model/model.keras", weights=weights)
-        (artifacts / "evaluation").mkdir(exist_ok=True)
-        content = json.loads(EXAMPLE.read_text())
-        evaluation = {key: content[key] for key in Evaluation.model_fields if key in content}
-        (artifacts / "evaluation/evaluation.json").write_text(
-            json.dumps(evaluation | {"incumbent_version": compared_with})
-        )
+        write_student(tmp_path, weights, compared_with=compared_with)
         invocation = {
             "inputs": {
                 "artifacts": {
@@ -54,7 +43,9 @@ def push(arguments: list[str], bucket: str, tmp_path: pathlib.Path) -> Any:
                     "push": json.dumps({"directory": "/tmp/pushed", "keep": None}),
                     "push_directory": bucket,
                     "incumbent": "",
+                    "incumbent_version": compared_with,
                     "run": "",
+                    "tick": began(run_id).to_line(),
                 },
             },
             "outputs": {
@@ -80,14 +71,18 @@ def push(arguments: list[str], bucket: str, tmp_path: pathlib.Path) -> Any:
     return start
 
 
-def given(name: str, **metadata: int) -> Any:
-    return {"artifacts": [{"name": name, "uri": f"minio://b/{name}", "metadata": metadata}]}
-
-
-def write_keras_file(path: pathlib.Path, *, weights: bytes) -> None:
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("config.json", "{}")
-        archive.writestr("model.weights.h5", weights)
+def began(run_id: str) -> Tick:
+    """What Look has noted of a run."""
+    return Tick(
+        run=run_id,
+        experiment="digits",
+        began="2026-11-22T03:00:00+00:00",
+        data="d",
+        code="c",
+        configuration="s",
+        spans=("7", "8/2"),
+        seen={"data_fingerprint": "d"},
+    )
 
 
 def test_what_became_of_a_run_is_noted_beside_the_versions(push: Any, bucket: str) -> None:
@@ -103,6 +98,7 @@ def test_what_became_of_a_run_is_noted_beside_the_versions(push: Any, bucket: st
     assert (pushed.run, pushed.experiment, pushed.outcome) == (RUN, "digits", "pushed")
     assert (pushed.version, first.run) == (first.version, RUN)
     assert pushed.reason == evaluation["verdict"]
+    assert pushed.as_it_began() == began(RUN)
     assert pushed.ended is not None
     assert pushed.student == evaluation["models"][evaluation["candidate"]]["accuracy"]
     assert (same.run, same.outcome, same.version) == ("the-next", "nothing new", None)
@@ -128,6 +124,7 @@ def test_who_was_overtaken_is_not_pushed_and_says_so(
         f"The student was compared with none, but version {other} ships by now; run again"
     )
     assert overtaken.reason in capsys.readouterr().err
+    assert (overtaken.student, overtaken.spans, overtaken.seen) == (None, ("7", "8/2"), began(RUN).seen)
     assert again.outcome == "pushed"
     assert Versions(bucket).whole() == [other, again.version]
 
@@ -140,4 +137,5 @@ def test_a_run_is_known_by_where_its_outputs_go() -> None:
 
     assert find_run(outputs(pushed_model=OUTPUT)) == RUN
     assert find_run(outputs(pushed_model="minio://bucket/elsewhere")) == ""
+    assert find_run(outputs(news="minio://b/digits/7/Look/1/news")) == "7"
     assert find_run(outputs(model="minio://b/digits/7/Evaluator/1/model")) == ""

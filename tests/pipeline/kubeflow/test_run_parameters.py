@@ -19,7 +19,6 @@ def test_every_run_parameter_has_the_configuration_s_value():
     config = load_config(CONFIGS / "mnist.yaml", overrides=overrides)
     assert {parameter.name: parameter.default for parameter in run_parameters(config)} == {
         "data_location": "/data",
-        "data_version": "",
         "teacher_epochs": 20,
         "student_epochs": 5,
         "push_directory": "/models",
@@ -34,9 +33,9 @@ def test_students_share_their_epochs_and_nothing_else():
     two = "distillations=[{name: warm, method: kd}, {name: very-hot, method: kd}]"
     config = load_config(CONFIGS / "digits.yaml", overrides=[two])
     nodes = {parameter.name: set(parameter.paths) for parameter in run_parameters(config)}
-    assert nodes["student_epochs"] == {"Scratch", "Distiller-warm", "Distiller-very-hot"}
-    assert nodes["warm_temperature"] == {"Distiller-warm"}
-    assert nodes["teacher_epochs"] == {"Teacher"}
+    assert nodes["student_epochs"] == {"Look", "Scratch", "Distiller-warm", "Distiller-very-hot"}
+    assert nodes["warm_temperature"] == {"Look", "Distiller-warm"}
+    assert nodes["teacher_epochs"] == {"Look", "Teacher"}
     assert "data_location" not in nodes  # The digits come with scikit-learn.
 
 
@@ -45,7 +44,7 @@ def test_the_newest_span_is_a_parameter_where_data_come_in_spans():
         config = load_config(CONFIGS / "digits.yaml", overrides=[f"data={{source: image_folder, {data}}}"])
         return {parameter.name: (parameter.default, parameter.paths) for parameter in run_parameters(config)}
 
-    assert paths_of("path: '/data/{SPAN}', window: 7")["span"] == ("", {"ExampleGen": "data.span"})
+    assert paths_of("path: '/data/{SPAN}', window: 7")["span"] == ("", {"Look": "configuration.data.span"})
     assert "span" not in paths_of("path: /data")
 
 
@@ -59,8 +58,8 @@ def test_a_key_of_several_values_is_no_parameter_and_the_others_reach_every_vari
     distillers = {"Distiller-distilled"} if halving else distillers
     assert paths["distilled_student_loss_weight"] == dict.fromkeys(
         distillers, "distillation.student_loss_weight"
-    )
-    assert set(paths["student_epochs"]) == distillers | {"Scratch"}
+    ) | {"Look": "configuration.distillations.0.student_loss_weight"}
+    assert set(paths["student_epochs"]) == distillers | {"Look", "Scratch"}
 
 
 def test_only_teachers_that_are_trained_have_epochs():
@@ -75,7 +74,27 @@ def test_only_teachers_that_are_trained_have_epochs():
         }
 
     assert epochs_of("{from: x.keras}") == {}
-    assert epochs_of(f"[{{from: x.keras}}, {trained}]") == {"teacher_2_epochs": (3, {"Teacher-2"})}
+    assert epochs_of(f"[{{from: x.keras}}, {trained}]") == {"teacher_2_epochs": (3, {"Look", "Teacher-2"})}
+
+
+def test_look_is_told_of_every_parameter_where_the_configuration_has_it():
+    two = "distillations=[{name: warm, method: kd}, {name: very-hot, method: kd, temperature: 3.5}]"
+    trained = "{architecture: digits_teacher, epochs: 3, batch_size: 32, learning_rate: 0.001}"
+    data = "data={source: image_folder, path: '/data/{SPAN}'}"
+    config = load_config(CONFIGS / "digits.yaml", overrides=[two, f"teacher=[{trained}, {trained}]", data])
+    other = {"data_location": "/photos/{SPAN}", "span": "7", "push_directory": "/models"}
+    properties = {"configuration": json.dumps(config.to_record())}
+    for parameter in run_parameters(config):
+        value = other.get(parameter.name, 11.0)
+        properties = assign(properties, path=parameter.paths["Look"], value=value)
+
+    record = json.loads(properties["configuration"])
+
+    assert (record["data"]["path"], record["data"]["span"]) == ("/photos/{SPAN}", "7")
+    assert record["push"]["directory"] == "/models"
+    assert [each["epochs"] for each in (*record["teacher"], record["student"])] == [11, 11, 11]
+    assert [each["temperature"] for each in record["distillations"]] == [11.0, 11.0]
+    assert config.to_record()["distillations"][1]["temperature"] == 3.5
 
 
 def test_a_value_reaches_through_texts_that_are_json():
@@ -116,6 +135,7 @@ def test_whoever_reads_what_ships_is_told_of_another_push_directory():
         return found
 
     always = {
+        "Look": "configuration.push.directory",
         "ExampleValidator": "versions_directory",
         "Evaluator": "versions_directory",
         "Pusher": "push.directory",

@@ -5,7 +5,7 @@ import pathlib
 import pytest
 
 from components.errors import InputError
-from pipeline.retraining.ledger import Ledger
+from pipeline.retraining.ledger import Ledger, Tick
 
 
 @pytest.fixture
@@ -67,6 +67,23 @@ def test_the_last_tick_in_which_a_student_was_judged_is_found(ledger: Ledger) ->
     for outcome in ("nothing new", "stopped", "failed"):
         ledger.end(dataclasses.replace(ledger.begin(), outcome=outcome))
     assert ledger.last_judged() == judged
+
+
+def test_a_line_of_an_older_version_is_read_and_a_tick_comes_back_from_its_line(ledger: Ledger) -> None:
+    ledger.directory.mkdir()
+    older = {"run": "1", "experiment": "digits", "began": "2026-01-03T03:00:00+00:00", "outcome": "pushed"}
+    (ledger.directory / "ledger.jsonl").write_text(json.dumps(older | {"student": 0.9}) + "\n")
+
+    (first,) = ledger.ticks()
+    newer = dataclasses.replace(first, run="2", spans=("7", "8/2"), seen={"data_fingerprint": "d"})
+    ledger.end(newer)
+
+    assert (first.student, first.spans, first.seen) == (0.9, (), {})
+    assert dataclasses.replace(ledger.ticks()[-1], ended=None) == newer
+    assert Tick.from_line(newer.to_line()) == newer
+    began = newer.as_it_began()
+    assert (began.began, began.spans, began.seen) == (newer.began, newer.spans, newer.seen)
+    assert (began.outcome, began.student, began.reason) == (None, None, "")
 
 
 def test_a_ledger_that_cannot_be_written_is_the_users_to_mend(tmp_path: pathlib.Path) -> None:

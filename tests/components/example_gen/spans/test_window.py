@@ -28,6 +28,19 @@ def test_a_window_is_the_newest_span_unless_told_otherwise(photos):
     assert find(root / "{SPAN}", last="9") == (["9"], [])
 
 
+def test_the_newest_span_has_a_name_also_where_it_holds_nothing(photos, tmp_path):
+    root = photos("8", "009")
+    (root / "010").mkdir()
+    path = str(root / "{SPAN}")
+    assert WindowChoice(path).newest() == "10"
+    assert WindowChoice(path, last="8").newest() == "8"
+    named = WindowChoice(path, size=3, on_missing="skip", last="10").find()
+    assert named == WindowChoice(path, size=3, on_missing="skip").find()
+    assert list(named.missing) == ["span 10 holds no " + named.missing[0].partition("holds no ")[2]]
+    with pytest.raises(MissingSpanError, match="there is no folder of such a name; add one"):
+        WindowChoice(str(tmp_path / "none/{SPAN}")).newest()
+
+
 def test_a_window_is_the_last_spans_up_to_the_one_that_is_asked_for(photos):
     root = photos("8", "9", "10", "11")
     assert find(root / "{SPAN}", size=3) == (["9", "10", "11"], [])

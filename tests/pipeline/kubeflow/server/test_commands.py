@@ -58,7 +58,7 @@ def test_real_pipeline_is_submitted_as_it_was_committed(stub, distill):
     sent = stub.asked("POST", "/upload_version")[0].body
     assert sent == (REPOSITORY / "pipeline.yaml").read_text()
     tasks = next(yaml.safe_load_all(sent))["root"]["dag"]["tasks"]
-    assert set(tasks) == set(load_config(pathlib.Path(DIGITS)).node_ids)
+    assert set(tasks) == set(load_config(pathlib.Path(DIGITS)).kubeflow_node_ids)
     assert stub.runs[0]["runtime_config"]["parameters"] == {"teacher_epochs": 3}
     name = stub.versions[0]["display_name"]
     assert re.fullmatch(r"digits-[0-9a-f]{12}", name)
@@ -136,6 +136,36 @@ def test_run_that_succeeded_without_a_table_says_where_to_look(
     assert out.splitlines()[-2:] == [
         "The run succeeded.",
         f"Report:  the Evaluator's output 'report' at {stub.url}/#/runs/details/run_id-1",
+    ]
+
+
+def test_run_in_which_nothing_was_new_says_so(stub, compiled, distill):
+    sentence = "Nothing new: data, code and configuration are those of 2026-11-21T03:00:00+00:00."
+    times = {"start_time": "2026-11-22T05:00:00Z", "end_time": "2026-11-22T05:00:20Z"}
+    look = {"display_name": "Look", "state": "SUCCEEDED", "child_tasks": [{"pod_name": "pod-l"}]} | times
+    container = {"display_name": "executor(0)", "state": "SUCCEEDED"} | times
+    others = [
+        {"display_name": node, "state": "SUCCEEDED"}
+        | dict.fromkeys(("start_time", "end_time"), f"2026-11-22T05:0{minute}:00Z")
+        for minute, node in enumerate(("ExampleGen", "Evaluator", "Pusher"), start=1)
+    ]
+    stub.logs = {"pod-l": f"I1124 09:00:00.1  14 a.go:1] x\n[result] {sentence}\n"}
+    stub.progress = [
+        {"state": "SUCCEEDED", "run_details": {"task_details": [look, container, *others]}},
+    ]
+    code, out, errors = distill("submit", DIGITS, "--host", stub.url, "--wait")
+    assert (code, errors) == (0, "")
+    assert out.splitlines()[3:] == [
+        "Waiting for Kubeflow",
+        "Look: running",
+        "Look: completed in 0:20",
+        *(
+            f"{node}: {state}"
+            for node in ("ExampleGen", "Evaluator", "Pusher")
+            for state in ("running", "cached")
+        ),
+        "",
+        sentence,
     ]
 
 
@@ -282,9 +312,9 @@ def test_schedules_of_others_are_listed_as_they_are(stub, distill):
         (
             [
                 *("schedule", DIGITS, "--host", "http://localhost", "--cron", "0 3 * * *"),
-                *("--param", "data_version=[[ScheduledTime.2006-01-02]]"),
+                *("--param", "push_directory=/[[ScheduledTime.2006-01-02]]"),
             ],
-            "the parameter data_version is '[[ScheduledTime.2006-01-02]]', which Kubeflow hands to a",
+            "the parameter push_directory is '/[[ScheduledTime.2006-01-02]]', which Kubeflow hands to a",
         ),
         (
             [

@@ -51,7 +51,7 @@ def states(stub):
 
 
 def test_schedule_is_pinned_to_its_version(stub, make, version):
-    made, older = make(parameters={"data_version": "7"}, catches_up=False)
+    made, older = make(parameters={"span": "7"}, catches_up=False)
     (there,) = stub.recurring_runs
     assert older == 0
     assert there["recurring_run_id"] == made.recurring_run_id
@@ -61,7 +61,7 @@ def test_schedule_is_pinned_to_its_version(stub, make, version):
         "pipeline_id": version.pipeline_id,
         "pipeline_version_id": version.version_id,
     }
-    assert there["runtime_config"]["parameters"] == {"data_version": "7"}
+    assert there["runtime_config"]["parameters"] == {"span": "7"}
     assert (there["max_concurrency"], there["no_catchup"]) == ("1", True)
     assert is_enabled(made)
 
@@ -245,7 +245,7 @@ def test_recorded_schedule_is_known_again_unless_its_root_differs(stub, server):
     ],
 )
 def test_the_stub_answers_in_the_shape_of_a_live_server(stub, server, make, recording, path):
-    make(parameters={"data_version": "7"}, catches_up=False)
+    make(parameters={"span": "7"}, catches_up=False)
     remove_schedule(server, "digits")
     with urllib.request.urlopen(f"{stub.url}/apis/v2beta1/{path}") as answer:
         found = json.load(answer)

@@ -29,7 +29,7 @@ def submit(server):
         server,
         version=version,
         experiment_id=experiment_id(server, "nightly"),
-        parameters={"teacher_epochs": 5, "data_version": "7"},
+        parameters={"teacher_epochs": 5, "span": "7"},
         pipeline_root=None,
         service_account=None,
     )
@@ -46,7 +46,7 @@ def test_version_and_run_are_made(stub, server):
     assert stub.versions[0]["display_name"] == NAME
     assert stub.asked("POST", "/upload_version")[0].body == TEXT
     assert stub.experiments[0]["display_name"] == "nightly"
-    assert stub.runs[0]["runtime_config"]["parameters"] == {"teacher_epochs": 5, "data_version": "7"}
+    assert stub.runs[0]["runtime_config"]["parameters"] == {"teacher_epochs": 5, "span": "7"}
     assert stub.runs[0]["pipeline_version_reference"] == {
         "pipeline_id": stub.pipelines[0]["pipeline_id"],
         "pipeline_version_id": stub.versions[0]["pipeline_version_id"],
