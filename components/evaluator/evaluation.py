@@ -119,10 +119,18 @@ def describe(
         searches={name: tuple(found) for name, found in variants.items() if len(found) > 1},
         variants_tried=len(tried),
         data_check=data_check,
-        advice=advise(histories, candidate=candidate, levers=levers),
+        advice=advise(
+            histories, candidate=candidate, levers=levers, guessing=_share_of_largest_class(evidence)
+        ),
         machine=Machine(**describe_machine()),
         versions=describe_versions(),
     )
+
+
+def _share_of_largest_class(evidence: Evidence) -> float:
+    """Returns the accuracy of who names the same class for every image, and the most frequent one."""
+    labels = evidence.outcomes.labels
+    return float(np.bincount(labels).max() / len(labels))
 
 
 def _as_sentence(finding: str) -> str:

@@ -16,6 +16,9 @@ _NOTABLE = 0.01
 _MUCH = 0.05
 # The share by which the loss still falls in the last epoch of a training that is not over.
 _FALLING = 0.02
+# The share of the way from guessing to no mistake at all of which nothing is learnt, and of which much is.
+_NOTHING_LEARNT = 0.1
+_MUCH_LEARNT = 0.5
 
 
 class Reached(NamedTuple):
@@ -35,6 +38,7 @@ class Facts:
       scratch: What the student trained from scratch has reached; None without one.
       is_unfinished: Whether the candidate was still getting better when its training ended.
       levers: See `advise`.
+      guessing: See `advise`.
     """
 
     student: Reached
@@ -42,9 +46,12 @@ class Facts:
     scratch: Reached | None
     is_unfinished: bool
     levers: Collection[str]
+    guessing: float
 
 
-def advise(histories: Mapping[str, History], *, candidate: str, levers: Collection[str]) -> tuple[str, ...]:
+def advise(
+    histories: Mapping[str, History], *, candidate: str, levers: Collection[str], guessing: float
+) -> tuple[str, ...]:
     """Says what to change, by the keys of the configuration; nothing where no rule applies.
 
     Args:
@@ -52,10 +59,14 @@ def advise(histories: Mapping[str, History], *, candidate: str, levers: Collecti
       candidate: The name of the distilled student.
       levers: Which of the keys `data.unlabelled`, `augment` and `student.architecture` the configuration
         leaves to be given, or to be given another value.
+      guessing: The accuracy of who always names the most frequent class.
     """
-    facts = gather_facts(histories, candidate=candidate, levers=levers)
+    facts = gather_facts(histories, candidate=candidate, levers=levers, guessing=guessing)
     if facts is None:
         return ()
+    shorter_steps = ask_for_shorter_steps(facts)
+    if shorter_steps:
+        return (shorter_steps,)
     better_teacher = ask_for_a_better_teacher(facts)
     if better_teacher:
         return (better_teacher,)
@@ -63,6 +74,21 @@ def advise(histories: Mapping[str, History], *, candidate: str, levers: Collecti
         return ()
     rules = (ask_for_more_epochs, ask_for_labels, ask_for_more_images, ask_for_a_larger_student)
     return tuple(advice for rule in rules if (advice := rule(facts)))
+
+
+def ask_for_shorter_steps(facts: Facts) -> str | None:
+    """Applies where the student is no better than guessing, and its teacher is much better."""
+    room = 1 - facts.guessing
+    at_chance = min(2 * facts.guessing, facts.guessing + _NOTHING_LEARNT * room)
+    is_stuck = facts.student.validation < at_chance
+    if not is_stuck or facts.teacher.validation < facts.guessing + _MUCH_LEARNT * room:
+        return None
+    return (
+        f"On the validation split the student stayed at chance ({percent(facts.student.validation)}) and its "
+        f"teacher did not ({percent(facts.teacher.validation)}): it seems that its steps were too long, and "
+        "left it with units that are 0 for every image. Set student.clip_norm: 1.0, or lower "
+        "student.learning_rate, the more the higher its temperature."
+    )
 
 
 def ask_for_a_better_teacher(facts: Facts) -> str | None:
@@ -127,7 +153,7 @@ def ask_for_a_larger_student(facts: Facts) -> str | None:
 
 
 def gather_facts(
-    histories: Mapping[str, History], *, candidate: str, levers: Collection[str]
+    histories: Mapping[str, History], *, candidate: str, levers: Collection[str], guessing: float
 ) -> Facts | None:
     """Reads the facts from the histories; None where it is not known what the teacher has reached.
 
@@ -135,6 +161,7 @@ def gather_facts(
       histories: See `advise`.
       candidate: See `advise`.
       levers: See `advise`.
+      guessing: See `advise`.
     """
     history, teacher, scratch = (histories.get(name) for name in (candidate, TEACHER, SCRATCH))
     if history is None or teacher is None:
@@ -151,6 +178,7 @@ def gather_facts(
         scratch=_reached(scratch) if scratch else None,
         is_unfinished=_is_unfinished(history),
         levers=levers,
+        guessing=guessing,
     )
 
 
