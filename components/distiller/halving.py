@@ -57,7 +57,7 @@ def halve(
         ranks = {each: _rank(found[: rung.stop]) for each, found in histories.items() if found is not None}
         if len(ranks) < len(left):
             sound = [each for each in sound if each in ranks or each not in left]
-            number, left = 0, sound
+            number, left = 0, sound  # Among fewer, one that was stopped may be good enough to go on.
             continue
         number += 1
         best = sorted(left, key=ranks.__getitem__)[: math.ceil(len(variants) / 2**number)]

@@ -38,7 +38,6 @@ class Facts:
       scratch: What the student trained from scratch has reached; None without one.
       is_unfinished: Whether the candidate was still getting better when its training ended.
       levers: See `advise`.
-      guessing: See `advise`.
     """
 
     student: Reached
@@ -46,7 +45,6 @@ class Facts:
     scratch: Reached | None
     is_unfinished: bool
     levers: Collection[str]
-    guessing: float
 
 
 def advise(
@@ -61,12 +59,20 @@ def advise(
         leaves to be given, or to be given another value.
       guessing: The accuracy of who always names the most frequent class.
     """
-    facts = gather_facts(histories, candidate=candidate, levers=levers, guessing=guessing)
+    facts = gather_facts(histories, candidate=candidate, levers=levers)
     if facts is None:
         return ()
-    shorter_steps = ask_for_shorter_steps(facts)
-    if shorter_steps:
-        return (shorter_steps,)
+    stuck = {
+        name: advice
+        for name, history in histories.items()
+        if name != TEACHER
+        and (advice := ask_for_shorter_steps(name, history, teacher=facts.teacher, guessing=guessing))
+    }
+    return (*stuck.values(), *(() if candidate in stuck else _advise_candidate(facts)))
+
+
+def _advise_candidate(facts: Facts) -> tuple[str, ...]:
+    """Says what to change for a candidate that has learnt something."""
     better_teacher = ask_for_a_better_teacher(facts)
     if better_teacher:
         return (better_teacher,)
@@ -76,18 +82,24 @@ def advise(
     return tuple(advice for rule in rules if (advice := rule(facts)))
 
 
-def ask_for_shorter_steps(facts: Facts) -> str | None:
-    """Applies where the student is no better than guessing, and its teacher is much better."""
-    room = 1 - facts.guessing
-    at_chance = min(2 * facts.guessing, facts.guessing + _NOTHING_LEARNT * room)
-    is_stuck = facts.student.validation < at_chance
-    if not is_stuck or facts.teacher.validation < facts.guessing + _MUCH_LEARNT * room:
+def ask_for_shorter_steps(name: str, history: History, *, teacher: Reached, guessing: float) -> str | None:
+    """Applies where a student, distilled or not, is no better than guessing, and the teacher is much better.
+
+    Args:
+      name: Of the student.
+      history: Its training.
+      teacher: What the teacher has reached.
+      guessing: See `advise`.
+    """
+    reached, room = _reached(history).validation, 1 - guessing
+    at_chance = min(2 * guessing, guessing + _NOTHING_LEARNT * room)
+    if reached >= at_chance or teacher.validation < guessing + _MUCH_LEARNT * room:
         return None
     return (
-        f"On the validation split the student stayed at chance ({percent(facts.student.validation)}) and its "
-        f"teacher did not ({percent(facts.teacher.validation)}): it seems that its steps were too long, and "
-        "left it with units that are 0 for every image. Set student.clip_norm: 1.0, or lower "
-        "student.learning_rate, the more the higher its temperature."
+        f"On the validation split {name!r} stayed at chance ({percent(reached)}) and the teacher did not "
+        f"({percent(teacher.validation)}): it seems that its steps were too long, and left it with units "
+        "that are 0 for every image. Set student.clip_norm: 1.0, or lower student.learning_rate, the more "
+        "the higher its temperature."
     )
 
 
@@ -153,7 +165,7 @@ def ask_for_a_larger_student(facts: Facts) -> str | None:
 
 
 def gather_facts(
-    histories: Mapping[str, History], *, candidate: str, levers: Collection[str], guessing: float
+    histories: Mapping[str, History], *, candidate: str, levers: Collection[str]
 ) -> Facts | None:
     """Reads the facts from the histories; None where it is not known what the teacher has reached.
 
@@ -161,7 +173,6 @@ def gather_facts(
       histories: See `advise`.
       candidate: See `advise`.
       levers: See `advise`.
-      guessing: See `advise`.
     """
     history, teacher, scratch = (histories.get(name) for name in (candidate, TEACHER, SCRATCH))
     if history is None or teacher is None:
@@ -178,7 +189,6 @@ def gather_facts(
         scratch=_reached(scratch) if scratch else None,
         is_unfinished=_is_unfinished(history),
         levers=levers,
-        guessing=guessing,
     )
 
 

@@ -160,10 +160,22 @@ def test_a_student_that_stayed_at_chance_is_to_take_shorter_steps(reached, guess
     assert any("stayed at chance" in each and "student.clip_norm: 1.0" in each for each in advice) == is_stuck
     if is_stuck:
         assert len(advice) == 1
-        assert "and its teacher did not (95.0 %)" in advice[0]
+        assert "'kd' stayed at chance (" in advice[0]
+        assert "and the teacher did not (95.0 %)" in advice[0]
 
 
 def test_where_the_teacher_learnt_little_too_the_steps_are_not_blamed():
     weak = trained(training=0.4, validation=0.3)
     advice = said(trained(training=0.1, validation=0.1), scratch=None, teacher=weak)
     assert not any("stayed at chance" in each for each in advice)
+
+
+def test_another_student_at_chance_is_named_beside_what_the_candidate_needs():
+    stuck = trained(training=0.1, validation=0.1)
+    (advice,) = said(GOOD, scratch=stuck)
+    assert advice.startswith("On the validation split 'scratch' stayed at chance (10.0 %)")
+    unfinished = trained(training=0.93, validation=0.90, losses=UNFINISHED, best=3)
+    histories = {"teacher": TEACHER, "scratch": GOOD, "kd": unfinished, "kd_t4": stuck}
+    of_stuck, *others = advise(histories, candidate="kd", levers=LEVERS, guessing=0.1)
+    assert of_stuck.startswith("On the validation split 'kd_t4' stayed at chance")
+    assert others == list(advise(histories | {"kd_t4": GOOD}, candidate="kd", levers=LEVERS, guessing=0.1))
