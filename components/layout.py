@@ -26,6 +26,8 @@ IDENTITY_FILE = "data_identity.json"
 SCHEMA_FILE = "schema.pbtxt"
 # A `model`: what a later node loads.
 KERAS_FILE = "model.keras"
+# In its place, if the model is a variant of a search whose training diverged: in which epoch, and how.
+DIVERGENCE_FILE = "divergence.json"
 # What every `.keras` file holds.
 _KERAS_CONFIG = "config.json"
 # A SavedModel: TensorFlow Serving loads it once this file is there.

@@ -30,6 +30,7 @@ class DistillerSpec(component_spec.ComponentSpec):
         "job": component_spec.ExecutionParameter(type=str),
         "distillation": component_spec.ExecutionParameter(type=str),
         "variants": component_spec.ExecutionParameter(type=str, optional=True),
+        "may_diverge": component_spec.ExecutionParameter(type=int, optional=True),
         "asks_teacher": component_spec.ExecutionParameter(type=int),
     }
 
@@ -57,7 +58,8 @@ class Distiller(base_component.BaseComponent):
 
         Args:
           job: The student and how it is trained.
-          search: The method and its hyper-parameters; of several variants the worse are stopped early.
+          search: The method and its hyper-parameters; of several variants the worse are stopped early. One
+            that is a variant among those of other Distillers may diverge, which does not fail the node.
           asks_teacher: Whether the teacher runs in the training step, on the images that the student sees.
           examples: The transformed examples.
           transform_graph: The graph that transformed them.
@@ -74,6 +76,7 @@ class Distiller(base_component.BaseComponent):
                 job=job.model_dump_json(),
                 distillation=search.base.model_dump_json(),
                 variants=json.dumps(search.values_by_name) if len(search.variants) > 1 else None,
+                may_diverge=1 if search.own_values else None,
                 asks_teacher=int(asks_teacher),
                 examples=examples,
                 transform_graph=transform_graph,

@@ -14,10 +14,11 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import Artifact, artifact_utils
 from tfx.utils import io_utils
 
-from components.distiller.halving import Epochs, Trial, halve, rungs, write_trials
+from components.distiller.halving import Epochs, halve
 from components.distiller.methods.base import Method
 from components.distiller.objective import Distillation
 from components.distiller.registry import DistillationSettings
+from components.distiller.trials import Trial, all_diverged, write_trials
 from components.files import fingerprint_all
 from components.layout import UNLABELLED, keras_file, predictions_directory
 from components.models.building import load_model
@@ -30,7 +31,6 @@ from components.teacher_predictions.store import (
 )
 from components.telling import tell
 from components.training.adapter import Aim, Artifacts, Predictions, Prepared, example_files, prepare
-from components.training.callbacks.history import read_history
 from components.training.inputs.batches import ordered_batches
 from components.training.online_teacher import OnlineTeacher
 
@@ -46,9 +46,12 @@ class Executor(base_executor.BaseExecutor):
     ) -> None:
         """Writes the `model` and the `model_run` of the student; of several variants those of the best.
 
+        The only variant of a node may diverge: then the `model` holds a note of that instead.
+
         Raises:
+          DivergenceError: The training of a student that is no variant diverged.
           InputError: The predictions are not of this teacher or not of these examples, or the layers that the
-            method compares are not there or cannot be compared.
+            method compares are not there or cannot be compared; or all of several variants diverged.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         inputs = {key: artifact_utils.get_single_instance(artifacts) for key, artifacts in input_dict.items()}
@@ -81,7 +84,10 @@ class Executor(base_executor.BaseExecutor):
         values = json.loads(exec_properties.get("variants") or "{}")
         if not values:
             warn_if_nothing_is_learnt(method, logits, name=job.name)
-            prepared.train(aim(method))
+            if exec_properties.get("may_diverge"):
+                prepared.train_variant(aim(method))
+            else:
+                prepared.train(aim(method))
             return
         variants = [method.model_copy(update=changes | {"name": name}) for name, changes in values.items()]
         for variant in variants:
@@ -96,20 +102,24 @@ def _search(
     values: Mapping[str, Mapping[str, float]],
     aim: Callable[[Method], Aim],
 ) -> None:
-    """Trains the best of several variants to its end, and notes the history of each."""
-    histories: dict[str, dict[str, Any]] = {}
+    """Trains the best of several variants to its end, and notes what became of each."""
+    trials: dict[str, Trial] = {}
 
-    def train(variant: Method, epochs: range) -> Epochs:
-        history = prepared.train_some(epochs, aim=aim(variant), phase=variant.name)
-        histories[variant.name] = history
-        return history["epochs"]
+    def train(variant: Method, epochs: range) -> Epochs | None:
+        name = variant.name
+        if name not in trials or len(trials[name].history["epochs"]) < epochs.stop:
+            history, divergence = prepared.train_some(epochs, aim=aim(variant), phase=name)
+            trials[name] = Trial(values[name], history, divergence)
+        return None if trials[name].divergence else trials[name].history["epochs"]
 
-    name, epochs = prepared.job.name, prepared.job.model.epochs
-    winner = halve(variants, epochs=epochs, train=train, name=name)
-    prepared.train(aim(winner), phase=winner.name, epochs=rungs(len(variants), epochs=epochs)[-1])
-    model_run = prepared.artifacts.model_run_uri
-    histories[winner.name] = read_history(model_run)
-    write_trials(model_run, [Trial(values[each.name], histories[each.name]) for each in variants])
+    epochs = prepared.job.model.epochs
+    winner = halve(variants, epochs=epochs, train=train, name=prepared.job.name)
+    tried = [trials[each.name] for each in variants]
+    if winner is None:
+        raise all_diverged(tried, name=prepared.job.name)
+    # All of its epochs are finished: what is left to do is to write it.
+    prepared.train(aim(winner), phase=winner.name, epochs=range(epochs, epochs))
+    write_trials(prepared.artifacts.model_run_uri, tried)
 
 
 def fingerprint_method(method: Method) -> str:

@@ -5,24 +5,14 @@ https://arxiv.org/abs/1502.07943.
 """
 
 import math
-import pathlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import TypeVar
 
-from components.files import read_json, write_json
-from components.layout import SEARCH_FILE
 from components.telling import tell
 from components.training.callbacks.best_epoch import index_of_best, rank
 
 Epochs = Sequence[Mapping[str, float]]
 V = TypeVar("V")
-
-
-class Trial(NamedTuple):
-    """A variant that was tried: its values for the keys of several, and its history as it was written."""
-
-    settings: Mapping[str, float]
-    history: Mapping[str, Any]
 
 
 def rungs(variants: int, *, epochs: int) -> list[range]:
@@ -39,40 +29,47 @@ def rungs(variants: int, *, epochs: int) -> list[range]:
     return [range(start, end) for start, end in zip([0, *ends], ends, strict=False)]
 
 
-def halve(variants: Sequence[V], *, epochs: int, train: Callable[[V, range], Epochs], name: str) -> V:
-    """Finds the best variant on the validation split; only this one is left to be trained to its end.
+def halve(
+    variants: Sequence[V], *, epochs: int, train: Callable[[V, range], Epochs | None], name: str
+) -> V | None:
+    """Finds the best variant on the validation split; only this one is trained to its end.
+
+    One that diverges is left out, as if it had not been there: the next best takes its place, and is trained
+    on from where it was stopped.
 
     Args:
       variants: What is tried.
       epochs: Of a whole training.
-      train: Trains a variant on for some epochs, and returns the entries of its history.
+      train: Trains a variant until some epochs are finished, and returns the entries of its history; None if
+        it diverges. It may be asked for epochs that are finished.
       name: How to call the search in messages.
 
     Returns:
-      The variant that is best after each rung but the last.
+      The variant; None if all diverge.
     """
-    left = list(variants)
-    for rung in rungs(len(variants), epochs=epochs)[:-1]:
+    stages = rungs(len(variants), epochs=epochs)
+    sound = left = list(range(len(variants)))
+    number = 0
+    while left and number < len(stages):
+        rung = stages[number]
+        histories = {each: train(variants[each], rung) for each in left}
         # What an interrupted attempt has trained beyond the rung must not count.
-        ranks = [_rank(train(variant, rung)[: rung.stop]) for variant in left]
-        best = sorted(range(len(left)), key=ranks.__getitem__)[: math.ceil(len(left) / 2)]
-        tell(f"goes on with the best {len(best)} of {len(left)} variants after epoch {rung.stop}", name=name)
-        left = [left[number] for number in sorted(best)]
-    (winner,) = left
-    return winner
+        ranks = {each: _rank(found[: rung.stop]) for each, found in histories.items() if found is not None}
+        if len(ranks) < len(left):
+            sound = [each for each in sound if each in ranks or each not in left]
+            number, left = 0, sound  # Among fewer, one that was stopped may be good enough to go on.
+            continue
+        number += 1
+        best = sorted(left, key=ranks.__getitem__)[: math.ceil(len(variants) / 2**number)]
+        if number < len(stages):
+            tell(
+                f"goes on with the best {len(best)} of {len(left)} variants after epoch {rung.stop}",
+                name=name,
+            )
+        left = sorted(best)
+    return variants[left[0]] if left else None
 
 
 def _rank(epochs: Epochs) -> tuple[float, float]:
     best = epochs[index_of_best([each["val_accuracy"] for each in epochs])]
     return rank(best["val_accuracy"], loss=best["val_loss"])
-
-
-def write_trials(model_run: str, trials: Sequence[Trial]) -> None:
-    """Writes what was tried beside the history of the winner."""
-    write_json(pathlib.Path(model_run, SEARCH_FILE), {"variants": [trial._asdict() for trial in trials]})
-
-
-def read_trials(model_run: str) -> list[Trial]:
-    """Reads what was tried in a training; nothing, if it was of one variant."""
-    path = pathlib.Path(model_run, SEARCH_FILE)
-    return [Trial(**trial) for trial in read_json(path)["variants"]] if path.is_file() else []

@@ -51,6 +51,7 @@ from components.report.summary import (
     Variant,
     key_of,
 )
+from components.report.wording import settings
 
 
 def describe(
@@ -83,7 +84,7 @@ def describe(
     Returns:
       The evaluation, measured on this machine with these libraries.
     """
-    variants_tried = sum(map(len, variants.values()))
+    tried = [each for variants_of_one in variants.values() for each in variants_of_one]
     return Evaluation(
         candidate=candidate,
         blessed=is_blessed(gates),
@@ -95,9 +96,15 @@ def describe(
             rivals=rivals(evidence, candidate=candidate),
             gates=gates,
             chosen=next(each.settings for each in variants[candidate] if each.chosen),
-            variants_tried=variants_tried,
+            variants_tried=len(tried),
+            variants_diverged=sum(each.diverged_in is not None for each in tried),
         ),
-        warnings=(*warnings, *_warnings(evidence), *map(_as_sentence, findings(data_check))),
+        warnings=(
+            *warnings,
+            *_warnings(evidence),
+            *_divergences(variants),
+            *map(_as_sentence, findings(data_check)),
+        ),
         gates=tuple(gates),
         class_names=evidence.class_names,
         test_examples=len(evidence.outcomes),
@@ -109,13 +116,21 @@ def describe(
         architectures=architectures,
         histories=histories,
         incumbent_version=incumbent_version,
-        searches={name: tuple(tried) for name, tried in variants.items() if len(tried) > 1},
-        variants_tried=variants_tried,
+        searches={name: tuple(found) for name, found in variants.items() if len(found) > 1},
+        variants_tried=len(tried),
         data_check=data_check,
-        advice=advise(histories, candidate=candidate, levers=levers),
+        advice=advise(
+            histories, candidate=candidate, levers=levers, guessing=_share_of_largest_class(evidence)
+        ),
         machine=Machine(**describe_machine()),
         versions=describe_versions(),
     )
+
+
+def _share_of_largest_class(evidence: Evidence) -> float:
+    """Returns the accuracy of who names the same class for every image, and the most frequent one."""
+    labels = evidence.outcomes.labels
+    return float(np.bincount(labels).max() / len(labels))
 
 
 def _as_sentence(finding: str) -> str:
@@ -268,3 +283,19 @@ def _warnings(evidence: Evidence) -> Iterator[str]:
             f"The test split has no images of {', '.join(absent)}: how well the models recognise them is "
             "unknown."
         )
+
+
+def _divergences(variants: Mapping[str, Sequence[Variant]]) -> Iterator[str]:
+    """Says which variants of each distillation were left out of the choice."""
+    for name, tried in variants.items():
+        diverged = [
+            f"{settings(each.settings)} in epoch {each.diverged_in}"
+            for each in tried
+            if each.diverged_in is not None
+        ]
+        if diverged:
+            yield (
+                f"{len(diverged)} of the {len(tried)} variants of {name!r} diverged and could not be chosen: "
+                f"{'; '.join(diverged)}. A lower student.learning_rate, a warm-up or student.clip_norm may "
+                "keep them finite."
+            )

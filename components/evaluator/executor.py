@@ -70,15 +70,15 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         """Writes the `evaluation`, the `blessing`, the candidate as `model`, and what Kubeflow's page draws.
 
         Raises:
-          InputError: A model does not fit the classes, a slice is of no feature of the examples, or the test
-            split is empty.
+          InputError: A model does not fit the classes, a slice is of no feature of the examples, the test
+            split is empty, or every variant of a distillation diverged.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         inputs = {key: artifact_utils.get_single_instance(artifacts) for key, artifacts in input_dict.items()}
         outputs = {key: artifact_utils.get_single_instance(found) for key, found in output_dict.items()}
         settings = EvaluationSettings.model_validate_json(exec_properties["evaluation_settings"])
         students = {
-            name: read_student(inputs, distillers=distillers)
+            name: read_student(inputs, name=name, distillers=distillers)
             for name, distillers in json.loads(exec_properties["students"]).items()
         }
         artifacts, histories = _models_and_histories(inputs, students=students)

@@ -15,7 +15,7 @@ from PIL import Image
 from components.metrics import ACCURACY, METRICS, Metric
 from components.report import figures, wording
 from components.report.columns import UNKNOWN, Column, cost_columns, quality_columns, reference_columns
-from components.report.summary import Difference, Evaluation, GapClosed, Reference, Summary
+from components.report.summary import Difference, Evaluation, GapClosed, Reference, Summary, Variant
 
 # An image of fewer pixels is shown as pixels; a larger one is smoothed.
 _LARGEST_PIXELATED = 64
@@ -161,25 +161,43 @@ def _images(count: int) -> str:
 
 
 def _search(evaluation: Evaluation, name: str) -> SearchTable:
-    """Lays out the variants of a distillation, the best first."""
+    """Lays out the variants of a distillation, the best first and those that diverged last."""
     variants = sorted(
-        evaluation.searches[name], key=lambda each: (not each.chosen, -each.val_accuracy, each.val_loss or 0)
+        evaluation.searches[name],
+        key=lambda each: (
+            not each.chosen,
+            each.diverged_in or 0,
+            -(each.val_accuracy or 0),
+            each.val_loss or 0,
+        ),
     )
     measure = "agreement" if evaluation.histories[name].reference == "teacher" else "accuracy"
-    decimals = wording.telling_decimals(each.val_accuracy for each in variants)
+    decimals = wording.telling_decimals(
+        each.val_accuracy for each in variants if each.val_accuracy is not None
+    )
     return SearchTable(
-        caption=f"{name}: the {len(variants)} variants on the validation split",
+        caption=f"{name}: the {len(variants)} variants on the validation split"
+        f"{wording.diverged(sum(each.diverged_in is not None for each in variants))}",
         headings=[*variants[0].settings, measure, "cross-entropy", "best epoch", "epochs trained"],
         rows=[
             [
                 *map(wording.setting, each.settings.values()),
-                wording.percent(each.val_accuracy, decimals=decimals),
-                UNKNOWN if each.val_loss is None else f"{each.val_loss:.4f}",
-                str(each.best_epoch),
+                *_reached(each, decimals=decimals),
                 str(each.epochs),
             ]
             for each in variants
         ],
+    )
+
+
+def _reached(variant: Variant, *, decimals: int) -> tuple[str, str, str]:
+    """Writes the accuracy, the cross-entropy and the best epoch of a variant, or that it diverged."""
+    if variant.diverged_in is not None or variant.val_accuracy is None:
+        return f"diverged in epoch {variant.diverged_in}", UNKNOWN, UNKNOWN
+    return (
+        wording.percent(variant.val_accuracy, decimals=decimals),
+        UNKNOWN if variant.val_loss is None else f"{variant.val_loss:.4f}",
+        str(variant.best_epoch),
     )
 
 

@@ -283,11 +283,20 @@ class Variant(Part):
 
     settings: Mapping[str, bool | int | float] = Field(description="Its value for each key of several.")
     chosen: bool = Field(description="Whether it is the best, and so the student of the comparison.")
-    best_epoch: int = Field(description="The epoch with its best validation accuracy.")
-    epochs: Count = Field(
-        description="Number of epochs that it was trained; with halving fewer of the worse."
+    diverged_in: int | None = Field(
+        default=None,
+        ge=1,
+        description="The epoch in which its loss became NaN or infinite, so that it was left out of the "
+        "choice; null if that did not happen, and in older summaries.",
     )
-    val_accuracy: float = Field(description="On the validation split at its best epoch, a share of 1.")
+    best_epoch: int | None = Field(
+        description="The epoch with its best validation accuracy; null if it diverged, as are the following "
+        "numbers of the validation split."
+    )
+    epochs: Count = Field(
+        description="Number of epochs that it was trained to their end; with halving fewer of the worse."
+    )
+    val_accuracy: Share = Field(description="On the validation split at its best epoch, a share of 1.")
     val_loss: Number = Field(description="Cross-entropy there, in nats.")
 
 
@@ -414,8 +423,8 @@ class Evaluation(Part):
     )
     variants_tried: Count | None = Field(
         default=None,
-        description="Among how many variants of all distillations the candidate was chosen; null in older "
-        "summaries.",
+        description="Among how many variants of all distillations the candidate was chosen, those that "
+        "diverged included; null in older summaries.",
     )
     advice: tuple[str, ...] = Field(
         default=(),

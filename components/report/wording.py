@@ -43,6 +43,11 @@ def settings(values: Mapping[str, float]) -> str:
     return ", ".join(f"{key} {setting(value)}" for key, value in values.items())
 
 
+def diverged(variants: int) -> str:
+    """Says, after a number of variants that were tried, how many of them diverged; nothing if none did."""
+    return f"; {variants} diverged" if variants else ""
+
+
 def _three_digits(number: float) -> str:
     return f"{number:.{max(0, 3 - len(str(int(number))))}f}"
 

@@ -1,6 +1,7 @@
 """From artifacts and settings to a training: what Teacher, Scratch and Distiller have in common."""
 
 import dataclasses
+import logging
 import pathlib
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -19,6 +20,7 @@ from components.settings.retraining import Keeping
 from components.settings.training import ClassWeights, TrainingJob
 from components.telling import tell
 from components.training.callbacks.checkpoints import Checkpoints
+from components.training.callbacks.divergence import Divergence, DivergenceError, write_divergence
 from components.training.callbacks.history import add_to_history, read_history, write_untrained
 from components.training.identity import identify
 from components.training.inputs.batches import count_labels
@@ -100,6 +102,9 @@ class Prepared:
           aim: What it is trained for.
           phase: Tells the checkpoints of several trainings apart, and is what their model is called.
           epochs: The last, if those before them have been trained; None is all.
+
+        Raises:
+          DivergenceError: See `train_and_export`.
         """
         train_and_export(
             self._called(phase),
@@ -112,6 +117,23 @@ class Prepared:
             phase=phase,
             epochs=epochs,
         )
+
+    def train_variant(self, aim: Aim) -> None:
+        """Trains like `train`, but a training that diverges leaves a note of that in the place of its model.
+
+        Args:
+          aim: What it is trained for.
+        """
+        try:
+            self.train(aim)
+        except DivergenceError as error:
+            tell(
+                f"diverged in epoch {error.divergence.epoch}, and is left out of the search",
+                name=self.job.name,
+                level=logging.WARNING,
+            )
+            write_divergence(self.artifacts.model_uri, error.divergence)
+            self._checkpoints(aim).remove()
 
     def train_or_keep(self, keeping: Keeping, aim: Aim) -> None:
         """Writes the artifacts of the teacher of earlier runs or, if that is not kept, trains another.
@@ -139,7 +161,7 @@ class Prepared:
             write_untrained(self.artifacts.model_run_uri)
         add_to_history(self.artifacts.model_run_uri, decision=decision)
 
-    def train_some(self, epochs: range, *, aim: Aim, phase: str) -> dict[str, Any]:
+    def train_some(self, epochs: range, *, aim: Aim, phase: str) -> tuple[dict[str, Any], Divergence | None]:
         """Trains the model for some epochs, to go on later; only the logs and a checkpoint are written.
 
         Args:
@@ -149,20 +171,29 @@ class Prepared:
             called.
 
         Returns:
-          The history so far.
+          The history so far, and how the training diverged, or None if it did not.
         """
         run_dir = f"{self.artifacts.model_run_uri}/{phase}"
-        train_model(
-            self._called(phase),
-            self.data,
-            objective=aim.objective,
-            run_dir=run_dir,
-            teacher=aim.teacher,
-            checkpoints=self._checkpoints(aim),
-            phase=phase,
-            epochs=epochs,
-        )
-        return read_history(run_dir)
+        divergence = None
+        try:
+            train_model(
+                self._called(phase),
+                self.data,
+                objective=aim.objective,
+                run_dir=run_dir,
+                teacher=aim.teacher,
+                checkpoints=self._checkpoints(aim),
+                phase=phase,
+                epochs=epochs,
+            )
+        except DivergenceError as error:
+            divergence = error.divergence
+            tell(
+                f"goes on without {phase}, which diverged in epoch {divergence.epoch}",
+                name=self.job.name,
+                level=logging.WARNING,
+            )
+        return read_history(run_dir), divergence
 
     @property
     def _destination(self) -> Destination:

@@ -23,6 +23,7 @@ from components.settings.optimization import Constant
 from components.settings.training import TrainingJob
 from components.telling import tell
 from components.training.callbacks.checkpoints import Checkpoints
+from components.training.callbacks.history import write_untrained
 from components.training.inputs.batches import (
     SHUFFLE_BYTES,
     damage_explained,
@@ -74,6 +75,7 @@ def train_and_export(
       epochs: See `fit`.
 
     Raises:
+      DivergenceError: See `fit`; no model is written then.
       InputError: See `train_model`.
     """
     model = train_model(
@@ -148,9 +150,11 @@ def train_model(
       The model, with the weights of its best epoch.
 
     Raises:
+      DivergenceError: See `fit`.
       InputError: The architecture does not fit the data, the layers to compare are not there or do not fit,
-        training diverged, or a file of the data is damaged.
+        or a file of the data is damaged.
     """
+    write_untrained(run_dir)  # A training may end in its first epoch, or before it with the head alone.
     keras.backend.clear_session()
     keras.utils.set_random_seed(job.seed)
     job = _with_known_precision(job)
@@ -173,7 +177,9 @@ def train_model(
                     run_dir=pathlib.Path(run_dir, "head"),
                     phase="head" if phase == ONLY_TRAINING else f"{phase}-head",
                     # Before later epochs it has been trained.
-                    epochs=range(head.model.epochs, head.model.epochs) if epochs and epochs.start else None,
+                    epochs=range(head.model.epochs, head.model.epochs)
+                    if epochs is not None and epochs.start
+                    else None,
                 )
         train(make_learner(), job, run_dir=pathlib.Path(run_dir), phase=phase, epochs=epochs)
     return model

@@ -10,11 +10,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from components.errors import InputError
 from components.layout import HISTORY_FILE
 from components.settings.training import TrainingJob
 from components.training.callbacks.best_epoch import BestEpoch
 from components.training.callbacks.checkpoints import Checkpointer, Checkpoints
+from components.training.callbacks.divergence import StopAtDivergence
 from components.training.callbacks.history import HistoryRecorder
 from components.training.callbacks.progress import ProgressLogger
 from components.training.learner import Learner
@@ -71,7 +71,7 @@ def fit(
       epochs: Which to train for now, from 0, if those before them are in the checkpoint; None is all.
 
     Raises:
-      InputError: The loss became NaN or infinite.
+      DivergenceError: The loss became NaN or infinite.
     """
     epochs = range(job.model.epochs) if epochs is None else epochs
     schedule = make_schedule(job.model, steps_per_epoch=len(batches.training))
@@ -102,7 +102,7 @@ def fit(
                 keras.callbacks.LambdaCallback(on_epoch_begin=lambda number, _: learner.begin_epoch(number)),
                 checkpointer,  # Before the recorder, so that saving is not part of an epoch's seconds.
                 _PauseBefore(epochs.stop),
-                _StopAtDivergence(name=job.name),
+                StopAtDivergence(name=job.name),
                 ProgressLogger(model_name=job.name, end=epochs.stop),
                 recorder,
                 keras.callbacks.TensorBoard(str(run_dir / "logs"), write_graph=False),
@@ -164,30 +164,3 @@ class _PauseBefore(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if epoch >= self._epoch:
             raise _PausedError
-
-
-class _StopAtDivergence(keras.callbacks.Callback):
-    """Stops a training whose loss is no longer a finite number."""
-
-    def __init__(self, *, name: str) -> None:
-        super().__init__()
-        self._name = name
-        self._epoch = 0
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self._epoch = epoch
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        if logs and not math.isfinite(logs["loss"]):
-            step = int(logs["finite_steps"]) + 1
-            raise InputError(
-                f"The loss of {self._name} became {logs['loss']} in epoch {self._epoch + 1}, step {step}; "
-                "lower its learning_rate, or look for broken images."
-            )
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        if logs and not math.isfinite(logs["val_loss"]):
-            raise InputError(
-                f"The validation loss of {self._name} became {logs['val_loss']} after epoch {epoch + 1}; "
-                "lower its learning_rate, or look for broken images."
-            )

@@ -159,8 +159,11 @@ def compile_(
 @app.command()
 def predict(
     model: Annotated[
-        pathlib.Path,
-        typer.Argument(metavar="SERVED_MODEL_DIR", help="A pushed model, such as runs/digits/pushed."),
+        str,
+        typer.Argument(
+            metavar="SERVED_MODEL_DIR",
+            help="A pushed model, such as runs/digits/pushed or s3://bucket/students.",
+        ),
     ],
     images: Annotated[list[pathlib.Path], typer.Argument(metavar="IMAGE", help="JPEG or PNG files.")],
     as_json: Annotated[bool, typer.Option("--json", help="Prints JSON.")] = False,

@@ -11,9 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from components.errors import InputError
-from components.layout import CLASSES_ASSET, is_saved_model
+from components.layout import CLASSES_ASSET, SAVED_MODEL_FILE
 from components.report.wording import percent
 from components.serving.versions import Versions
+from components.stores.store import is_object_store
 from pipeline.silence import silenced
 
 _FEW_CLASSES = 5
@@ -29,12 +30,13 @@ class Prediction:
     probabilities: dict[str, float]
 
 
-def predict(images: Sequence[pathlib.Path], *, model: pathlib.Path) -> list[Prediction]:
+def predict(images: Sequence[pathlib.Path], *, model: str) -> list[Prediction]:
     """Classifies image files. Imports TensorFlow, and keeps its chatter to itself.
 
     Args:
       images: JPEG or PNG files.
       model: A SavedModel of this pipeline, or a directory of versions, of which the one that ships is taken.
+        Of one in an object store a copy is made, which ends with this process.
 
     Returns:
       A prediction for each image, in the same order.
@@ -42,8 +44,8 @@ def predict(images: Sequence[pathlib.Path], *, model: pathlib.Path) -> list[Pred
     Raises:
       InputError: There is no such model, or an image cannot be read.
     """
-    directory = _find_model(model)
-    class_names = _read_class_names(directory)
+    directory, place = _find_model(model)
+    class_names = _read_class_names(directory, place=place)
     contents = [_read(image) for image in images]
     with silenced():
         import tensorflow as tf
@@ -52,7 +54,7 @@ def predict(images: Sequence[pathlib.Path], *, model: pathlib.Path) -> list[Pred
             loaded = tf.saved_model.load(str(directory))
         except (OSError, ValueError, tf.errors.OpError):
             raise InputError(
-                f"The SavedModel in {directory} cannot be loaded; is it damaged, or only partly copied?"
+                f"The SavedModel in {place} cannot be loaded; is it damaged, or only partly copied?"
             ) from None
         classify = loaded.signatures["images"]
         predictions = []
@@ -94,27 +96,37 @@ def _as_prediction(image: pathlib.Path, *, class_names: Sequence[str], probabili
     )
 
 
-def _find_model(path: pathlib.Path) -> pathlib.Path:
-    if not path.is_dir():
-        raise InputError(f"{path} is no directory; expected a pushed model, such as runs/digits/pushed.")
-    if is_saved_model(path):
-        return path
-    version = Versions(path).shipping()
+def _find_model(model: str) -> tuple[pathlib.Path, str]:
+    """Returns where on this machine a SavedModel lies, and where it was pushed to."""
+    if not is_object_store(model) and not pathlib.Path(model).is_dir():
+        raise InputError(f"{model} is no directory; expected a pushed model, such as runs/digits/pushed.")
+    versions = Versions(model)
+    if SAVED_MODEL_FILE in versions.store.names():
+        return _find_version(model), model
+    version = versions.shipping()
     if version is None:
         raise InputError(
-            f"{path} holds no SavedModel, nor a version of one; expected a pushed model, "
+            f"{model} holds no SavedModel, nor a version of one; expected a pushed model, "
             "such as runs/digits/pushed."
         )
-    return path / version
+    return versions.fetch(version), versions.location(version)
 
 
-def _read_class_names(directory: pathlib.Path) -> list[str]:
+def _find_version(model: str) -> pathlib.Path:
+    if not is_object_store(model):
+        return pathlib.Path(model)
+    directory, _, version = model.rstrip("/").rpartition("/")
+    if not is_object_store(directory):
+        raise InputError(f"{model} is a whole bucket; expected a pushed model in a directory of it.")
+    return Versions(directory).fetch(version)
+
+
+def _read_class_names(directory: pathlib.Path, *, place: str) -> list[str]:
     try:
         names: list[str] = json.loads((directory / CLASSES_ASSET).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise InputError(
-            f"The SavedModel in {directory} has no class names in {CLASSES_ASSET}; expected one of "
-            "this pipeline."
+            f"The SavedModel in {place} has no class names in {CLASSES_ASSET}; expected one of this pipeline."
         ) from None
     return names
 

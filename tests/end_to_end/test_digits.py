@@ -3,15 +3,14 @@
 A run takes a minute or so, so the tests share the first one.
 """
 
+import functools
 import io
 import json
-import os
 import pathlib
 import re
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,8 +18,7 @@ import jsonschema
 import numpy as np
 import pytest
 from command_line import NODES, QUICK_DIGITS, REPOSITORY, distill, run, states
-from kfp import components, local
-from kfp.local import subprocess_task_handler
+from launcher import orchestrating
 from PIL import Image
 from sklearn.datasets import load_digits
 
@@ -29,8 +27,6 @@ from components.serving.versions import Versions
 from pipeline.config.nodes import LOOK
 from pipeline.kubeflow.result_lines import find_result
 from pipeline.retraining.ledger import Ledger
-
-A_STRANGER = 54321
 
 
 @pytest.fixture(scope="module")
@@ -295,35 +291,30 @@ def test_the_committed_pipeline_gives_the_same_metrics_on_kubeflow(
 
     The same run again finds nothing new: it takes all but Look from a cache that knows what KFP's does.
     """
-    with tempfile.TemporaryDirectory() as directory:
-        mounts = pathlib.Path(directory)
-        mounts.chmod(0o777)
-        launcher = Launcher(mounts=mounts)
-        monkeypatch.setattr(subprocess_task_handler, "run_local_subprocess", launcher.launch)
-        for check in ("validate_not_container_component", "validate_not_containerized_python_component"):
-            monkeypatch.setattr(subprocess_task_handler.SubprocessTaskHandler, check, lambda *_: None)
-        local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(launcher.bucket))
-        pipeline = components.load_component_from_file(str(REPOSITORY / "pipeline.yaml"))
-
-        parameters = {"teacher_epochs": 20, "student_epochs": 10, "push_directory": str(mounts / "pushed")}
-        pipeline(**parameters)
-        logs = dict(launcher.logs)
-
-        (evaluation,) = launcher.bucket.glob("*/Evaluator/evaluation/evaluation.json")
-        evaluated = json.loads(evaluation.read_text())
-        (pushed,) = Versions(mounts / "pushed").whole()
-        (tick,) = Ledger(mounts / "pushed", "digits").ticks()
+    with orchestrating(monkeypatch) as launcher:
+        pushed = launcher.mounts / "pushed"
+        run_it = functools.partial(
+            launcher.run,
+            REPOSITORY / "pipeline.yaml",
+            teacher_epochs=20,
+            student_epochs=10,
+            push_directory=str(pushed),
+        )
+        run_it()
+        logs, evaluated = dict(launcher.logs), launcher.evaluation()
+        (version,) = Versions(pushed).whole()
+        (tick,) = Ledger(pushed, "digits").ticks()
 
         launcher.logs.clear()
-        pipeline(**parameters)
+        run_it()
 
         assert list(launcher.logs) == [LOOK]
-        assert Versions(mounts / "pushed").whole() == [pushed]
-        ticks = Ledger(mounts / "pushed", "digits").ticks()
+        assert Versions(pushed).whole() == [version]
+        ticks = Ledger(pushed, "digits").ticks()
         assert [each.outcome for each in ticks] == ["pushed", "nothing new"]
         assert ticks[1].fingerprints == tick.fingerprints
     assert sorted(logs) == sorted([LOOK, *NODES])
-    assert (tick.outcome, tick.version) == ("pushed", pushed)
+    assert (tick.outcome, tick.version) == ("pushed", version)
     assert tick.data == first[0]["fingerprints"]["data"]
     for name, model in first[0]["models"].items():
         assert evaluated["models"][name]["accuracy"] == model["accuracy"]
@@ -332,73 +323,3 @@ def test_the_committed_pipeline_gives_the_same_metrics_on_kubeflow(
     assert {"teacher", "distilled", "scratch"} <= {line.split()[0] for line in result if line}
     assert result[-2] == evaluated["verdict"]
     assert re.fullmatch(r"Report: +minio://bucket/.*/Evaluator/report", result[-1])
-
-
-class Launcher:
-    """Starts a node as KFP's launcher does on a cluster, whose bucket is a directory here; and a cache."""
-
-    def __init__(self, *, mounts: pathlib.Path) -> None:
-        self.bucket = mounts / "minio" / "bucket"
-        self.logs: dict[str, str] = {}
-        self._cache: dict[str, str] = {}
-        self._mounts = mounts
-        self._environment = os.environ | {"HOME": str(mounts)}
-        self._user = self._somebody()
-
-    def _somebody(self) -> int | None:
-        """A user whom the system does not know, if this test may choose one and Python is open to all."""
-        if os.geteuid() != 0:
-            return None
-        try:
-            subprocess.run([sys.executable, "-c", ""], user=A_STRANGER, check=True)
-        except (PermissionError, subprocess.CalledProcessError):
-            return None
-        return A_STRANGER
-
-    def launch(self, full_command: list[str]) -> int:
-        """Takes the place of KFP's `run_local_subprocess`."""
-        position = full_command.index("--json_serialized_invocation_args") + 1
-        invocation = self._shaped(json.loads(full_command[position]))
-        command = [*full_command, "--mounts", str(self._mounts)]
-        command[position] = json.dumps(invocation)
-        output_file = pathlib.Path(invocation["outputs"]["outputFile"])
-        outputs = sorted(invocation["outputs"]["artifacts"])
-        others = [*full_command[: position - 1], *full_command[position + 1 :]]
-        key = json.dumps([invocation["inputs"], outputs, others], sort_keys=True)
-        if key in self._cache and output_file.parent.name != LOOK:
-            output_file.parent.mkdir(parents=True, exist_ok=True)
-            output_file.write_text(self._cache[key])
-            return 0
-        result = subprocess.run(
-            command,
-            cwd="/",
-            env=self._environment,
-            user=self._user,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        assert result.returncode == 0, result.stdout[-5000:]
-        output = output_file.read_text()
-        assert set(json.loads(output)["artifacts"]) == set(invocation["outputs"]["artifacts"]) - {
-            "executor-logs"
-        }
-        assert str(self.bucket) not in output
-        self._cache[key] = output.replace("minio://bucket/", f"{self.bucket}/")
-        output_file.write_text(self._cache[key])
-        assert output_file.parent.name not in self.logs
-        self.logs[output_file.parent.name] = result.stdout
-        return result.returncode
-
-    def _shaped(self, invocation: dict[str, Any]) -> dict[str, Any]:
-        """Inputs without types, URIs of the object store, and an output for the logs."""
-        for side in ("inputs", "outputs"):
-            for found in invocation[side].get("artifacts", {}).values():
-                for artifact in found["artifacts"]:
-                    artifact["uri"] = artifact["uri"].replace(f"{self.bucket}/", "minio://bucket/")
-                    if side == "inputs":
-                        del artifact["type"]
-        logs = {"type": {"schemaTitle": "system.Artifact"}, "uri": "minio://bucket/executor-logs"}
-        invocation["outputs"].setdefault("artifacts", {})["executor-logs"] = {"artifacts": [logs]}
-        return invocation

@@ -90,6 +90,11 @@ def test_variants_are_trained_side_by_side_and_the_evaluator_sees_them_all() -> 
     }
     distillation = json.loads(nodes["Distiller-distilled-T4"].exec_properties["distillation"])
     assert (distillation["temperature"], distillation["student_loss_weight"]) == (4.0, 0.1)
+    # Only what is part of a search may diverge.
+    assert nodes["Distiller-distilled-T4"].exec_properties["may_diverge"] == 1
+    plain = create_pipeline(load_config(CONFIGS / "digits.yaml"), root="/root", push_directory="/pushed")
+    (distiller,) = (node for node in plain.components if node.id == "Distiller-distilled")
+    assert distiller.exec_properties["may_diverge"] is None
 
 
 def test_a_further_value_leaves_what_the_other_variants_are_told() -> None:

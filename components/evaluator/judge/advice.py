@@ -16,6 +16,9 @@ _NOTABLE = 0.01
 _MUCH = 0.05
 # The share by which the loss still falls in the last epoch of a training that is not over.
 _FALLING = 0.02
+# The share of the way from guessing to no mistake at all of which nothing is learnt, and of which much is.
+_NOTHING_LEARNT = 0.1
+_MUCH_LEARNT = 0.5
 
 
 class Reached(NamedTuple):
@@ -44,7 +47,9 @@ class Facts:
     levers: Collection[str]
 
 
-def advise(histories: Mapping[str, History], *, candidate: str, levers: Collection[str]) -> tuple[str, ...]:
+def advise(
+    histories: Mapping[str, History], *, candidate: str, levers: Collection[str], guessing: float
+) -> tuple[str, ...]:
     """Says what to change, by the keys of the configuration; nothing where no rule applies.
 
     Args:
@@ -52,10 +57,22 @@ def advise(histories: Mapping[str, History], *, candidate: str, levers: Collecti
       candidate: The name of the distilled student.
       levers: Which of the keys `data.unlabelled`, `augment` and `student.architecture` the configuration
         leaves to be given, or to be given another value.
+      guessing: The accuracy of who always names the most frequent class.
     """
     facts = gather_facts(histories, candidate=candidate, levers=levers)
     if facts is None:
         return ()
+    stuck = {
+        name: advice
+        for name, history in histories.items()
+        if name != TEACHER
+        and (advice := ask_for_shorter_steps(name, history, teacher=facts.teacher, guessing=guessing))
+    }
+    return (*stuck.values(), *(() if candidate in stuck else _advise_candidate(facts)))
+
+
+def _advise_candidate(facts: Facts) -> tuple[str, ...]:
+    """Says what to change for a candidate that has learnt something."""
     better_teacher = ask_for_a_better_teacher(facts)
     if better_teacher:
         return (better_teacher,)
@@ -63,6 +80,27 @@ def advise(histories: Mapping[str, History], *, candidate: str, levers: Collecti
         return ()
     rules = (ask_for_more_epochs, ask_for_labels, ask_for_more_images, ask_for_a_larger_student)
     return tuple(advice for rule in rules if (advice := rule(facts)))
+
+
+def ask_for_shorter_steps(name: str, history: History, *, teacher: Reached, guessing: float) -> str | None:
+    """Applies where a student, distilled or not, is no better than guessing, and the teacher is much better.
+
+    Args:
+      name: Of the student.
+      history: Its training.
+      teacher: What the teacher has reached.
+      guessing: See `advise`.
+    """
+    reached, room = _reached(history).validation, 1 - guessing
+    at_chance = min(2 * guessing, guessing + _NOTHING_LEARNT * room)
+    if reached >= at_chance or teacher.validation < guessing + _MUCH_LEARNT * room:
+        return None
+    return (
+        f"On the validation split {name!r} stayed at chance ({percent(reached)}) and the teacher did not "
+        f"({percent(teacher.validation)}): it seems that its steps were too long, and left it with units "
+        "that are 0 for every image. Set student.clip_norm: 1.0, or lower student.learning_rate, the more "
+        "the higher its temperature."
+    )
 
 
 def ask_for_a_better_teacher(facts: Facts) -> str | None:

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from components.evaluator.judge.evidence import INCUMBENT, SCRATCH, TEACHER, Evidence
 from components.report.summary import Gate, History, TestedOn
-from components.report.wording import in_unit, percent, settings, signed_points, telling_decimals
+from components.report.wording import diverged, in_unit, percent, settings, signed_points, telling_decimals
 from components.training.callbacks.best_epoch import rank
 
 K = TypeVar("K")
@@ -89,6 +89,7 @@ def put_into_words(
     gates: Sequence[Gate],
     chosen: Mapping[str, float] = MappingProxyType({}),
     variants_tried: int = 1,
+    variants_diverged: int = 0,
 ) -> str:
     """Says in one sentence what was decided, why, and on what numbers.
 
@@ -101,6 +102,7 @@ def put_into_words(
       gates: What it had to meet.
       chosen: The settings by which it differs from other variants of its distillation, if it has any.
       variants_tried: Among how many variants it was chosen.
+      variants_diverged: How many of these diverged.
 
     Returns:
       The sentence.
@@ -108,7 +110,8 @@ def put_into_words(
     failures = [_failure(gate) for gate in gates if not gate.held]
     blessed = f"not blessed: {', and '.join(failures)}" if failures else "blessed"
     images = "1 test image" if test_examples == 1 else f"{test_examples:,} test images"
-    subject = f"The student {candidate!r}{_choice(chosen, variants_tried=variants_tried)}"
+    choice = _choice(chosen, variants_tried=variants_tried, variants_diverged=variants_diverged)
+    subject = f"The student {candidate!r}{choice}"
     measured = _measure(f" on {images}", accuracy=accuracy, rivals=rivals, confidence=confidence)
     return f"{subject} is {blessed}; {measured}"
 
@@ -138,11 +141,11 @@ def _measure(where: str, *, accuracy: float, rivals: Sequence[Rival], confidence
     return "; ".join([reached, *compared]) + f" ({level})."
 
 
-def _choice(chosen: Mapping[str, float], *, variants_tried: int) -> str:
+def _choice(chosen: Mapping[str, float], *, variants_tried: int, variants_diverged: int) -> str:
     """Says which settings won, and against how many."""
     if variants_tried < 2:
         return ""
-    among = f"the best of {variants_tried} variants on the validation split"
+    among = f"the best of {variants_tried} variants on the validation split{diverged(variants_diverged)}"
     return f" ({settings(chosen)}: {among})" if chosen else f" ({among})"
 
 

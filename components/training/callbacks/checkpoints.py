@@ -179,7 +179,7 @@ class Checkpointer(keras.callbacks.Callback):
         self._recorder.restore(state.history)
         self._best.restore(accuracies=state.accuracies, weights=state.best_weights)
         self._saved = len(state.history)
-        if self._saved == last:
+        if epochs.start < self._saved == last:
             tell("is trained already, by its last checkpoint", name=self._name)
         elif epochs.start < self._saved < epochs.stop:
             tell(f"goes on from epoch {self._saved + 1}, by its last checkpoint", name=self._name)

@@ -65,7 +65,7 @@ class HistoryRecorder(keras.callbacks.Callback):
 
 
 def write_untrained(run_dir: str) -> None:
-    """Writes the history of a model that was not trained in this run, which has no epochs."""
+    """Writes the history of a model that was not trained in this run, or not yet: it has no epochs."""
     run = pathlib.Path(run_dir)
     run.mkdir(parents=True, exist_ok=True)
     write_json(run / HISTORY_FILE, {"best_epoch": None, "epochs": []})

@@ -76,7 +76,7 @@ def write_history() -> Callable[..., str]:
             for number, accuracy in enumerate(val_accuracy, start=1)
         ]
         folder.mkdir(parents=True)
-        history = {"best_epoch": len(epochs), "epochs": epochs}
+        history = {"best_epoch": len(epochs) or None, "epochs": epochs}
         (folder / "history.json").write_text(json.dumps(history))
         return str(folder)
 

@@ -113,7 +113,8 @@ def quickly(monkeypatch):
 def evaluate(tmp_path, artifact, data, schema, anomalies, write_model, write_history):
     """Runs the node on students given as `name: (weights, validation accuracies)`; returns its outputs.
 
-    Each is the only variant of a distillation of its name, unless `searches` says otherwise.
+    Each is the only variant of a distillation of its name, unless `searches` says otherwise. In the place of
+    the models of those that `diverged`, given with the epoch, there is a note of that.
     """
 
     def run(
@@ -121,6 +122,7 @@ def evaluate(tmp_path, artifact, data, schema, anomalies, write_model, write_his
         students,
         searches=None,
         noted=None,
+        diverged=None,
         teacher=TEACHER,
         scratch=SCRATCH,
         pushed="",
@@ -139,6 +141,8 @@ def evaluate(tmp_path, artifact, data, schema, anomalies, write_model, write_his
             history = write_history(tmp_path / "runs" / key, val_accuracy=accuracies)
             if run_key.removeprefix("run_") in (noted or {}):
                 shutil.copy(noted[run_key.removeprefix("run_")], pathlib.Path(history, "search.json"))
+            if key.removeprefix("student_") in (diverged or {}):
+                model = write_divergence(model, epoch=diverged[key.removeprefix("student_")])
             inputs[key] = [artifact(standard_artifacts.Model, model, identifier=number)]
             inputs[run_key] = [artifact(standard_artifacts.ModelRun, history)]
         types = {
@@ -542,6 +546,7 @@ def test_of_several_variants_the_best_on_validation_alone_is_measured(evaluate, 
     assert evaluation["candidate"] == "kd"
     worse = {"settings": {"temperature": 2.0}, "chosen": False, "best_epoch": 1, "epochs": 1}
     best = {"settings": {"temperature": 4.0}, "chosen": True, "best_epoch": 2, "epochs": 2}
+    best, worse = (each | {"diverged_in": None} for each in (best, worse))
     assert evaluation["searches"] == {
         "kd": [
             worse | {"val_accuracy": 0.6, "val_loss": 0.5},
@@ -560,6 +565,66 @@ def test_of_several_variants_the_best_on_validation_alone_is_measured(evaluate, 
     assert "| kd (best of 2) |" in overview
 
 
+def write_divergence(model, *, epoch):
+    """Puts in the place of a model what its Distiller leaves if the training diverges."""
+    shutil.rmtree(model)
+    pathlib.Path(model).mkdir()
+    problem = f"The loss became nan in epoch {epoch}, step 1; lower its learning_rate."
+    pathlib.Path(model, "divergence.json").write_text(json.dumps({"epoch": epoch, "problem": problem}))
+    return model
+
+
+@pytest.mark.usefixtures("quickly")
+def test_a_variant_that_diverged_is_tried_but_not_chosen(evaluate):
+    """However good it was before."""
+    outputs = evaluate(
+        students={"kd-T2": (STUDENT, [0.6, 0.99]), "kd-T4": (STUDENT, [0.5, 0.7]), "kd-T8": (STUDENT, [])},
+        searches={"kd": {f"kd-T{each}": {"temperature": float(each)} for each in (2, 4, 8)}},
+        diverged={"kd-T2": 3, "kd-T8": 1},
+    )
+
+    evaluation = read_evaluation(outputs)
+    lost = {"chosen": False, "best_epoch": None, "val_accuracy": None, "val_loss": None}
+    assert evaluation["searches"]["kd"] == [
+        lost | {"settings": {"temperature": 2.0}, "diverged_in": 3, "epochs": 2},
+        {"settings": {"temperature": 4.0}, "chosen": True, "diverged_in": None, "best_epoch": 2, "epochs": 2}
+        | {"val_accuracy": 0.7, "val_loss": 0.5},
+        lost | {"settings": {"temperature": 8.0}, "diverged_in": 1, "epochs": 0},
+    ]
+    assert evaluation["variants_tried"] == 3
+    assert evaluation["verdict"].startswith(
+        "The student 'kd' (temperature 4: the best of 3 variants on the validation split; 2 diverged) is"
+    )
+    (warning,) = (each for each in evaluation["warnings"] if "diverged" in each)
+    assert warning.startswith(
+        "2 of the 3 variants of 'kd' diverged and could not be chosen: temperature 2 in epoch 3; "
+        "temperature 8 in epoch 1."
+    )
+    whole = json.loads(SCHEMA_FILE.read_text())
+    jsonschema.validate(evaluation, whole | {"required": list(evaluation)})
+    report = (pathlib.Path(outputs["evaluation"].uri) / "report.html").read_text()
+    assert "diverged in epoch 3" in report
+    overview = pathlib.Path(outputs["overview"].uri, kubeflow_page.MARKDOWN_FILE).read_text()
+    assert "temperature 8 in epoch 1" in overview
+
+
+@pytest.mark.usefixtures("quickly")
+def test_where_every_variant_of_a_distillation_diverged_the_run_ends(evaluate):
+    with pytest.raises(InputError) as caught:
+        evaluate(
+            students={"kd-T2": (STUDENT, [0.6]), "kd-T4": (STUDENT, []), "plain": (STUDENT, [0.7])},
+            searches={
+                "kd": {"kd-T2": {"temperature": 2.0}, "kd-T4": {"temperature": 4.0}},
+                "plain": {"plain": {}},
+            },
+            diverged={"kd-T2": 2, "kd-T4": 1},
+        )
+    assert str(caught.value) == (
+        "Each of the 2 variants of kd diverged; of the first: The loss became nan in epoch 2, step 1; lower "
+        "its learning_rate."
+    )
+
+
 @pytest.mark.usefixtures("quickly")
 def test_a_distiller_that_tried_several_variants_has_noted_them(evaluate, tmp_path):
     def history(*accuracies):
@@ -572,6 +637,8 @@ def test_a_distiller_that_tried_several_variants_has_noted_them(evaluate, tmp_pa
     halved = [
         {"settings": {"temperature": 2.0}, "history": history(0.6)},
         {"settings": {"temperature": 4.0}, "history": history(0.65, 0.7)},
+        {"settings": {"temperature": 8.0}, "history": {"best_epoch": None, "epochs": []}}
+        | {"divergence": {"epoch": 1, "problem": "The loss became inf."}},
     ]
     noted = tmp_path / "search.json"
     noted.write_text(json.dumps({"variants": halved}))
@@ -581,8 +648,10 @@ def test_a_distiller_that_tried_several_variants_has_noted_them(evaluate, tmp_pa
     assert [(each["settings"], each["chosen"], each["epochs"]) for each in evaluation["searches"]["kd"]] == [
         ({"temperature": 2.0}, False, 1),
         ({"temperature": 4.0}, True, 2),
+        ({"temperature": 8.0}, False, 0),
     ]
-    assert evaluation["variants_tried"] == 2
+    assert [each["diverged_in"] for each in evaluation["searches"]["kd"]] == [None, None, 1]
+    assert evaluation["variants_tried"] == 3
     assert evaluation["histories"]["kd"]["best_epoch"] == 2
 
 

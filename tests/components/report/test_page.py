@@ -378,6 +378,22 @@ def test_variants_are_folded_into_one_row_and_a_table_of_their_own(searched):
     assert [row.startswith('<tr class="chosen"') for row in rows] == [False, True, False, False, False]
 
 
+def test_a_variant_that_diverged_comes_last_and_says_when(searched):
+    lost = {"chosen": False, "best_epoch": None, "val_accuracy": None, "val_loss": None}
+    last = {"settings": {"temperature": 9.0, "student_loss_weight": 0.1}, "diverged_in": 2, "epochs": 1}
+    searched["searches"]["kd_t2"].insert(0, lost | last)
+
+    text = render(searched)
+
+    (folded,) = re.findall(
+        r"<details>\s*<summary>kd_t2: the 5 variants on the validation split; 1 diverged<.*?</details>",
+        text,
+        flags=re.DOTALL,
+    )
+    rows = re.findall(r"<tr.*?</tr>", folded, flags=re.DOTALL)
+    assert re.findall(r">([^<>]+)</td>", rows[-1]) == ["9", "0.1", "diverged in epoch 2", "–", "–", "1"]  # noqa: RUF001
+
+
 def test_the_other_students_test_numbers_are_no_choice(summary):
     warning = "No student should be chosen by these numbers"
     assert warning in Page(render(summary)).text

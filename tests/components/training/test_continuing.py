@@ -12,6 +12,7 @@ import pytest
 
 from components.errors import InputError
 from components.settings.models import ContinuedModel
+from components.training.callbacks.divergence import DivergenceError
 
 SHAPE = (4, 4, 1)
 
@@ -103,3 +104,12 @@ def test_the_files_own_last_layer_may_be_trained_alone_first(
 def test_what_has_no_last_layer_to_train_alone_is_refused(train: Callable[..., keras.Model]) -> None:
     with pytest.raises(InputError, match=r"^student.head_epochs: .* does not end in a keras.layers.Dense"):
         train(small(2, keras.layers.LeakyReLU()), head_epochs=1)
+
+
+def test_where_the_last_layer_alone_diverges_the_training_has_no_epochs(
+    train: Callable[..., keras.Model], tmp_path: pathlib.Path
+) -> None:
+    with pytest.raises(DivergenceError, match=r"^The loss of Scratch became (inf|nan) in epoch 1, step \d"):
+        train(small(2), head_epochs=1, head_learning_rate=1e30, optimizer={"name": "sgd"})
+
+    assert epochs_in(tmp_path / "Scratch/history.json") == 0

@@ -9,11 +9,13 @@ from PIL import Image
 from rich.console import Console
 
 from components.errors import InputError
+from components.serving.versions import Origin, Versions
+from components.stores.store import open_store
 from pipeline.local.predict import predict, to_json, to_table
 
 
 @pytest.fixture(scope="session")
-def model(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A SavedModel that takes the mean brightness of an image for the probability of `bright`."""
     import tensorflow as tf
 
@@ -33,7 +35,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     classes = directory / "assets.extra" / "classes.json"
     classes.parent.mkdir()
     classes.write_text('["dark", "bright"]')
-    return directory
+    return str(directory)
 
 
 @pytest.fixture
@@ -61,7 +63,7 @@ def test_directory_of_versions_stands_for_the_latest_number(model, image, tmp_pa
     (tmp_path / "pushed" / "11").symlink_to(model)
     (tmp_path / "pushed" / "12-copying").mkdir()
     (tmp_path / "pushed" / "13").mkdir()
-    (prediction,) = predict([image], model=tmp_path / "pushed")
+    (prediction,) = predict([image], model=str(tmp_path / "pushed"))
     assert prediction.class_name == "dark"
 
 
@@ -95,20 +97,61 @@ def test_missing_image_is_named_before_the_model_is_loaded(model, image, tmp_pat
 
 def test_what_is_no_model_is_refused(image, tmp_path):
     with pytest.raises(InputError, match="is no directory"):
-        predict([image], model=tmp_path / "missing")
+        predict([image], model=str(tmp_path / "missing"))
     with pytest.raises(InputError, match="holds no SavedModel"):
-        predict([image], model=tmp_path)
+        predict([image], model=str(tmp_path))
     (tmp_path / "saved_model.pb").write_text("half of it")
     with pytest.raises(InputError, match=r"has no class names in assets\.extra/classes\.json"):
-        predict([image], model=tmp_path)
+        predict([image], model=str(tmp_path))
     (tmp_path / "assets.extra").mkdir()
     (tmp_path / "assets.extra" / "classes.json").write_text("[]")
     with pytest.raises(InputError, match="cannot be loaded"):
-        predict([image], model=tmp_path)
+        predict([image], model=str(tmp_path))
 
 
 def test_command_prints_json_and_nothing_else(model, image):
-    command = [sys.executable, "-m", "pipeline", "predict", str(model), str(image), "--json"]
+    command = [sys.executable, "-m", "pipeline", "predict", model, str(image), "--json"]
     finished = subprocess.run(command, capture_output=True, text=True, check=True)
     assert json.loads(finished.stdout)[0]["class"] == "dark"
     assert finished.stderr == ""
+
+
+def push(model, *, to):
+    """Pushes a model as a run does, and returns its version."""
+    return Versions(to).push(pathlib.Path(model), origin=Origin(reason="a test")).version
+
+
+def test_a_version_in_an_object_store_is_copied_here(model, image, bucket):
+    """Of several the one that ships, whatever the newest is."""
+    version = push(model, to=bucket)
+    open_store(bucket).write(f"{int(version) + 1}/saved_model.pb", b"")
+
+    for place in (bucket, f"{bucket}/", f"{bucket}/{version}"):
+        (prediction,) = predict([image], model=place)
+        assert prediction.probabilities == pytest.approx({"dark": 0.8, "bright": 0.2})
+
+
+def test_the_command_takes_a_uri(model, image, bucket):
+    push(model, to=bucket)
+    command = [sys.executable, "-m", "pipeline", "predict", bucket, str(image), "--json"]
+    finished = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert json.loads(finished.stdout)[0]["class"] == "dark"
+    assert finished.stderr == ""
+
+
+def test_what_is_wrong_with_an_object_store_is_one_sentence(model, image, bucket):
+    with pytest.raises(InputError, match=f"^{bucket} holds no SavedModel, nor a version of one; expected"):
+        predict([image], model=bucket)
+    with pytest.raises(InputError, match=r"^'ftp://host/students' is in no store that is known; give"):
+        predict([image], model="ftp://host/students")
+    with pytest.raises(InputError, match=r"^s3://no-such-bucket/students cannot be used .* is there, and"):
+        predict([image], model="s3://no-such-bucket/students")
+    version = push(model, to=bucket)
+    store = open_store(bucket)
+    store.write(f"{version}/saved_model.pb", b"half of it")
+    with pytest.raises(InputError, match=f"^The SavedModel in {bucket}/{version} cannot be loaded; is it"):
+        predict([image], model=bucket)
+    root, _, _ = bucket.rpartition("/")
+    open_store(root).write("saved_model.pb", b"")
+    with pytest.raises(InputError, match=f"^{root} is a whole bucket; expected a pushed model in"):
+        predict([image], model=root)

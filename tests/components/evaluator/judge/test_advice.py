@@ -31,9 +31,9 @@ UNFINISHED = (1.0, 0.6, 0.4)
 LEVERS = ("data.unlabelled", "augment", "student.architecture")
 
 
-def said(student, *, scratch=GOOD, teacher=TEACHER, levers=LEVERS):
+def said(student, *, scratch=GOOD, teacher=TEACHER, levers=LEVERS, guessing=0.1):
     histories = {"teacher": teacher, "kd": student} | ({"scratch": scratch} if scratch else {})
-    advice = advise(histories, candidate="kd", levers=levers)
+    advice = advise(histories, candidate="kd", levers=levers, guessing=guessing)
     return [sentence.replace("\N{NO-BREAK SPACE}", " ") for sentence in advice]
 
 
@@ -138,3 +138,44 @@ def test_without_labels_the_teacher_agrees_with_itself():
     student = trained(training=0.90, validation=0.89, reference="teacher")
     (advice,) = said(student, scratch=None, teacher=History(best_epoch=None, epochs=()))
     assert "(90.0 % against 100.0 %): take a larger student.architecture" in advice
+
+
+@pytest.mark.parametrize(
+    ("reached", "guessing", "is_stuck"),
+    [
+        (0.1, 0.1, True),
+        (0.18, 0.1, True),
+        (0.2, 0.1, False),
+        (0.54, 0.5, True),
+        (0.56, 0.5, False),
+        # Of a thousand classes five images in a hundred are many.
+        (0.0015, 0.001, True),
+        (0.05, 0.001, False),
+    ],
+)
+def test_a_student_that_stayed_at_chance_is_to_take_shorter_steps(reached, guessing, is_stuck):
+    """And nothing else: what its accuracy tells of labels and images is chance, too."""
+    advice = said(trained(training=reached, validation=reached), guessing=guessing)
+
+    assert any("stayed at chance" in each and "student.clip_norm: 1.0" in each for each in advice) == is_stuck
+    if is_stuck:
+        assert len(advice) == 1
+        assert "'kd' stayed at chance (" in advice[0]
+        assert "and the teacher did not (95.0 %)" in advice[0]
+
+
+def test_where_the_teacher_learnt_little_too_the_steps_are_not_blamed():
+    weak = trained(training=0.4, validation=0.3)
+    advice = said(trained(training=0.1, validation=0.1), scratch=None, teacher=weak)
+    assert not any("stayed at chance" in each for each in advice)
+
+
+def test_another_student_at_chance_is_named_beside_what_the_candidate_needs():
+    stuck = trained(training=0.1, validation=0.1)
+    (advice,) = said(GOOD, scratch=stuck)
+    assert advice.startswith("On the validation split 'scratch' stayed at chance (10.0 %)")
+    unfinished = trained(training=0.93, validation=0.90, losses=UNFINISHED, best=3)
+    histories = {"teacher": TEACHER, "scratch": GOOD, "kd": unfinished, "kd_t4": stuck}
+    of_stuck, *others = advise(histories, candidate="kd", levers=LEVERS, guessing=0.1)
+    assert of_stuck.startswith("On the validation split 'kd_t4' stayed at chance")
+    assert others == list(advise(histories | {"kd_t4": GOOD}, candidate="kd", levers=LEVERS, guessing=0.1))

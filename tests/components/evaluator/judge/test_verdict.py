@@ -134,6 +134,7 @@ def test_the_number_of_variants_stands_in_the_verdict():
         f"The student 'kd' ({settings}: {among}) is blessed;"
     )
     assert put(variants_tried=9).startswith(f"The student 'kd' ({among}) is blessed;")
+    assert put(variants_tried=9, variants_diverged=2).startswith(f"The student 'kd' ({among}; 2 diverged) is")
     assert put(chosen={"temperature": 2.5}, variants_tried=1).startswith("The student 'kd' is blessed;")
 
 
