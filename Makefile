@@ -17,7 +17,7 @@ test-long: $(INSTALLED)  ## Run the longest proofs: the graph on real images, in
 	$(PYTEST) -m long
 
 test-year: $(INSTALLED)  ## Play a year of unattended retraining, its two halves at once.
-	$(VENV)/bin/python -m pytest -m year
+	$(VENV)/bin/python -m pytest tests/end_to_end/test_year.py
 
 kubeflow-check: $(INSTALLED)  ## Try a live Kubeflow Pipelines; HOST=URL says which, IMAGE=IMAGE what its nodes run.
 	$(VENV)/bin/python -m pytest tests/live --timeout 7200 --kubeflow-host $(HOST) $(if $(IMAGE),--kubeflow-image $(IMAGE)) \

@@ -23,8 +23,8 @@ from benchmarks.year import CONFIGS, Event, Pictures, Year, load_pictures
 
 WEEKS = 26
 # Gates that chance does not decide: with a quarter of the labels wrong no student reaches the first, and from
-# week to week students differ by less than the others.
-MIN_ACCURACY, MAX_ACCURACY_DROP = 0.8, 0.08
+# one to the next students differ by less than the others. The reference images do not turn.
+MIN_ACCURACY, MAX_ACCURACY_DROP, MAX_ACCURACY_DROP_ON_REFERENCE = 0.8, 0.08, 0.2
 KEEP = 3
 POLLS = 1000
 
@@ -50,7 +50,8 @@ FIRST = Half(
         3: ("missing",),
         4: ("missing",),
         5: ("killed",),
-        6: ("late",),
+        6: ("missing",),
+        7: ("missing",),
         8: ("flipped", "killed"),
         10: ("corrupt",),
         12: ("missing",),
@@ -62,13 +63,23 @@ FIRST = Half(
         19: ("corrupt",),
         21: ("missing",),
         22: ("missing",),
+        23: ("missing",),
         24: ("missing",),
     },
-    outcomes={0: "pushed", 6: "stopped", 8: "refused", 9: "pushed", 10: "stopped", 13: "pushed"},
+    outcomes={
+        0: "pushed",
+        8: "refused",
+        9: "pushed",
+        10: "stopped",
+        13: "pushed",
+        17: "stopped",
+        19: "stopped",
+    },
 )
 SECOND = Half(
     events={
         1: ("missing",),
+        2: ("missing",),
         3: ("missing",),
         4: ("killed",),
         5: ("late",),
@@ -82,13 +93,15 @@ SECOND = Half(
         16: ("missing",),
         17: ("missing",),
         18: ("rollback", "twice"),
+        19: ("missing",),
         20: ("late",),
         22: ("missing",),
         23: ("missing",),
+        24: ("missing",),
         25: ("killed",),
     },
     outcomes={0: "pushed", 5: "stopped", 10: "stopped", 13: "refused", 14: "pushed", 15: "pushed"},
-    turn=1.5,
+    turn=1.2,
 )
 
 
@@ -142,7 +155,7 @@ def test_what_ships_is_sound_through_a_year_of_mishaps(tmp_path: pathlib.Path) -
 
     assert sum(row["kills"] for played in halves for row in played.rows) >= 11
     turned = halves[1].rows
-    assert any("trained anew: of the kept one" in row["decision"] for row in turned)
+    assert any("trained anew: of the kept one" in row["decision"] and not row["event"] for row in turned)
     assert turned[-1]["accuracy"] > halves[1].first + 0.1
 
 
@@ -156,9 +169,11 @@ def _play(half: Half, work: pathlib.Path) -> Played:
             *CONFIGS["digits"],
             f"push={{keep: {KEEP}}}",
             "retention={runs: 3}",
+            "teacher.epochs=20",
+            "student.epochs=12",
             f"evaluation.min_accuracy={MIN_ACCURACY}",
             f"evaluation.max_accuracy_drop={MAX_ACCURACY_DROP}",
-            f"evaluation.max_accuracy_drop_on_reference={MAX_ACCURACY_DROP}",
+            f"evaluation.max_accuracy_drop_on_reference={MAX_ACCURACY_DROP_ON_REFERENCE}",
         ),
         events=half.events,
         turn=half.turn,
