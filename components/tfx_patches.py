@@ -136,7 +136,7 @@ def _remembering_arguments(inspect: Callable[[Any], Any]) -> Callable[[Any], Any
 
 def _remembering_specs(find: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """Returns `get_dofn_specs`, which looks at each class once; at each object of those that get methods."""
-    known: dict[type, Any] = {}
+    known: Any = weakref.WeakKeyDictionary()
 
     def get_dofn_specs(dofn: Any) -> Any:
         if any(isinstance(value, types.MethodType) for value in vars(dofn).values()):

@@ -16,7 +16,6 @@ from components.errors import InputError
 from components.example_gen.registry import open_source
 from components.files import write_json, write_text
 from components.report.summary import DataSpan
-from components.serving.versions import NO_VERSION
 from pipeline.config.experiment import Config
 from pipeline.kubeflow.findings import PAGE, TICK, findings
 from pipeline.local.external_files import fingerprint_push_directory
@@ -24,6 +23,8 @@ from pipeline.retraining.fingerprints import look_at_files, refusing_unreadable_
 from pipeline.retraining.ledger import Ledger, Tick, describe_news, last_judged, nothing_new_since
 
 _LEFT_BY_RUNS = ("incumbent", "start", "kept_teacher")
+# A node that is told this looks into the directory that it pushes to, which commonly ends with its pod.
+_LOOK_YOURSELF = ""
 # Of these, what trainings depend on.
 _STARTED_FROM = ("start", "kept_teacher")
 
@@ -67,7 +68,7 @@ def look(config: Config, *, run: str) -> Look:
         spans=spans,
     )
     if config.push.directory is None:
-        return _news(tick, config=pinned, fingerprints=files | dict.fromkeys(_LEFT_BY_RUNS, NO_VERSION))
+        return _news(tick, config=pinned, fingerprints=files | dict.fromkeys(_LEFT_BY_RUNS, _LOOK_YOURSELF))
     try:
         return _compare(tick, config=config, pinned=pinned, files=files)
     except OSError as error:
@@ -122,11 +123,12 @@ def _is_same(before: Tick, tick: Tick, *, config: Config) -> bool:
 def _left(config: Config, *, earlier: Sequence[Tick], tick: Tick) -> dict[str, str]:
     """Returns what earlier runs have left beside the pushed students.
 
-    If the last run of the same was stopped, because another one had pushed meanwhile, its student only has to
-    be compared with what ships now: what it was trained from still counts.
+    If a run of the same was stopped, because another one had pushed meanwhile, and none has come to a verdict
+    since, its student only has to be compared with what ships now: what it was trained from still counts.
     """
     left = fingerprint_push_directory(config, push_directory=str(config.push.directory))
-    last = next((each for each in reversed(earlier) if _is_same(each, tick, config=config)), None)
+    ended = (each for each in reversed(earlier) if each.ended and _is_same(each, tick, config=config))
+    last = next(ended, None)
     if last is None or last.outcome != "stopped":
         return left
     of_trainings = {each.source: last.seen[each.name] for each in findings(config)}

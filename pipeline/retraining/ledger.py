@@ -169,6 +169,8 @@ class Ledger:
     def close_interrupted(self) -> list[Tick]:
         """Notes which ticks never ended; only for who knows that none goes on.
 
+        Those on Kubeflow may go on wherever this is called: of them nothing is noted.
+
         Raises:
           InputError: The ledger cannot be written.
         """
@@ -176,7 +178,7 @@ class Ledger:
         return [
             self.end(dataclasses.replace(tick, outcome="interrupted", reason=reason))
             for tick in self.ticks()
-            if tick.ended is None
+            if tick.ended is None and not tick.seen
         ]
 
     def _write(self, tick: Tick) -> Tick:

@@ -1,6 +1,8 @@
 import contextlib
+import gc
 import sys
 import types
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -159,6 +161,21 @@ def test_callables_of_one_class_do_not_share_their_states() -> None:
     with tfx_patches.no_repetition():
         assert not userstate.get_dofn_specs(core.CallableWrapperDoFn(len))[0]
         assert userstate.get_dofn_specs(core.CallableWrapperDoFn(Stateful().process))[0] == {Stateful.COUNT}
+
+
+def test_what_is_remembered_keeps_nothing_alive() -> None:
+    with tfx_patches.no_repetition():
+
+        class Local(Stateless):
+            """Is made in a function."""
+
+        gone = weakref.ref(Local)
+        userstate.get_dofn_specs(Local())
+        core.get_function_arguments(Local(), "process")
+        del Local
+        gc.collect()
+
+        assert gone() is None
 
 
 def test_views_of_one_pipeline_s_options_share_values_and_no_others_do() -> None:

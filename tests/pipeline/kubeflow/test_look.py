@@ -267,6 +267,18 @@ def test_who_was_overtaken_only_compares_anew(cluster: Cluster) -> None:
     assert cluster.ticks()[-1].outcome == "pushed"
 
 
+def test_who_was_overtaken_still_only_compares_anew_after_a_run_that_died(cluster: Cluster) -> None:
+    cluster.push("first", cluster.look("first").parameters, weights=b"the first")
+    deliver(cluster.directory / "photos/8")
+    overtaken = cluster.look("a")
+    push_from_elsewhere(cluster)
+    cluster.push("a", overtaken.parameters, weights=b"late")
+    cluster.look("died")
+    next_ = cluster.look("c")
+
+    assert changed(overtaken, next_) == {"incumbent_version"}
+
+
 def test_a_second_attempt_notes_the_same_and_a_run_that_died_is_no_verdict(cluster: Cluster) -> None:
     first, second = cluster.look("a"), cluster.look("a")
     next_ = cluster.look("b")
@@ -370,7 +382,8 @@ def test_without_a_push_directory_nothing_ships_and_nothing_is_noted(
     assert changed(before, same) == set()
     assert cluster.reruns(before, same) == {"Pusher"}  # Which knows of no verdict before.
     assert changed(before, after) == {"data_fingerprint"}
-    assert before.parameters["incumbent_version"] == "none"
+    # Each node looks into its own: what an earlier run has left where Pusher pushes is no surprise to it.
+    assert before.parameters["incumbent_version"] == ""
     assert list(tmp_path.rglob("ledger.jsonl")) == []
 
 

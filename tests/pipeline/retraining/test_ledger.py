@@ -53,6 +53,14 @@ def test_what_was_killed_is_closed_by_the_next(ledger: Ledger) -> None:
     assert ledger.close_interrupted() == []
 
 
+def test_of_a_run_on_kubeflow_nobody_says_that_it_was_killed(ledger: Ledger) -> None:
+    begun = dataclasses.replace(Tick.new(run="a", experiment=ledger.experiment), seen={"data": "1"})
+    ledger.begin(begun)
+
+    assert ledger.close_interrupted() == []
+    assert ledger.ticks() == [begun]
+
+
 def test_experiments_that_push_to_one_directory_do_not_see_each_other(ledger: Ledger) -> None:
     other = Ledger(ledger.directory, "letters")
     mine, theirs = ledger.begin(), other.begin()
