@@ -203,6 +203,11 @@ class SourceSettings(Settings, abc.ABC):
         return False
 
     @property
+    def may_have_spans(self) -> bool:
+        """Whether the images could come span by span, if the location said so."""
+        return False
+
+    @property
     def has_weights(self) -> bool:
         """Whether each example has a weight."""
         return False

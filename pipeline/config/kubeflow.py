@@ -64,6 +64,11 @@ class Secret(Settings):
         return self
 
 
+_Given = Volume | Secret
+# Where a container finds it: a path, or a variable.
+_Place = pathlib.PurePosixPath | str
+
+
 class NodeSettings(Settings):
     """What one node's container gets; a setting left out is taken from the next more general ones.
 
@@ -141,19 +146,41 @@ class KubeflowSettings(Settings):
     def with_look(self, nodes: Iterable[str]) -> Self:
         """Returns settings by which Look is given the volumes and the secrets of other nodes, beside its own.
 
+        One claim at two paths, or one secret, is one volume of the pod: Kubeflow's patch is merged by names.
+
         Args:
-          nodes: Whose files it looks at. Of two volumes at one place the first node's counts.
+          nodes: Whose files it looks at. Of two claims at one place the one of `nodes.Look` counts, or else
+            that of the first node, and last that of the more general levels.
+
+        Raises:
+          InputError: The nodes have different secrets in one place, and Look none of its own, or a claim and
+            a secret are called the same.
         """
-        levels = [self.of_node(node) for node in (LOOK, *nodes)]
-        volumes = {each.mount_path: each for level in reversed(levels) for each in level.volumes or ()}
-        secrets = dict.fromkeys(each.model_dump_json() for level in levels for each in level.secrets or ())
-        given = self.nodes.get(LOOK, NodeSettings()).model_copy(
-            update={
-                "volumes": tuple(volumes.values()),
-                "secrets": tuple(map(Secret.model_validate_json, secrets)),
-            }
-        )
-        return self.model_copy(update={"nodes": {**self.nodes, LOOK: given}})
+        nodes, own = tuple(nodes), self.nodes.get(LOOK, NodeSettings())
+        self._check_secrets(nodes)
+        given: dict[_Place, _Given] = {}
+        for level in (own, *map(self.of_node, nodes), self.of_node(LOOK)):
+            given |= {place: each for place, each in _by_place(level).items() if place not in given}
+        volumes = tuple(each for each in given.values() if isinstance(each, Volume))
+        secrets = tuple(each for each in given.values() if isinstance(each, Secret))
+        _check_names(volumes, secrets)
+        look = own.model_copy(update={"volumes": volumes, "secrets": secrets})
+        return self.model_copy(update={"nodes": {**self.nodes, LOOK: look}})
+
+    def _check_secrets(self, nodes: Iterable[str]) -> None:
+        """Refuses what Look cannot have from two nodes, unless it has its own: another opens nothing."""
+        own = _by_place(self.nodes.get(LOOK, NodeSettings()))
+        first: dict[_Place, tuple[str, _Given]] = {}
+        for node in nodes:
+            for place, given in _by_place(self.of_node(node)).items():
+                other, before = first.setdefault(place, (node, given))
+                are_alike = given == before or (isinstance(given, Volume) and isinstance(before, Volume))
+                if place not in own and not are_alike:
+                    raise InputError(
+                        f"kubeflow.nodes: {other} has {_describe(before)}, and {node} {_describe(given)}, "
+                        f"but {LOOK} reads what both do, and can have one; give it one that opens both, as "
+                        f"kubeflow.nodes.{LOOK}.secrets."
+                    )
 
     def mounts(self, node: str, directory: pathlib.PurePosixPath) -> bool:
         """Tells whether a directory is on a volume of a node."""
@@ -171,6 +198,41 @@ class KubeflowSettings(Settings):
         levels += [_NODES.get(node, NodeSettings()), self.nodes.get(node, NodeSettings())]
         given = {key: value for level in levels for key, value in level if value is not None}
         return NodeSettings(**given)
+
+
+def _by_place(node: NodeSettings) -> dict[_Place, _Given]:
+    """Returns volumes and secrets apart, each for one place; of several in one the last, as in Kubernetes."""
+    places: dict[_Place, _Given] = {
+        pathlib.PurePosixPath(each.mount_path): each for each in node.volumes or ()
+    }
+    for secret in node.secrets or ():
+        if secret.mount_path:
+            place = pathlib.PurePosixPath(secret.mount_path)
+            places[place] = Secret(name=secret.name, mount_path=str(place))
+        for key, variable in sorted(secret.variables.items()):
+            places[variable] = Secret(name=secret.name, variables={key: variable})
+    return places
+
+
+def _describe(given: _Given) -> str:
+    if isinstance(given, Volume):
+        return f"the claim {given.claim!r} at {given.mount_path!r}"
+    if given.mount_path:
+        return f"the secret {given.name!r} at {given.mount_path!r}"
+    ((key, variable),) = given.variables.items()
+    return f"{key!r} of the secret {given.name!r} as {variable!r}"
+
+
+def _check_names(volumes: Iterable[Volume], secrets: Iterable[Secret]) -> None:
+    """Refuses what would be one volume of two kinds: Kubeflow calls a pod's volume as what it holds."""
+    claims = {each.claim for each in volumes}
+    for secret in secrets:
+        if secret.mount_path and secret.name in claims:
+            raise InputError(
+                f"kubeflow.nodes: {LOOK} has the files of other nodes, but Kubeflow cannot mount the claim "
+                f"{secret.name!r} and a secret of that name in one pod; give one of them another name, or "
+                f"kubeflow.nodes.{LOOK} others at their paths."
+            )
 
 
 def override(settings: KubeflowSettings, *, image: str | None, pipeline_root: str | None) -> KubeflowSettings:

@@ -40,6 +40,7 @@ from pipeline.kubeflow.ledger_line import (
     take_tick,
 )
 from pipeline.kubeflow.look import look, publish
+from pipeline.kubeflow.problems import describe_problems, set_by_run
 from pipeline.kubeflow.result_lines import RESULT_MARK
 from pipeline.kubeflow.run_parameters import UNFILLED, assign
 
@@ -79,7 +80,7 @@ def run(arguments: Sequence[str], *, termination_log: pathlib.Path = _TERMINATIO
     try:
         _run_node(options, beam_args)
     except Exception as error:
-        code, message = _describe(error, run_parameters=options.run_parameter)
+        code, message = _describe(error, parameters=_set_by_run(options))
         if code == FAILURE:
             _logger.exception("The node failed.")
         print(message, file=sys.stderr, flush=True)
@@ -140,8 +141,11 @@ def _look(options: argparse.Namespace) -> dict[str, Any]:
     with noting_what_stops_look(given):
         invocation = _translate(options)
         _make_directories(invocation["outputs"])
-        configuration = invocation["inputs"]["parameterValues"]["configuration"]
-        config = _read_configuration(configuration, run_parameters=options.run_parameter)
+        config = _read_configuration(
+            invocation["inputs"]["parameterValues"]["configuration"],
+            compiled=given["inputs"]["parameterValues"]["configuration"],
+            parameters=_set_by_run(options),
+        )
         seen = look(config, run=find_run(given))
     publish(seen, invocation["outputs"])
     if not seen.is_new:
@@ -149,13 +153,32 @@ def _look(options: argparse.Namespace) -> dict[str, Any]:
     return invocation
 
 
-def _read_configuration(text: str, *, run_parameters: Sequence[str]) -> Config:
-    """Reads the configuration with the parameters of the run in it, or refuses these by their names."""
+def _read_configuration(text: str, *, compiled: str, parameters: Mapping[str, str]) -> Config:
+    """Reads the configuration with the parameters of the run in it.
+
+    Args:
+      text: The configuration.
+      compiled: The same without the parameters.
+      parameters: Those of the run, by the keys that they set.
+
+    Raises:
+      InputError: It cannot be used, by the fault of the parameters or of the image.
+    """
     try:
         return Config.model_validate_json(text)
     except pydantic.ValidationError as error:
         problems = explain(error, given=json.loads(text))
-        raise InputError(_describe_problems(problems, run_parameters=run_parameters)) from None
+    raise InputError(
+        describe_problems(problems, parameters=parameters, compiled=_problems_of_configuration(compiled))
+    )
+
+
+def _problems_of_configuration(text: str) -> list[str]:
+    try:
+        Config.model_validate_json(text)
+    except pydantic.ValidationError as error:
+        return explain(error, given=json.loads(text))
+    return []
 
 
 def _carry_out(options: argparse.Namespace, beam_args: list[str]) -> dict[str, Any]:
@@ -335,29 +358,19 @@ def restore_uris(output: Any, *, mounts: str) -> Any:
     return store_uri(output, mounts=mounts) if isinstance(output, str) else output
 
 
-def _describe(error: Exception, *, run_parameters: Sequence[str]) -> tuple[int, str]:
+def _set_by_run(options: argparse.Namespace) -> dict[str, str]:
+    inputs = options.json_serialized_invocation_args.get("inputs", {})
+    return set_by_run(options.run_parameter, inputs.get("parameterValues", {}))
+
+
+def _describe(error: Exception, *, parameters: Mapping[str, str]) -> tuple[int, str]:
     """Puts an error into one line, and says whose it is."""
     if isinstance(error, InputError):
         return INPUT_ERROR, str(error)
-    if isinstance(error, pydantic.ValidationError):  # All else was checked when the pipeline was compiled.
-        return INPUT_ERROR, _describe_problems(explain(error), run_parameters=run_parameters)
+    if isinstance(error, pydantic.ValidationError):
+        return INPUT_ERROR, describe_problems(explain(error), parameters=parameters)
     lines = str(error).strip().splitlines() or ["no message"]
     return FAILURE, f"internal error: {type(error).__name__}: {lines[0]}; the traceback is in the log above"
-
-
-def _describe_problems(problems: Iterable[str], *, run_parameters: Sequence[str]) -> str:
-    named = "; ".join(_name_parameter(problem, run_parameters) for problem in problems)
-    return f"A parameter of the run cannot be used: {named}; correct it and run again."
-
-
-def _name_parameter(problem: str, run_parameters: Sequence[str]) -> str:
-    """Puts the name of the parameter that was set in place of the key where it ended up."""
-    key, _, rest = problem.partition(": ")
-    names = dict(assignment.split("=") for assignment in run_parameters)
-    alike = [path for path in names if path.rpartition(".")[2] == key.rpartition(".")[2]]
-    # Look knows several keys of one name, by the whole way to each.
-    exact = [path for path in alike if path.endswith(f".{key}")]
-    return f"{names[(exact or alike)[0]]}: {rest}" if alike else problem
 
 
 def _leave_message(message: str, *, path: pathlib.Path) -> None:

@@ -138,8 +138,8 @@ def _left(config: Config, *, earlier: Sequence[Tick], tick: Tick) -> dict[str, s
 def _news(tick: Tick, *, config: Config, fingerprints: Mapping[str, str], before: Tick | None = None) -> Look:
     """Returns what the nodes are told of what is new, from the fingerprints by the sources' names."""
     known = dict(fingerprints)
-    if config.data.has_spans:
-        known["span"] = config.data.model_dump()["span"]
+    if config.data.may_have_spans:
+        known["span"] = config.data.model_dump()["span"] or ""  # Which leaves ExampleGen's as it is: none.
     told = {finding.name: known[finding.source] for finding in findings(config)}
     news = (
         describe_news(tick.fingerprints, before=before) or "the last run that was judged was none on Kubeflow"

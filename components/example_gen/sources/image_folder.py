@@ -86,6 +86,11 @@ class ImageFolderData(SourceSettings):
         """Whether the images come span by span."""
         return pattern.holds_span(self.path)
 
+    @property
+    def may_have_spans(self) -> bool:
+        """Whether the images could come span by span: a run on Kubeflow may name another path."""
+        return True
+
     def make_source(self) -> Source:
         """Returns the folder, or the spans; nothing is read yet."""
         if not self.has_spans:

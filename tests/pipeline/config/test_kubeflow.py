@@ -2,6 +2,7 @@ import pathlib
 
 import pytest
 
+from components.errors import InputError
 from pipeline.config.loading import ConfigError, load_config
 
 DIGITS = pathlib.Path(__file__).parents[3] / "configs" / "digits.yaml"
@@ -27,28 +28,131 @@ def test_look_alone_is_not_cached_and_others_are_unless_one_says_so():
     assert settings("kubeflow.nodes.ExampleGen.cache=false").of_node("ExampleGen").cache is False
 
 
-def test_look_sees_the_volumes_and_secrets_of_those_whose_files_it_looks_at():
-    def seen(*overrides):
-        config = load_config(DIGITS, overrides=overrides)
-        look = config.kubeflow.with_look(config.nodes_with_files).of_node("Look")
-        assert not look.gpus
-        mounted = {volume.mount_path: volume.claim for volume in look.volumes}
-        return mounted, [secret.name for secret in look.secrets]
+def look_settings(nodes, *overrides):
+    config = load_config(DIGITS, overrides=[f"kubeflow.nodes={nodes}", *overrides])
+    return config.kubeflow.with_look(config.nodes_with_files).of_node("Look")
 
-    nodes = (
-        "kubeflow.nodes={ExampleGen: {volumes: [{claim: photos, mount_path: /data}]}, "
-        "Evaluator: {volumes: [{claim: models, mount_path: /models}]}, "
-        "ExampleValidator: {volumes: [{claim: models, mount_path: /models}]}, "
-        "Pusher: {volumes: [{claim: models, mount_path: /models}, {claim: other, mount_path: /data}], "
-        "secrets: [{name: store, variables: {key: KEY}}]}, "
-        "Teacher: {volumes: [{claim: teachers, mount_path: /teachers}]}%s}"
-    )
-    assert seen(nodes % "") == ({"/data": "photos", "/models": "models"}, ["store"])
+
+def claims_of_look(nodes, *overrides):
+    volumes = look_settings(nodes, *overrides).volumes
+    mounted = {volume.mount_path: volume.claim for volume in volumes}
+    assert len(mounted) == len(volumes)
+    return mounted
+
+
+def secrets_of_look(nodes, *overrides):
+    """Where Look finds each secret: at a path, or by its key as a variable."""
+    secrets = look_settings(nodes, *overrides).secrets
+    found = [
+        *((each.mount_path, (each.name,)) for each in secrets if each.mount_path),
+        *((variable, (each.name, key)) for each in secrets for key, variable in each.variables.items()),
+    ]
+    assert len(dict(found)) == len(found)
+    return dict(found)
+
+
+FILES = (
+    "{ExampleGen: {volumes: [{claim: photos, mount_path: /data}]}, "
+    "Evaluator: {volumes: [{claim: models, mount_path: /models}]}, "
+    "ExampleValidator: {volumes: [{claim: models, mount_path: /models}]}, "
+    "Pusher: {volumes: [{claim: models, mount_path: /models}, {claim: other, mount_path: /data}], "
+    "secrets: [{name: store, variables: {key: KEY}}]}, "
+    "Teacher: {volumes: [{claim: teachers, mount_path: /teachers}]}%s}"
+)
+
+
+def test_look_sees_the_volumes_and_secrets_of_those_whose_files_it_looks_at():
+    assert claims_of_look(FILES % "") == {"/data": "photos", "/models": "models"}
+    assert secrets_of_look(FILES % "") == {"KEY": ("store", "key")}
+    assert not look_settings(FILES % "").gpus
     file = "teacher={from: /teachers/one.keras}"
-    assert seen(nodes % "", file)[0] == {"/data": "photos", "/models": "models", "/teachers": "teachers"}
+    assert claims_of_look(FILES % "", file) == {
+        "/data": "photos",
+        "/models": "models",
+        "/teachers": "teachers",
+    }
     own = ", Look: {volumes: [{claim: mine, mount_path: /data}], secrets: [{name: key, mount_path: /key}]}"
-    assert seen(nodes % own) == ({"/data": "mine", "/models": "models"}, ["key", "store"])
-    assert seen("kubeflow.every_node.volumes=[{claim: all, mount_path: /all}]") == ({"/all": "all"}, [])
+    assert claims_of_look(FILES % own) == {"/data": "mine", "/models": "models"}
+    assert secrets_of_look(FILES % own) == {"/key": ("key",), "KEY": ("store", "key")}
+    assert claims_of_look("{}", "kubeflow.every_node.volumes=[{claim: all, mount_path: /all}]") == {
+        "/all": "all"
+    }
+
+
+def test_look_mounts_what_a_node_has_in_place_of_the_general_level():
+    every_node = "kubeflow.every_node.volumes=[{claim: models, mount_path: /data}]"
+    photos = "ExampleGen: {volumes: [{claim: photos, mount_path: %s}]}"
+    assert claims_of_look(f"{{{photos % '/data'}}}", every_node) == {"/data": "photos"}
+    assert claims_of_look(f"{{{photos % '/data/'}}}", every_node) == {"/data/": "photos"}
+    own = "Look: {volumes: [{claim: mine, mount_path: /data}]}"
+    assert claims_of_look(f"{{{photos % '/data'}, {own}}}", every_node) == {"/data": "mine"}
+
+
+def test_look_may_mount_one_claim_or_secret_at_several_paths():
+    nodes = (
+        "{ExampleGen: {volumes: [{claim: all, mount_path: /data}], secrets: [{name: key, mount_path: /a}]}, "
+        "Pusher: {volumes: [{claim: all, mount_path: /models}], secrets: [{name: key, mount_path: /b}]}}"
+    )
+    assert claims_of_look(nodes) == {"/data": "all", "/models": "all"}
+    assert secrets_of_look(nodes) == {"/a": ("key",), "/b": ("key",)}
+
+
+def test_look_has_each_secret_once():
+    nodes = (
+        "{ExampleGen: {secrets: [{name: s, mount_path: /s, variables: {k: K}}]}, "
+        "Pusher: {secrets: [{name: s, variables: {k: K, l: L}}, {name: s, mount_path: /s/}]}}"
+    )
+    everyone = "kubeflow.every_node.secrets=[{name: other, mount_path: /s, variables: {x: K, y: M}}]"
+    assert secrets_of_look(nodes, everyone) == {
+        "/s": ("s",),
+        "K": ("s", "k"),
+        "L": ("s", "l"),
+        "M": ("other", "y"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("of_data", "of_push", "given", "other"),
+    [
+        (
+            "secrets: [{name: lake, variables: {id: AWS_ID}}]",
+            "secrets: [{name: store, variables: {id: AWS_ID}}]",
+            "'id' of the secret 'lake' as 'AWS_ID'",
+            "'id' of the secret 'store' as 'AWS_ID'",
+        ),
+        (
+            "secrets: [{name: lake, mount_path: /keys}]",
+            "secrets: [{name: store, mount_path: /keys}]",
+            "the secret 'lake' at '/keys'",
+            "the secret 'store' at '/keys'",
+        ),
+        (
+            "volumes: [{claim: lake, mount_path: /keys}]",
+            "secrets: [{name: store, mount_path: /keys}]",
+            "the claim 'lake' at '/keys'",
+            "the secret 'store' at '/keys'",
+        ),
+    ],
+)
+def test_what_opens_one_thing_or_the_other_is_not_chosen_for_look(of_data, of_push, given, other):
+    nodes = f"{{ExampleGen: {{{of_data}}}, Pusher: {{{of_push}}}%s}}"
+    with pytest.raises(InputError) as caught:
+        look_settings(nodes % "")
+    assert str(caught.value) == (
+        f"kubeflow.nodes: ExampleGen has {given}, and Pusher {other}, but Look reads what both do, and can "
+        "have one; give it one that opens both, as kubeflow.nodes.Look.secrets."
+    )
+    own = ", Look: {secrets: [{name: both, variables: {id: AWS_ID}}, {name: both, mount_path: /keys}]}"
+    assert secrets_of_look(nodes % own) == {"AWS_ID": ("both", "id"), "/keys": ("both",)}
+
+
+def test_look_cannot_mount_a_claim_and_a_secret_of_one_name():
+    nodes = (
+        "{ExampleGen: {volumes: [{claim: store, mount_path: /data}]}, Pusher: {secrets: [{name: store, %s}]}}"
+    )
+    with pytest.raises(InputError, match="cannot mount the claim 'store' and a secret of that name in one"):
+        look_settings(nodes % "mount_path: /keys")
+    assert secrets_of_look(nodes % "variables: {id: ID}") == {"ID": ("store", "id")}
 
 
 def test_the_more_particular_setting_goes_first():

@@ -5,6 +5,7 @@ import dataclasses
 import functools
 import hashlib
 import io
+import itertools
 import json
 import pathlib
 import subprocess
@@ -103,6 +104,16 @@ class Compiled:
 
         inputs = self.tasks[node].get("inputs", {}).get("parameters", {})
         return {name: resolve(source) for name, source in inputs.items()}
+
+    def exec_properties(self, node: str, *, told: Given, given: Given) -> Document:
+        """What an executor is given, with the parameters of the run in their places; see `values`."""
+        options = itertools.pairwise(self.container(node)["args"])
+        return entrypoint.translate(
+            {"inputs": {"parameterValues": self.values(node, told=told, given=given)}, "outputs": {}},
+            inputs={},
+            run_parameters=[value for option, value in options if option == "--run_parameter"],
+            mounts="/",
+        )["inputs"]["parameterValues"]
 
     def run(
         self,

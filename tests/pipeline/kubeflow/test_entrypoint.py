@@ -192,6 +192,28 @@ def test_a_parameter_of_the_run_that_cannot_be_used_is_named(tmp_path: pathlib.P
     assert message.startswith("A parameter of the run cannot be used: fraction: got 2.0; ")
 
 
+@pytest.mark.parametrize("given", ["", None])
+def test_what_no_parameter_has_set_is_a_fault_of_the_image(tmp_path: pathlib.Path, given: str | None) -> None:
+    (tmp_path / "termination-log").touch()
+    command = arguments(
+        tmp_path,
+        executor=EXAMPLE_GEN,
+        values={"data": '{"source": "digits", "max_corrupt_fraction": 2.0}'}
+        | ({} if given is None else {"fraction": given}),
+        inputs=NO_INPUTS,
+        extra=[] if given is None else ["--run_parameter", "data.max_corrupt_fraction=fraction"],
+    )
+
+    assert run(command, termination_log=tmp_path / "termination-log") == 2
+
+    message = (tmp_path / "termination-log").read_text()
+    assert message.startswith("The image of this node cannot use the configuration: ")
+    assert "max_corrupt_fraction: got 2.0; " in message
+    assert message.endswith(
+        "; build kubeflow.image and kubeflow.gpu_image from the version that compiles it."
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [

@@ -68,6 +68,8 @@ class Cluster:
         """Looks in a run that must not fail."""
         seen = self.pipeline.run("Look", self.directory, run=run, given=self.given | given)
         assert seen.code == 0, seen.err
+        # KFP's driver stops a node that waits for an output that is not there.
+        assert set(seen.parameters) == set(self.pipeline.component("Look")["outputDefinitions"]["parameters"])
         return seen
 
     def push(self, run: str, told: Any, *, weights: bytes = b"one", blessed: bool = True) -> Finished:
@@ -164,6 +166,25 @@ def test_the_newest_span_is_named_to_example_gen(cluster: Cluster, photos: pathl
     values = cluster.pipeline.values("ExampleGen", told=after.parameters, given=cluster.given)
     assert values["newest_span"] == "8"
     assert "data.span=newest_span" in cluster.pipeline.container("ExampleGen")["args"]
+
+
+@pytest.mark.parametrize(
+    ("compiled", "given", "newest", "pinned"),
+    [("/data/{SPAN}", "many/7", "", None), ("/data", "many/{SPAN}", "7", "7")],
+)
+def test_a_run_may_name_one_folder_in_place_of_spans_and_the_other_way_round(
+    tmp_path: pathlib.Path, compiled: str, given: str, newest: str, pinned: str | None
+) -> None:
+    deliver(tmp_path / "many/7", images=20)
+    cluster = Cluster(compile_digits(f"data={{source: image_folder, path: '{compiled}'}}"), tmp_path)
+    cluster.given = {"data_location": f"{tmp_path}/{given}"}
+
+    seen = cluster.look("a")
+
+    assert seen.parameters["newest_span"] == newest
+    properties = cluster.pipeline.exec_properties("ExampleGen", told=seen.parameters, given=cluster.given)
+    data = json.loads(properties["data"])
+    assert (data["path"], data["span"]) == (cluster.given["data_location"], pinned)
 
 
 def test_whoever_reads_what_ships_runs_again_when_another_ships(cluster: Cluster) -> None:
@@ -336,6 +357,42 @@ def test_what_cannot_be_used_stops_the_run_and_is_noted(
     assert tick.ended is not None
     # It is no verdict: the same data is new afterwards.
     assert cluster.look("b").parameters["newest_span"] == "7"
+
+
+def test_one_folder_in_place_of_a_window_of_spans_is_refused_as_what_it_is(cluster: Cluster) -> None:
+    one = {"data_location": str(cluster.directory / "photos/7")}
+
+    stopped = cluster.pipeline.run("Look", cluster.directory, run="a", given=cluster.given | one)
+
+    assert stopped.code == 2
+    assert stopped.err == (
+        "The parameters of the run do not go with the configuration: data.window: got 2; data.path is one "
+        "folder; put {SPAN} or {YYYY}-{MM}-{DD} into it where its spans differ; correct them and run again.\n"
+    )
+
+
+def test_an_architecture_that_the_image_lacks_is_no_fault_of_a_parameter(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "only_where_it_is_compiled.py").write_text("def net(*, image_shape, num_classes): ...\n")
+    with monkeypatch.context() as patch:
+        patch.syspath_prepend(str(tmp_path))
+        pipeline = compile_digits("teacher.architecture=only_where_it_is_compiled:net")
+
+    alone = pipeline.run("Look", tmp_path, run="a", given={"push_directory": str(tmp_path / "pushed")})
+    parameter_too = pipeline.run("Look", tmp_path, run="b", given={"student_epochs": 0.0})
+
+    reason = (
+        "The image of this node cannot use the configuration: teacher.architecture: got "
+        "'only_where_it_is_compiled:net'; names module 'only_where_it_is_compiled', which is not on the "
+        "Python path; install it or run from its folder; both kubeflow.image and kubeflow.gpu_image need "
+        "its module."
+    )
+    assert (alone.code, alone.err) == (2, f"{reason}\n")
+    (tick,) = Ledger(tmp_path / "pushed", "digits").ticks()
+    assert (tick.outcome, tick.reason) == ("stopped", reason)
+    assert parameter_too.err.startswith("A parameter of the run cannot be used: student_epochs: got 0; ")
+    assert "architecture" not in parameter_too.err
 
 
 @pytest.mark.parametrize(
