@@ -23,6 +23,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pydantic
+import yaml
 
 from components import tfx_patches
 from components.errors import InputError
@@ -337,8 +338,15 @@ def _make_directories(outputs: dict[str, Any]) -> None:
     for found in outputs["artifacts"].values():
         for artifact in found["artifacts"]:
             path = pathlib.Path(artifact["uri"])
-            is_file = artifact.get("type", {}).get("schemaTitle", "").startswith(_NATIVE)
+            is_file = _title(artifact.get("type", {})).startswith(_NATIVE)
             (path.parent if is_file else path).mkdir(parents=True, exist_ok=True)
+
+
+def _title(type_: Mapping[str, str]) -> str:
+    """Returns the name of an artifact's type, which KFP's driver passes as it was compiled."""
+    if "instanceSchema" in type_:
+        return str(yaml.safe_load(type_["instanceSchema"])["title"])
+    return type_.get("schemaTitle", "")
 
 
 def restore_uris(output: Any, *, mounts: str) -> Any:

@@ -302,6 +302,11 @@ def test_the_committed_pipeline_gives_the_same_metrics_on_kubeflow(
         )
         run_it()
         logs, evaluated = dict(launcher.logs), launcher.evaluation()
+        (report,) = launcher.bucket.glob("*/Evaluator/report")
+        (overview,) = launcher.bucket.glob("*/Evaluator/overview")
+        # The server's page draws a file, and nothing of a directory.
+        assert report.read_text().startswith("<!DOCTYPE html>")
+        assert overview.read_text().startswith("**Blessed.**")
         (version,) = Versions(pushed).whole()
         (tick,) = Ledger(pushed, "digits").ticks()
 
