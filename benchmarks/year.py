@@ -192,7 +192,6 @@ class Year:
       work: The folder.
       overrides: Settings, as for `--set`, beside those of the data.
       events: What happens in which week.
-      window: How many of the last spans a tick takes.
       turn: By how many degrees more the pictures turn each week.
       turn_after: The week after which they begin to; half of the weeks if not given.
       corrects: Whether flipped and corrupt spans are delivered again, as they should be, the week after.
@@ -207,7 +206,6 @@ class Year:
         work: pathlib.Path,
         overrides: Iterable[str],
         events: Mapping[int, Sequence[Event]],
-        window: int = WINDOW,
         turn: float = 1.0,
         turn_after: int | None = None,
         corrects: bool = False,
@@ -218,7 +216,6 @@ class Year:
         self._work = work.absolute()
         self._weeks = weeks
         self._events = events
-        self._window = window
         self._turn_per_week = turn
         self._turn_after = weeks // 2 if turn_after is None else turn_after
         self._corrects = corrects
@@ -226,11 +223,11 @@ class Year:
         path = f"{self._work}/spans/{{YYYY}}-{{MM}}-{{DD}}/v{{VERSION}}"
         self._overrides = (
             "name=year",
-            f"data={{source: image_folder, path: '{path}', window: {window}, split_fractions: {SPLITS}, "
+            f"data={{source: image_folder, path: '{path}', window: {WINDOW}, split_fractions: {SPLITS}, "
             f"reference: '{self._work}/reference'}}",
             *overrides,
         )
-        spans = window - 1 + weeks  # The first window is whole.
+        spans = WINDOW - 1 + weeks  # The first window is whole.
         held, per_span = len(pictures.labels) // 10, len(pictures.labels) * 4 // 5 // spans
         self._unseen = pictures.part(0, held)
         self._reference = pictures.part(held, 2 * held)
@@ -302,7 +299,7 @@ class Year:
         if week == 0:
             known = self._reference.labels < self._classes(week)
             _write(self._reference.where(known), self._work / "reference")
-            for earlier in range(1 - self._window, 0):
+            for earlier in range(1 - WINDOW, 0):
                 self._deliver(earlier)
         if not {"late", "missing"} & set(self._events.get(week, ())):
             self._deliver(week)
@@ -315,7 +312,7 @@ class Year:
     def _deliver(self, week: int, *, version: int = 1) -> None:
         """Puts the images of a week into its folder."""
         events = self._events.get(week, ()) if version == 1 else ()
-        pictures = self._spans[self._window - 1 + week].turned(self._turn(week))
+        pictures = self._spans[WINDOW - 1 + week].turned(self._turn(week))
         classes = self._classes(week)
         _write(
             pictures.where(pictures.labels < classes),
@@ -329,7 +326,7 @@ class Year:
         """Returns how many classes there are images of in a week."""
         first = min(
             (number for number, events in self._events.items() if "new class" in events),
-            default=1 - self._window,
+            default=1 - WINDOW,
         )
         return _CLASSES - (week < first)
 

@@ -23,10 +23,10 @@ from pipeline.retraining.fingerprints import look_at_files, refusing_unreadable_
 from pipeline.retraining.ledger import Ledger, Tick, describe_news, last_judged, nothing_new_since
 
 _LEFT_BY_RUNS = ("incumbent", "start", "kept_teacher")
-# A node that is told this looks into the directory that it pushes to, which commonly ends with its pod.
-_LOOK_YOURSELF = ""
 # Of these, what trainings depend on.
 _STARTED_FROM = ("start", "kept_teacher")
+# A node that is told this looks into the directory that it pushes to, which commonly ends with its pod.
+_LOOK_YOURSELF = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,16 +34,19 @@ class Look:
     """What was seen.
 
     Attributes:
-      parameters: What the other nodes are told, by the names of their inputs.
+      tick: As the run begins, or began when the same was judged.
       is_new: Whether there is anything that was not judged before.
       reason: Why, in a sentence.
-      spans: Those of the data, as the ledger names them.
     """
 
-    parameters: Mapping[str, str]
+    tick: Tick
     is_new: bool
     reason: str
-    spans: Sequence[str]
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """What the other nodes are told, by the names of their inputs."""
+        return {**self.tick.seen, TICK: self.tick.to_line()}
 
 
 def look(config: Config, *, run: str) -> Look:
@@ -93,10 +96,10 @@ def _compare(tick: Tick, *, config: Config, pinned: Config, files: Mapping[str, 
     if before is not None and _is_same(before, tick, config=config):
         reason = nothing_new_since(before)
         ledger.end(dataclasses.replace(tick, outcome="nothing new", reason=reason))
-        return _look(before.as_it_began(), is_new=False, reason=reason)
+        return Look(before.as_it_began(), is_new=False, reason=reason)
     left = _left(config, earlier=earlier, tick=tick)
     seen = _news(tick, config=pinned, fingerprints={**files, **left}, before=before)
-    ledger.begin(Tick.from_line(seen.parameters[TICK]))
+    ledger.begin(seen.tick)
     return seen
 
 
@@ -108,9 +111,9 @@ def publish(seen: Look, outputs: Mapping[str, Any]) -> None:
       outputs: The outputs of the ExecutorInput, with local paths.
     """
     (page,) = outputs["artifacts"][PAGE]["artifacts"]
-    spans = f"\n\nSpans: {', '.join(seen.spans)}" if seen.spans else ""
+    spans = f"\n\nSpans: {', '.join(seen.tick.spans)}" if seen.tick.spans else ""
     write_text(pathlib.Path(page["uri"]), f"{seen.reason}{spans}\n")
-    written = {"parameterValues": dict(seen.parameters), "artifacts": {PAGE: {"artifacts": [page]}}}
+    written = {"parameterValues": seen.parameters, "artifacts": {PAGE: {"artifacts": [page]}}}
     write_json(pathlib.Path(outputs["outputFile"]), written)
 
 
@@ -144,12 +147,7 @@ def _news(tick: Tick, *, config: Config, fingerprints: Mapping[str, str], before
     news = (
         describe_news(tick.fingerprints, before=before) or "the last run that was judged was none on Kubeflow"
     )
-    return _look(dataclasses.replace(tick, seen=told), is_new=True, reason=f"Something is new: {news}.")
-
-
-def _look(tick: Tick, *, is_new: bool, reason: str) -> Look:
-    parameters = {**tick.seen, TICK: tick.to_line()}
-    return Look(parameters=parameters, is_new=is_new, reason=reason, spans=tick.spans)
+    return Look(dataclasses.replace(tick, seen=told), is_new=True, reason=f"Something is new: {news}.")
 
 
 def _spans(config: Config) -> tuple[str, ...]:

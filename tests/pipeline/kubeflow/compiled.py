@@ -121,25 +121,25 @@ class Compiled:
         directory: pathlib.Path,
         *,
         run: str,
-        told: Given = _NOTHING,
         given: Given = _NOTHING,
-        artifacts: Given = _NOTHING,
         options: Sequence[str] = (),
         prefix: Sequence[str] = (),
     ) -> Finished:
-        """Runs a task in a process of its own, of which all that KFP hands over and takes is parsed strictly.
+        """Runs a task that needs no other before it in a process of its own, as KFP hands over and takes.
+
+        All of that is parsed strictly.
 
         Args:
           node: The task.
           directory: Where the launcher mounts its stores.
           run: The id of the run.
-          told: See `values`.
           given: See `values`.
-          artifacts: The input artifacts.
           options: Of Python.
           prefix: The command that starts it.
         """
-        invocation = self._invocation(node, directory, run=run, told=told, given=given, artifacts=artifacts)
+        invocation = self._invocation(
+            node, directory, run=run, told=_NOTHING, given=given, artifacts=_NOTHING
+        )
         program = [*prefix, sys.executable, *options, *self.container(node)["command"][1:]]
         ended = subprocess.run(
             [*program, *self._arguments(node, invocation, directory=directory)],
@@ -157,9 +157,9 @@ class Compiled:
         directory: pathlib.Path,
         *,
         run: str,
-        told: Given = _NOTHING,
-        given: Given = _NOTHING,
-        artifacts: Given = _NOTHING,
+        told: Given,
+        given: Given,
+        artifacts: Given,
     ) -> Finished:
         """Runs a task in this process, which has imported TFX already; see `run`."""
         invocation = self._invocation(node, directory, run=run, told=told, given=given, artifacts=artifacts)

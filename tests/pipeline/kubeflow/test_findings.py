@@ -1,6 +1,5 @@
 """Whether all that Look finds reaches the nodes that depend on it, in every shape of the graph."""
 
-import itertools
 import json
 import pathlib
 
@@ -9,7 +8,6 @@ from compiled import compile_digits
 
 from components.settings.models import PredictionsImport, TeacherImport
 from components.settings.training import TrainingJob
-from pipeline.kubeflow.run_parameters import assign
 
 GOLDEN = pathlib.Path(__file__).with_name("golden")
 TRAINED = "{architecture: digits_teacher, epochs: 3, batch_size: 32, learning_rate: 0.001}"
@@ -34,17 +32,8 @@ def told(*overrides: str) -> dict[str, dict[str, str]]:
     """What each node sees of what Look has found: the exec properties, with every finding its own name."""
     pipeline = compile_digits(*overrides)
     names = pipeline.component("Look")["outputDefinitions"]["parameters"]
-    seen = {}
-    for node in pipeline.tasks:
-        arguments = pipeline.container(node)["args"]
-        options = itertools.pairwise(arguments)
-        paths = [value.split("=") for option, value in options if option == "--run_parameter"]
-        properties = pipeline.values(node, told={name: f"<{name}>" for name in names}, given={})
-        for path, name in paths:
-            if name in names:
-                properties = assign(properties, path=path, value=properties[name])
-        seen[node] = {key: value for key, value in properties.items() if key not in names}
-    return seen
+    found = {name: f"<{name}>" for name in names}
+    return {node: pipeline.exec_properties(node, told=found, given={}) for node in pipeline.tasks}
 
 
 def job_of(properties: dict[str, str]) -> TrainingJob:
