@@ -1,0 +1,92 @@
+"""Copies on this machine of what lies elsewhere, for libraries that know nothing but paths."""
+
+import contextlib
+import functools
+import os
+import pathlib
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.util import Finalize
+
+from components.storage.files import files_below, is_file, place_of
+from components.storage.uri import as_path, is_remote, join, name_of
+
+_AT_ONCE = 8  # A large file goes in parts, several of them at once.
+_LOCK = threading.Lock()
+
+
+def local_copy(uri: str) -> pathlib.Path:
+    """Returns where on this machine a file or a folder lies: the original, or else a copy.
+
+    It is copied once in a process, and removed when that ends. So it is for what no longer changes.
+
+    Args:
+      uri: A path or URI. Of a folder in which nothing is the copy is empty.
+    """
+    if not is_remote(uri):
+        return as_path(uri)
+    with _LOCK:
+        return _copied(uri.rstrip("/"), os.getpid())
+
+
+@functools.cache
+def _copied(uri: str, process: int) -> pathlib.Path:
+    copy = _new_directory(process) / name_of(uri)
+    if is_file(uri):
+        place_of(uri).download(uri, copy)
+        return copy
+    copy.mkdir()
+    names = [entry.name for entry in files_below(uri)]
+    for name in names:
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        list(pool.map(lambda name: place_of(uri).download(join(uri, name), copy / name), names))
+    return copy
+
+
+@contextlib.contextmanager
+def written_back(uri: str, *, last: Sequence[str] = ()) -> Iterator[pathlib.Path]:
+    """Lets a folder be written on this machine, and copies it to its place at the end.
+
+    Args:
+      uri: A path, which is written itself, or a URI.
+      last: The names of files, as far as they are written, that say that all others are there: copied after
+        these, and in this order.
+
+    Yields:
+      The folder. Nothing is copied if writing fails.
+    """
+    if not is_remote(uri):
+        path = as_path(uri)
+        path.mkdir(parents=True, exist_ok=True)
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="distill-") as directory:
+        yield pathlib.Path(directory)
+        upload(pathlib.Path(directory), uri, last=last)
+
+
+def upload(directory: pathlib.Path, uri: str, *, last: Sequence[str] = ()) -> None:
+    """Copies all files of a folder of this machine to a URI; arguments as in `written_back`."""
+    names = [entry.name for entry in files_below(str(directory))]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        first = [name for name in names if name not in last]
+        list(pool.map(lambda name: place_of(uri).upload(directory / name, join(uri, name)), first))
+    for name in last:
+        if name in names:
+            place_of(uri).upload(directory / name, join(uri, name))
+
+
+def _new_directory(process: int) -> pathlib.Path:
+    return pathlib.Path(tempfile.mkdtemp(dir=_directory_of(process)))
+
+
+@functools.cache
+def _directory_of(process: int) -> str:
+    """Returns a directory that ends with a process; a fork has another than its parent."""
+    directory = tempfile.mkdtemp(prefix="distill-")
+    Finalize(None, shutil.rmtree, args=(directory,), kwargs={"ignore_errors": True}, exitpriority=0)
+    return directory
