@@ -7,8 +7,8 @@
 `--data-dir` holds MNIST in TFDS's format, of which 10,000 images are trained on. `speed` trains the student
 in turns: from scratch on images as they are and on augmented ones, from stored predictions for 8 views, and
 with the teacher in the step; it prints the median seconds of an epoch, the first of each training left out.
-`rounding` trains students of each seed twice, from the teacher's logits in float32 and from the same logits
-rounded to float16, for at most 10 epochs, and compares their accuracy on the same test images: on digits each
+`rounding` trains students of each seed twice, from the teacher's logits in float32 and from those that are
+stored, in float16, for at most 10 epochs, and compares their accuracy on the same test images: on digits each
 seed tests another fifth of all images.
 """
 
@@ -19,8 +19,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from statistics import median
 
-import numpy as np
-import tensorflow as tf
+import keras
 
 from benchmarks.bench import Bench, Images, Trained
 from benchmarks.examples import load_splits
@@ -31,7 +30,10 @@ from components.distiller.methods.kd import Kd
 from components.distiller.methods.logits_mse import LogitsMse
 from components.evaluator.judge.statistics import compare_means
 from components.settings.models import ModelSettings
+from components.teacher_predictions.records import Batch, write_records
+from components.teacher_predictions.shard_writer import choose_batch_size
 from components.teacher_predictions.store import read_logits
+from components.training.inputs.batches import batches_of_file
 from pipeline.config.experiment import Config
 from pipeline.config.loading import load_config
 
@@ -123,9 +125,12 @@ def measure_rounding(arguments: argparse.Namespace, overrides: Sequence[str]) ->
             folder = pathlib.Path(directory)
             images = Images.write(division, folder / "examples")
             bench = Bench(config, images, seed=seed, folder=folder)
-            bench.train_teacher()
-            exact = bench.predict()
-            rounded = {split: list(_round(files)) for split, files in exact.items()}
+            teacher = bench.train_teacher().model
+            rounded = bench.predict()
+            exact = {
+                split: list(_predict(teacher, images.files[split], config=config, folder=folder / split))
+                for split in rounded
+            }
             logits, halves = (read_logits(each["train"], at_most=20_000) for each in (exact, rounded))
             print(
                 f"seed {seed}: logits of a standard deviation of {logits.std():.2f} and up to "
@@ -159,16 +164,20 @@ def _print_rounding(correct: dict[tuple[str, str], list[dict[str, bool]]]) -> No
         )
 
 
-def _round(files: Sequence[str]) -> Iterator[str]:
-    """Writes stored predictions again with logits that have gone through float16; yields the files."""
+def _predict(
+    teacher: keras.Model, files: Sequence[str], *, config: Config, folder: pathlib.Path
+) -> Iterator[str]:
+    """Stores a teacher's logits in float32, as those of an outside teacher are; yields the files."""
+    folder.mkdir()
+    size = choose_batch_size(config.image.shape)
     for file in files:
-        path = f"{file}.rounded"
-        with tf.io.TFRecordWriter(path) as writer:
-            for record in tf.data.TFRecordDataset(file).as_numpy_iterator():
-                example = tf.train.Example.FromString(record)
-                logits = example.features.feature["logits"].float_list.value
-                logits[:] = np.float16(logits).astype(np.float32)
-                writer.write(example.SerializeToString())
+        path = str(folder / pathlib.Path(file).name)
+        batches = batches_of_file(file, image_shape=config.image.shape, batch_size=size)
+        predicted = (
+            Batch(0, ids.numpy(), keras.ops.convert_to_numpy(teacher(images, training=False)))
+            for images, ids in batches
+        )
+        write_records(path, predicted)
         yield path
 
 

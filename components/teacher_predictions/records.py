@@ -1,8 +1,9 @@
 """How a teacher's logits lie in a file: one record for each example, in the order of the examples.
 
-A record is a `tf.Example` with `id` and `logits`. The logits of an image as it is are a list of floats. Those
-of its views are a list of bytes: for each view in turn its logits in little-endian float16. That rounds a
-logit of 1 by 0.0005 at most, and one of 1,000 by 0.25; beyond 65,504 it is cut.
+A record is a `tf.Example` with `id` and `halves`, a list of bytes: for each view of an image in turn, or for
+the image as it is, the logits in little-endian float16. That rounds a logit of 1 by 0.0005 at most, and one
+of 1,000 by 0.25; beyond 65,504 it is cut. What an outside teacher says is not rounded, since that is what the
+teacher is measured by: in the place of `halves` there are `logits`, a list of floats.
 """
 
 from collections.abc import Iterable
@@ -13,13 +14,13 @@ import pyarrow as pa
 import tensorflow as tf
 from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 
-from components.training.inputs.batches import VIEW_LOGITS
+from components.training.inputs.batches import HALF
 
 
 class Batch(NamedTuple):
-    """Predictions for examples of one file: its number, ids `[batch]`, logits `[batch, num_classes]`.
+    """Predictions for examples of one file: its number, ids `[batch]`, logits.
 
-    Of views, the logits are float16 `[batch, views, num_classes]`.
+    The logits are float32 `[batch, num_classes]`, or float16 `[batch, views, num_classes]`.
     """
 
     file: int
@@ -49,20 +50,20 @@ def write_records(path: str, batches: Iterable[Batch]) -> int:
 
 
 def side_by_side(logits: Iterable[np.ndarray]) -> np.ndarray:
-    """Joins the logits `[batch, num_classes]` of views, as they are stored: `[batch, views, num_classes]`."""
-    most = np.finfo(VIEW_LOGITS.as_numpy_dtype).max
+    """Joins the logits `[batch, num_classes]` of views to float16 `[batch, views, num_classes]`."""
+    most = np.finfo(HALF.as_numpy_dtype).max
     joined = np.stack(list(logits), axis=1)
     cut = np.where(np.isfinite(joined), np.clip(joined, -most, most), joined)
-    return cut.astype(VIEW_LOGITS.as_numpy_dtype)
+    return cut.astype(HALF.as_numpy_dtype)
 
 
 def decode_logits(example: tf.train.Example) -> np.ndarray:
     """Returns the logits of a stored example, float32 `[views, num_classes]`; without views one row."""
-    feature = example.features.feature["logits"]
-    if feature.HasField("float_list"):
-        return np.array([feature.float_list.value], np.float32)
-    dtype = VIEW_LOGITS.as_numpy_dtype
-    return np.stack([np.frombuffer(view, dtype).astype(np.float32) for view in feature.bytes_list.value])
+    feature = example.features.feature
+    if "logits" in feature:
+        return np.array([feature["logits"].float_list.value], np.float32)
+    halves = feature["halves"].bytes_list.value
+    return np.stack([np.frombuffer(each, HALF.as_numpy_dtype).astype(np.float32) for each in halves])
 
 
 def _as_arrow(batch: Batch) -> pa.RecordBatch:
@@ -70,12 +71,9 @@ def _as_arrow(batch: Batch) -> pa.RecordBatch:
     count, width = batch.logits.shape[:2]
     ids = pa.ListArray.from_arrays(np.arange(count + 1, dtype=np.int32), pa.array(batch.ids, pa.binary()))
     starts = np.arange(0, count * width + 1, width, dtype=np.int32)
-    logits = pa.ListArray.from_arrays(starts, _encode_logits(batch.logits))
-    return pa.RecordBatch.from_arrays([ids, logits], ["id", "logits"])
-
-
-def _encode_logits(logits: np.ndarray) -> pa.Array:
-    """Returns the values of the feature `logits` of all rows, one row after the other."""
-    if logits.ndim == 2:
-        return pa.array(logits.reshape(-1), pa.float32())
-    return pa.array([of_view.tobytes() for views in logits for of_view in views], pa.binary())
+    if batch.logits.ndim == 2:
+        name, values = "logits", pa.array(batch.logits.reshape(-1), pa.float32())
+    else:
+        halves = [of_view.tobytes() for views in batch.logits for of_view in views]
+        name, values = "halves", pa.array(halves, pa.binary())
+    return pa.RecordBatch.from_arrays([ids, pa.ListArray.from_arrays(starts, values)], ["id", name])

@@ -53,7 +53,7 @@ class ShardWriter:
         self._batches = batches_of_file(
             self._file, image_shape=image_shape, batch_size=batch_size, views=views
         )
-        self._num_views = views.number if views else None
+        self._num_views = views.number if views else 1
         self._predict = tf.function(
             lambda images: teacher(images, training=False),
             input_signature=[tf.TensorSpec(self._batches.element_spec[0].shape, tf.float32)],
@@ -78,9 +78,6 @@ class ShardWriter:
 
     def _of_images(self, predicted: Iterator[Batch]) -> Iterator[Batch]:
         """Joins the predictions for the views of a batch, which come one after the other."""
-        if self._num_views is None:
-            yield from predicted
-            return
         while views := list(itertools.islice(predicted, self._num_views)):
             logits: np.ndarray = side_by_side(each.logits for each in views)
             yield views[0]._replace(logits=logits)

@@ -24,7 +24,6 @@ from components.storage.files import write_json
 from components.storage.uri import join, name_of
 from components.teacher_predictions.records import Batch, decode_logits, write_records
 from components.training.inputs.augmentation import fingerprint_views
-from components.training.inputs.batches import VIEW_LOGITS
 
 _READING_BATCH = 1024
 
@@ -44,14 +43,12 @@ class Manifest:
     Attributes:
       teacher_fingerprint: SHA-256 of the teacher's `.keras` file, or of the file of an outside teacher.
       shards: The files, by their names.
-      dtype: Of the logits.
       num_views: How many views of each image there are logits of; 0 is of the image as it is.
       views_fingerprint: Of what makes the views.
     """
 
     teacher_fingerprint: str
     shards: dict[str, Shard]
-    dtype: str = "float32"
     num_views: int = 0
     views_fingerprint: str = ""
 
@@ -151,7 +148,7 @@ def open_predictions(
             f"The teacher predictions in {directory} are of the teacher {manifest.teacher_fingerprint[:12]}, "
             f"not of {teacher_fingerprint[:12]}: {advice}."
         )
-    if manifest.views_fingerprint != _describe(views)["views_fingerprint"]:
+    if manifest.views_fingerprint != _describe(views).get("views_fingerprint", ""):
         raise InputError(
             f"The teacher predictions in {directory} are of other views of the images: augment, the seed, "
             f"their number or the code that makes them has changed; {advice}."
@@ -205,7 +202,7 @@ def _logits_of_views(prediction_files: Sequence[str], *, at_most: int) -> Iterat
 
 
 def read_by_id(prediction_files: Sequence[str], *, num_classes: int) -> dict[bytes, np.ndarray]:
-    """Reads all stored logits, `[num_classes]`, by the id of the example."""
+    """Reads all stored logits of an outside teacher, `[num_classes]`, by the id of the example."""
     specification = {
         "id": tf.io.FixedLenFeature([], tf.string),
         "logits": tf.io.FixedLenFeature([num_classes], tf.float32),
@@ -220,12 +217,8 @@ def read_by_id(prediction_files: Sequence[str], *, num_classes: int) -> dict[byt
 def _describe(views: Views | None) -> dict[str, Any]:
     """Returns what a manifest says of views."""
     if views is None:
-        return {"views_fingerprint": ""}
-    return {
-        "dtype": VIEW_LOGITS.name,
-        "num_views": views.number,
-        "views_fingerprint": fingerprint_views(views),
-    }
+        return {}
+    return {"num_views": views.number, "views_fingerprint": fingerprint_views(views)}
 
 
 def _read_manifest(path: pathlib.Path) -> Manifest | None:

@@ -33,8 +33,8 @@ from components.transform.pixels import ImageShape, unpack_images
 # ExampleGen has already laid them out in an order that does not follow the classes.
 SHUFFLE_BYTES = 256 * 2**20
 
-# Of the stored logits of views, little-endian; see `components.teacher_predictions.store`.
-VIEW_LOGITS = tf.float16
+# Of stored logits, little-endian; see `components.teacher_predictions.records`.
+HALF = tf.float16
 
 _COUNTING_BATCH = 64
 _OTHER_EXAMPLES = "belong to other examples, or stand in another order"
@@ -109,7 +109,7 @@ def ordered_batches(
     batch_size: int,
     num_examples: int | None = None,
     prediction_files: Sequence[str] = (),
-    num_classes: int | None = None,
+    num_classes: int = 0,
 ) -> tf.data.Dataset:
     """Reads batches in the order of the files.
 
@@ -271,10 +271,9 @@ def _parse_training_batch(
     targets = {"label": features["label"]}
     if predictions is not None:
         ids, width = features["id"], len(data.class_names)
-        targets["teacher_logits"] = (
-            _logits_of(predictions, ids=ids, width=width)
-            if job.views is None
-            else _logits_of_view(predictions, ids=ids, width=width, views=job.views, epoch=epoch)
+        num_views = 1 if job.views is None else job.views.number
+        targets["teacher_logits"] = _logits_of(
+            predictions, ids=ids, width=width, view=epoch % num_views, num_views=num_views
         )
     if not job.labels:
         targets["label"] = tf.argmax(targets["teacher_logits"], axis=-1)
@@ -311,7 +310,7 @@ def _bytes_of_example(job: TrainingJob, *, num_classes: int) -> int:
     """Returns what a training example takes in the shuffle buffer, whoever of the students is trained."""
     num_images = 2 if job.mixes else 1
     num_logits = 0 if job.views is None else job.views.number * num_classes
-    return num_images * math.prod(job.image.shape) + num_logits * VIEW_LOGITS.size
+    return num_images * math.prod(job.image.shape) + num_logits * HALF.size
 
 
 @dataclasses.dataclass(frozen=True)
@@ -399,23 +398,21 @@ def _read_blocks(columns: Sequence[Sequence[str]]) -> tf.data.Dataset:
     return tf.data.Dataset.from_tensor_slices(tuple(map(list, columns))).flat_map(blocks_of)
 
 
-def _logits_of(predictions: tf.Tensor, *, ids: tf.Tensor, width: int | None) -> tf.Tensor:
-    logits = tf.io.FixedLenFeature([width], tf.float32)
-    return _parse_predictions(predictions, ids=ids, logits=logits)
-
-
-def _logits_of_view(
-    predictions: tf.Tensor, *, ids: tf.Tensor, width: int, views: Views, epoch: tf.Tensor
+def _logits_of(
+    predictions: tf.Tensor, *, ids: tf.Tensor, width: int, view: tf.Tensor | int = 0, num_views: int = 1
 ) -> tf.Tensor:
-    """Decodes the logits of the view that an epoch sees, float32 `[batch, width]`."""
-    logits = tf.io.FixedLenFeature([views.number], tf.string)
-    stored = _parse_predictions(predictions, ids=ids, logits=logits)
-    seen = tf.io.decode_raw(stored[:, epoch % views.number], VIEW_LOGITS)
-    return tf.cast(tf.ensure_shape(seen, [None, width]), tf.float32)
-
-
-def _parse_predictions(predictions: tf.Tensor, *, ids: tf.Tensor, logits: tf.io.FixedLenFeature) -> tf.Tensor:
-    """Returns the stored `logits`, if the predictions are those for the examples of these ids."""
-    parsed = tf.io.parse_example(predictions, {"id": tf.io.FixedLenFeature([], tf.string), "logits": logits})
+    """Returns the logits of a view, float32 `[batch, width]`, if these are the ids of their examples."""
+    specification = {
+        "id": tf.io.FixedLenFeature([], tf.string),
+        "halves": tf.io.FixedLenFeature([num_views], tf.string, default_value=[""] * num_views),
+        "logits": tf.io.FixedLenFeature([width], tf.float32, default_value=[0.0] * width),
+    }
+    parsed = tf.io.parse_example(predictions, specification)
     with tf.control_dependencies([tf.debugging.assert_equal(parsed["id"], ids, message=_OTHER_EXAMPLES)]):
-        return tf.identity(parsed["logits"])
+        halves = tf.identity(parsed["halves"][:, view])
+
+    def decode() -> tf.Tensor:
+        return tf.cast(tf.ensure_shape(tf.io.decode_raw(halves, HALF), [None, width]), tf.float32)
+
+    # All of a file are stored alike.
+    return tf.cond(tf.strings.length(halves[0]) > 0, decode, lambda: parsed["logits"])

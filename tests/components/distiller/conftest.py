@@ -56,6 +56,7 @@ def give(
     import keras
     from tfx.types import standard_artifacts
 
+    from components import tfx_patches
     from components.artifacts import TeacherPredictions
     from components.teacher_predictions import executor as teacher_predictions
 
@@ -93,17 +94,19 @@ def give(
         }
         predictions = {}
         if stored:
-            (tmp_path / "predictions").mkdir()
-            predictions["teacher_predictions"] = [artifact(TeacherPredictions, tmp_path / "predictions")]
-            teacher_predictions.Executor().Do(
-                inputs,
-                {"predictions": predictions["teacher_predictions"]},
-                {
-                    "image": image.model_dump_json(),
-                    "splits": json.dumps(stored),
-                    "views": views and views.model_dump_json(),
-                },
-            )
+            uri = tmp_path / "TeacherPredictions/predictions/1"
+            predictions["teacher_predictions"] = [artifact(TeacherPredictions, uri)]
+            context = teacher_predictions.Executor.Context(tmp_dir=str(tmp_path / "temporary"), unique_id="1")
+            with tfx_patches.direct_runner(), tfx_patches.no_packing():
+                teacher_predictions.Executor(context).Do(
+                    inputs,
+                    {"predictions": predictions["teacher_predictions"]},
+                    {
+                        "image": image.model_dump_json(),
+                        "splits": json.dumps(stored),
+                        "views": views and views.model_dump_json(),
+                    },
+                )
         rest = {
             "schema": [make_schema(data)],
             "statistics": [data.statistics],
