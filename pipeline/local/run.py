@@ -10,6 +10,7 @@ from typing import Any, Literal
 from components import tfx_patches
 from components.report.summary import Summary
 from components.serving.versions import NO_VERSION, OvertakenError, Versions
+from components.storage import copies
 from pipeline import beam
 from pipeline.config.experiment import Config
 from pipeline.events import Event, Report
@@ -39,7 +40,7 @@ def running(
       InputError: The data, the file of a teacher, the workspace or the database cannot be used.
     """
     check_files(config)
-    workspace.database.check()
+    workspace.check()
     with (
         locked(workspace),
         running_checked(config, workspace=workspace, runner=runner, beam_args=beam_args) as events,
@@ -110,33 +111,35 @@ def run_graph(
     create_pipeline = functools.partial(
         graph.create_pipeline,
         config,
-        root=str(workspace.artifacts),
+        root=workspace.artifacts,
         pipeline_name=workspace.pipeline_name(config),
         metadata=workspace.database.connection_config(),
         push_directory=push_directory,
         beam_args=(*beam.ARGS, *beam_args),
+        checkpoint_directory=workspace.checkpoints,
     )
-    fingerprints = fingerprint_files(config, workspace=workspace, push_directory=push_directory)
-    while True:
-        try:
-            nodes = run_pipeline(
-                functools.partial(create_pipeline, fingerprints=fingerprints),
-                runner=runner,
-                report=report,
-                password=workspace.mysql.password if workspace.mysql else "",
-            )
-            break
-        except OvertakenError:
-            # All that trains comes from the cache.
-            fingerprints |= {"incumbent": Versions(push_directory).shipping() or NO_VERSION}
-    return write_summary(
-        config,
-        workspace=workspace.directory,
-        database=workspace.database,
-        pipeline_name=workspace.pipeline_name(config),
-        nodes=nodes,
-        fingerprints=fingerprints,
-    )
+    with copies.kept_in(workspace.copies):
+        fingerprints = fingerprint_files(config, workspace=workspace, push_directory=push_directory)
+        while True:
+            try:
+                nodes = run_pipeline(
+                    functools.partial(create_pipeline, fingerprints=fingerprints),
+                    runner=runner,
+                    report=report,
+                    password=workspace.mysql.password if workspace.mysql else "",
+                )
+                break
+            except OvertakenError:
+                # All that trains comes from the cache.
+                fingerprints |= {"incumbent": Versions(push_directory).shipping() or NO_VERSION}
+        return write_summary(
+            config,
+            workspace=workspace.directory,
+            database=workspace.database,
+            pipeline_name=workspace.pipeline_name(config),
+            nodes=nodes,
+            fingerprints=fingerprints,
+        )
 
 
 def run_pipeline(
@@ -161,8 +164,10 @@ def run_pipeline(
     from tfx.orchestration.beam import beam_dag_runner
     from tfx.orchestration.local import local_dag_runner
 
+    from components.storage import tfx_file_system
     from pipeline.local import observer
 
+    tfx_file_system.register()
     logging.set_verbosity(logging.INFO)
     runners = {"local": local_dag_runner.LocalDagRunner, "beam": beam_dag_runner.BeamDagRunner}
     pipeline = create_pipeline()

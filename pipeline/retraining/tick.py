@@ -70,7 +70,7 @@ def _carry_out(tick: Tick, config: Config, workspace: Workspace, *, ledger: Ledg
     if before is not None and before.fingerprints == fingerprints:
         return dataclasses.replace(tick, outcome="nothing new", reason=nothing_new_since(before))
     try:
-        workspace.database.check()
+        workspace.check()
     except InputError as error:
         return stopped(tick, str(error))
     with running_checked(config, workspace=workspace) as events:
