@@ -32,36 +32,43 @@ def on_this_machine(do: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(do)
     def do_here(*args: P.args, **kwargs: P.kwargs) -> R:
         _, inputs, outputs, *_ = args
-        with at_hand(_each(inputs), _each(outputs)):
-            return do(*args, **kwargs)
+        with at_hand(_each(inputs), _each(outputs)) as places:
+            result = do(*args, **kwargs)
+        for found in getattr(result, "output_artifacts", {}).values():  # As ExampleValidator returns them.
+            for artifact in found.artifacts:
+                artifact.uri = places.get(artifact.uri, artifact.uri)
+        return result
 
     return do_here
 
 
 @contextlib.contextmanager
-def at_hand(inputs: Iterable[Artifact], outputs: Iterable[Artifact]) -> Iterator[None]:
+def at_hand(inputs: Iterable[Artifact], outputs: Iterable[Artifact]) -> Iterator[dict[str, str]]:
     """Gives artifacts paths on this machine for a while.
 
     Args:
       inputs: Those that are read.
       outputs: Those that are written. They are copied to their places unless that fails.
+
+    Yields:
+      These places, by the paths.
     """
     with contextlib.ExitStack() as stack:
         for artifact in inputs:
             if is_remote(artifact.uri):
                 stack.callback(setattr, artifact, "uri", artifact.uri)
                 artifact.uri = str(local_copy(artifact.uri))
-        written: list[tuple[Artifact, str]] = []
+        places: dict[str, str] = {}
         for artifact in outputs:
             if is_remote(artifact.uri):
                 stack.callback(setattr, artifact, "uri", artifact.uri)
-                written.append((artifact, artifact.uri))
                 directory = stack.enter_context(temporary_directory()) / name_of(artifact.uri)
                 directory.mkdir()
+                places[str(directory)] = artifact.uri
                 artifact.uri = str(directory)
-        yield
-        for artifact, uri in written:
-            upload(as_path(artifact.uri), uri)
+        yield places
+        for path, uri in places.items():
+            upload(as_path(path), uri)
             keep_empty(uri)
 
 

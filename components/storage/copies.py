@@ -70,12 +70,31 @@ def _copied(uri: str, process: int) -> pathlib.Path:
         place_of(uri).download(uri, copy)
         return copy
     copy.mkdir()
+    _download(uri, copy)
+    return copy
+
+
+def _download(uri: str, directory: pathlib.Path) -> None:
     names = [entry.name for entry in files_below(uri)]
     for name in names:
-        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        list(pool.map(lambda name: place_of(uri).download(join(uri, name), copy / name), names))
-    return copy
+        list(pool.map(lambda name: place_of(uri).download(join(uri, name), directory / name), names))
+
+
+@contextlib.contextmanager
+def fresh_copy(uri: str) -> Iterator[pathlib.Path]:
+    """Copies a folder as it is now, for a while; one on this machine is given as it is.
+
+    Args:
+      uri: A path or URI.
+    """
+    if not is_remote(uri):
+        yield as_path(uri)
+        return
+    with temporary_directory() as directory:
+        _download(uri, directory)
+        yield directory
 
 
 @contextlib.contextmanager

@@ -24,7 +24,7 @@ from components.evaluator.measure.speed import Speed
 from components.layout import OUTCOMES_FILE, REFERENCE_OUTCOMES_FILE
 from components.report.summary import Role, TestedOn
 from components.serving.servable import Servable
-from components.storage.copies import local_copy
+from components.storage.copies import fresh_copy
 
 TEACHER: Final = "teacher"
 SCRATCH: Final = "scratch"
@@ -152,18 +152,20 @@ def gather(
     Raises:
       InputError: There were no examples.
     """
-    directory = local_copy(output)
-    reference = directory / REFERENCE_OUTCOMES_FILE
-    qualities = read_quality(str(directory), class_names=class_names)
-    return Evidence(
-        class_names=class_names,
-        quality={name: qualities[name] for name in models},
-        costs={name: measure_cost(model) for name, model in models.items() if isinstance(model, Servable)},
-        speeds=speeds,
-        outcomes=Outcomes.read(directory / OUTCOMES_FILE),
-        reference=Outcomes.read(reference) if reference.exists() else None,
-        confidence=confidence,
-    )
+    with fresh_copy(output) as directory:
+        reference = directory / REFERENCE_OUTCOMES_FILE
+        qualities = read_quality(str(directory), class_names=class_names)
+        return Evidence(
+            class_names=class_names,
+            quality={name: qualities[name] for name in models},
+            costs={
+                name: measure_cost(model) for name, model in models.items() if isinstance(model, Servable)
+            },
+            speeds=speeds,
+            outcomes=Outcomes.read(directory / OUTCOMES_FILE),
+            reference=Outcomes.read(reference) if reference.exists() else None,
+            confidence=confidence,
+        )
 
 
 def parse_slice(name: str | None) -> Slice | None:
