@@ -78,15 +78,17 @@ class ListedPath:
 
     def exists(self) -> bool:
         """Tells whether there is a file or a folder."""
-        return self.is_file() or self.is_dir()
+        return self.is_dir() or self.is_file()
 
     def is_dir(self) -> bool:
         """Tells whether there is a folder."""
+        if not self._place and not self._tree.is_listed:
+            return files.is_folder(self._uri)
         return self._place in self._tree.folders
 
     def is_file(self) -> bool:
         """Tells whether there is a file."""
-        return self._place in self._tree.entries or (not self._place and files.is_file(self._uri))
+        return self._place in self._tree.entries if self._place else files.is_file(self._uri)
 
     def stat(self) -> Status:
         """Returns what the listing tells of it."""
@@ -133,6 +135,11 @@ class _Tree:
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether that has been done."""
+        return "entries" in vars(self)
 
     @functools.cached_property
     def entries(self) -> dict[str, Entry]:

@@ -21,9 +21,13 @@ _ENDPOINT = "AWS_ENDPOINT_URL"
 _MINIO = "http://minio-service.kubeflow:9000"
 # A store that is restarted is waited for.
 _PATIENCE: Any = {
-    "max_retries": 20,
-    "retry_timeout": datetime.timedelta(minutes=3),
-    "backoff": {"max_backoff": datetime.timedelta(seconds=10)},
+    "max_retries": 1_000,
+    "retry_timeout": datetime.timedelta(minutes=2),
+    "backoff": {
+        "init_backoff": datetime.timedelta(seconds=0.2),
+        "max_backoff": datetime.timedelta(seconds=5),
+        "base": 3,
+    },
 }
 # A store that is asked whether it is there at all is not.
 _BRIEF: Any = {"max_retries": 1, "retry_timeout": datetime.timedelta(seconds=5)}

@@ -8,13 +8,16 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 from components import tfx_patches
+from components.errors import InputError
+from components.example_gen.spans.pattern import holds_span
 from components.report.summary import Summary
 from components.serving.versions import NO_VERSION, OvertakenError, Versions
-from components.storage import copies
+from components.storage import copies, files
+from components.storage.uri import is_remote
 from pipeline import beam
 from pipeline.config.experiment import Config
 from pipeline.events import Event, Report
-from pipeline.local.background import Task, run_in_background
+from pipeline.local.background import NodeError, Task, run_in_background
 from pipeline.local.external_files import check_files, fingerprint_files
 from pipeline.local.workspace import LOG_HEADING, Workspace, locked
 
@@ -132,6 +135,9 @@ def run_graph(
             except OvertakenError:
                 # All that trains comes from the cache.
                 fingerprints |= {"incumbent": Versions(push_directory).shipping() or NO_VERSION}
+            except NodeError as error:
+                _check_reached(config, workspace, cause=error)
+                raise
         return write_summary(
             config,
             workspace=workspace.directory,
@@ -140,6 +146,17 @@ def run_graph(
             nodes=nodes,
             fingerprints=fingerprints,
         )
+
+
+def _check_reached(config: Config, workspace: Workspace, *, cause: NodeError) -> None:
+    """Raises InputError if a node may have failed because a store is gone, of which Beam makes a fault."""
+    location = getattr(config.data, config.data.location_key or "", None) or ""
+    for uri in (workspace.pipeline_root or "", location):
+        if is_remote(uri) and not holds_span(uri):
+            try:
+                files.check_readable(uri)
+            except InputError as error:
+                raise InputError(f"{cause.node} was interrupted: {error}") from cause
 
 
 def run_pipeline(
