@@ -65,7 +65,7 @@ def local_copy(uri: str) -> pathlib.Path:
 
 @functools.cache
 def _copied(uri: str, process: int) -> pathlib.Path:
-    copy = _new_directory(process) / name_of(uri)
+    copy = pathlib.Path(tempfile.mkdtemp(dir=_directory_of(process))) / name_of(uri)
     if is_file(uri):
         place_of(uri).download(uri, copy)
         return copy
@@ -148,8 +148,9 @@ def upload(directory: pathlib.Path, uri: str, *, last: Sequence[str] = ()) -> No
             place_of(uri).upload(directory / name, join(uri, name))
 
 
-def _new_directory(process: int) -> pathlib.Path:
-    return pathlib.Path(tempfile.mkdtemp(dir=_directory_of(process)))
+def directory_of_process() -> pathlib.Path:
+    """Returns a directory that ends with this process."""
+    return pathlib.Path(_directory_of(os.getpid()))
 
 
 def _make_directory() -> str:

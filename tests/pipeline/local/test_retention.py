@@ -250,7 +250,7 @@ def test_workspaces_of_one_experiment_share_a_database_of_mariadb(mariadb, monke
     caplog.set_level("INFO")
     assert [example_runs.run(one, weights=each) for each in ("one", "two", "three")] == [FRESH] * 3
     assert [example_runs.run(two, weights="one") for _ in range(2)] == [FRESH, CACHED]
-    path = one.artifacts / "Trainer" / "model" / "1"
+    path = artifacts(one) / "Trainer" / "model" / "1"
     assert prune(keeping(1), workspace=one) == Pruned(
         runs=2, runs_left=1, size_bytes=2 * (6 + len(str(path)))
     )
