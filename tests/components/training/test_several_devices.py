@@ -1,64 +1,35 @@
-"""Trains on two devices, which one processor can stand for, in a process of its own."""
+"""Training on two devices, which one processor can stand for, in a process of its own."""
 
+import json
 import pathlib
 import subprocess
 import sys
-
-import pytest
-
-SCRIPT = """
-import sys
+from typing import Any
 
 import numpy as np
-import tensorflow as tf
+import pytest
 
-from components.settings.training import TrainingJob
-from components.training.inputs.training_data import TrainingData
-from components.training.job import train_model
-from components.training.learner import Supervised
-
-folder = sys.argv[1]
-processor = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * 2)
-assert tf.distribute.MirroredStrategy().num_replicas_in_sync == 2
-
-pixels = np.random.default_rng(0).integers(0, 256, (100, 64), dtype=np.uint8)
-with tf.io.TFRecordWriter(f"{folder}/examples") as writer:
-    for number, image in enumerate(pixels):
-        feature = (example := tf.train.Example()).features.feature
-        feature["image"].bytes_list.value.append(image.tobytes())
-        feature["label"].int64_list.value.append(int(image.mean() > 127))
-        feature["id"].bytes_list.value.append(str(number).encode())
-        writer.write(example.SerializeToString())
-data = TrainingData(
-    training_files=[f"{folder}/examples"], num_training_examples=100,
-    validation_files=[f"{folder}/examples"], num_validation_examples=100, class_names=["dark", "light"],
-)
+pytestmark = pytest.mark.long
+SCRIPT = pathlib.Path(__file__).with_name("on_two_devices.py")
 
 
-def train(strategy):
-    job = TrainingJob.model_validate({
-        "name": "Teacher",
-        "model": {
-            "architecture": "digits_student", "epochs": 2, "batch_size": 32, "learning_rate": 0.1,
-            "optimizer": {"name": "sgd", "weight_decay": 0.01},
-            "schedule": "one_cycle", "clip_norm": 1000.0, "ema_decay": 0.8,
-        },
-        "image": {"height": 8, "width": 8, "channels": 1}, "hardware": {"strategy": strategy}, "seed": 1,
-        "augment": {"shift": 0.1},
-    })
-    return train_model(job, data, objective=Supervised(), run_dir=f"{folder}/{strategy}").get_weights()
-
-
-for one, other in zip(train("single"), train("mirrored"), strict=True):
-    np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
-"""
-
-
-@pytest.mark.long
-def test_two_devices_train_as_one_does(tmp_path: pathlib.Path) -> None:
-    """With momentum, weight decay, a schedule, averaged weights, and a norm that nothing reaches."""
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory, transform_graph: str) -> dict[str, dict[str, Any]]:
+    """The losses and the greatest difference of a weight, by objective, as the script writes them."""
+    folder = tmp_path_factory.mktemp("devices")
     result = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(tmp_path)], capture_output=True, text=True, check=False
+        [sys.executable, SCRIPT, folder, transform_graph], capture_output=True, text=True, check=False
     )
     assert result.returncode == 0, result.stderr
+    content: dict[str, dict[str, Any]] = json.loads((folder / "found.json").read_text())
+    return content
+
+
+@pytest.mark.parametrize("case", ["scratch", "recipe", "kd", "dist", "hint", "online", "interrupted"])
+def test_two_devices_train_as_one_does(found: dict[str, dict[str, Any]], case: str) -> None:
+    """To the exported weights, also where the last batch is not divisible, and after an interruption."""
+    one, two = found[case]["losses"]
+    assert len(one) == 3
+    assert one[-1] != pytest.approx(one[0], rel=1e-3)  # It does learn.
+    np.testing.assert_allclose(one, two, rtol=1e-5)
+    assert found[case]["difference"] < 1e-5
