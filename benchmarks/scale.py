@@ -7,8 +7,9 @@
 of its own, into a data set of that size, of which 80 % are for training and 10 % each to validate and to test
 on; it is kept in `--folder`, and so is what the nodes make. Every node runs in a process of its own, those
 before it from the cache, once with Beam's direct runner and, where the settings of `beam.flink` are given, on
-that cluster. The models train for one epoch. The exponent of a node is the slope of the logarithm of its seconds,
-less those with the fewest images, over that of the number of images: what starting costs does not count.
+that cluster. The models train for one epoch. The exponent of a node is the slope of the logarithm of its
+seconds, less those with the fewest images, over that of the number of images: what starting costs does not
+count.
 """
 
 import argparse
