@@ -199,6 +199,7 @@ def run_pipeline(
         tfx_patches.direct_runner(),
         tfx_patches.no_packing(),
         tfx_patches.no_repetition(),
+        tfx_patches.one_s3_client(),
         observer.observed(report, engine=engine, password=password) as watched,
     ):
         try:
