@@ -21,9 +21,10 @@ from components.settings.models import ContinuedModel, FineTunedModel
 from components.settings.optimization import Constant
 from components.settings.training import TrainingJob
 from components.telling import tell
-from components.training import devices
 from components.training.callbacks.checkpoints import Checkpoints
 from components.training.callbacks.history import write_untrained
+from components.training.hardware import devices
+from components.training.hardware.precision import resolve_precision
 from components.training.inputs.batches import (
     SHUFFLE_BYTES,
     damage_explained,
@@ -35,7 +36,6 @@ from components.training.inputs.training_data import TrainingData
 from components.training.learner import Learner
 from components.training.loop import ONLY_TRAINING, Batches, fit
 from components.training.online_teacher import OnlineTeacher, online, online_with_features
-from components.training.precision import resolve_precision
 from components.training.start.continued import continue_model
 from components.training.start.earlier import warm_up
 

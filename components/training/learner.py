@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from components.training.devices import weigh_by_share
+from components.training.hardware.devices import weigh_by_share
 from components.training.losses import cross_entropy, has_label
 
 Targets = dict[str, Any]

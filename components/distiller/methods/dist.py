@@ -10,7 +10,7 @@ from components.settings.base import Fraction, NonNegativeFloat, PositiveFloat
 with epy.lazy_imports():
     from keras import ops
 
-    from components.training import devices
+    from components.training.hardware import devices
 
 _SMALLEST_VARIANCE = 1e-12
 
