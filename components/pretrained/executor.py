@@ -43,7 +43,7 @@ def member_key(name: str) -> str:
 class ImportExecutor(base_executor.BaseExecutor):
     """Imports a pretrained teacher."""
 
-    @on_this_machine
+    @on_this_machine()
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:
         """Writes the `model` and an empty `model_run`.
 
@@ -66,7 +66,7 @@ class ImportExecutor(base_executor.BaseExecutor):
 class AverageExecutor(base_executor.BaseExecutor):
     """Makes one teacher of several."""
 
-    @on_this_machine
+    @on_this_machine()
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:
         """Writes the `model` and an empty `model_run`.
 
@@ -90,7 +90,7 @@ class AverageExecutor(base_executor.BaseExecutor):
 class PredictionsExecutor(base_executor.BaseExecutor):
     """Stores what an outside teacher predicts."""
 
-    @on_this_machine
+    @on_this_machine()
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:
         """Writes the `predictions` for every split of `examples`, each in a directory.
 
