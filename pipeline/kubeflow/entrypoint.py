@@ -210,6 +210,7 @@ def _execute(options: argparse.Namespace, *, invocation: dict[str, Any]) -> None
         tfx_patches.direct_runner(),
         tfx_patches.no_packing(),
         tfx_patches.no_repetition(),
+        tfx_patches.one_s3_client(),
         tfx_patches.artifact_types(),
     ):
         kubeflow_v2_run_executor._run_executor(

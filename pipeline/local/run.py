@@ -12,7 +12,7 @@ from components.errors import InputError
 from components.example_gen.spans.pattern import holds_span
 from components.report.summary import Summary
 from components.serving.versions import NO_VERSION, OvertakenError, Versions
-from components.storage import copies, files
+from components.storage import beam_files, copies, files
 from components.storage.uri import is_remote
 from pipeline.beam.reaching import check_engine
 from pipeline.config.experiment import Config
@@ -119,6 +119,7 @@ def run_graph(report: Report, *, config: Config, workspace: Workspace, orchestra
         push_directory=push_directory,
         checkpoint_directory=workspace.checkpoints,
     )
+    beam_files.use_options(config.beam.options)
     engine = Engine(settings=config.beam, root=workspace.artifacts)
     with copies.kept_in(workspace.copies):
         fingerprints = fingerprint_files(config, workspace=workspace, push_directory=push_directory)
@@ -198,6 +199,7 @@ def run_pipeline(
         tfx_patches.direct_runner(),
         tfx_patches.no_packing(),
         tfx_patches.no_repetition(),
+        tfx_patches.one_s3_client(),
         observer.observed(report, engine=engine, password=password) as watched,
     ):
         try:
