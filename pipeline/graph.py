@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import MappingProxyType
 
 from ml_metadata.proto import ConnectionConfig
@@ -49,7 +49,6 @@ def create_pipeline(
     pipeline_name: str | None = None,
     metadata: ConnectionConfig | None = None,
     fingerprints: Mapping[str, str] = MappingProxyType({}),
-    beam_args: Sequence[str] = (),
     checkpoint_directory: str | None = None,
 ) -> Pipeline:
     """Wires the graph of an experiment.
@@ -64,7 +63,6 @@ def create_pipeline(
         each of several (`teacher-1`, ...), those of `student`, the version of the `incumbent`, the student
         that ships, or `none`, that of the `start`, the one whose weights students may start from, and the
         `kept_teacher` of earlier runs.
-      beam_args: Options of Beam's pipelines.
       checkpoint_directory: Where unfinished trainings leave their checkpoints; None is beside their outputs.
 
     Returns:
@@ -93,7 +91,6 @@ def create_pipeline(
         ],
         enable_cache=True,
         metadata_connection_config=metadata,
-        beam_pipeline_args=list(beam_args),
     )
 
 

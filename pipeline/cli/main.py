@@ -15,7 +15,7 @@ from components.errors import InputError
 from pipeline.cli import init_command, prune_command, retrain_command, server_commands, version_commands
 from pipeline.cli.console import complain, stdout
 from pipeline.cli.exit_codes import FAILURE, NOT_BLESSED, USAGE_ERROR
-from pipeline.cli.options import ConfigFile, Image, Overrides, PipelineRoot
+from pipeline.cli.options import BeamEngine, ConfigFile, Image, Overrides, PipelineRoot, choose_engine
 from pipeline.events import Event, RunFailed, RunFinished
 from pipeline.kubeflow.server.connection import ServerError
 from pipeline.silence import silenced
@@ -30,7 +30,7 @@ app = typer.Typer(
 )
 
 
-class Runner(enum.StrEnum):
+class Orchestrator(enum.StrEnum):
     """Which of TFX's runners walks the graph."""
 
     LOCAL = "local"
@@ -90,8 +90,11 @@ def run(
         pathlib.Path | None,
         typer.Option(metavar="DIR", help="Where all outputs of the run go.", show_default="./runs/NAME"),
     ] = None,
-    runner: Annotated[Runner, typer.Option(help="Which of TFX's runners walks the graph.")] = Runner.LOCAL,
+    orchestrator: Annotated[
+        Orchestrator, typer.Option(help="Which of TFX's runners walks the graph.")
+    ] = Orchestrator.LOCAL,
     overrides: Overrides = None,
+    beam: BeamEngine = None,
     beam_arg: Annotated[
         list[str] | None,
         typer.Option(
@@ -106,17 +109,19 @@ def run(
 ) -> None:
     """Runs an experiment on this machine."""
     from pipeline.cli.screen import print_result, shown
+    from pipeline.config.beam import with_options
     from pipeline.config.loading import load_config
     from pipeline.local.run import running
     from pipeline.local.workspace import open_workspace
 
-    experiment = load_config(config, overrides=overrides or ())
+    experiment = load_config(config, overrides=[*(overrides or ()), *choose_engine(beam)])
+    experiment = experiment.model_copy(update={"beam": with_options(experiment.beam, beam_arg or ())})
     place = open_workspace(experiment, directory=workspace, environment=os.environ)
     console = stdout()
     outcome: Event | None = None
     try:
         with (
-            running(experiment, workspace=place, runner=runner.value, beam_args=beam_arg or ()) as events,
+            running(experiment, workspace=place, orchestrator=orchestrator.value) as events,
             shown(console, nodes=experiment.node_ids, quiet=quiet) as show,
         ):
             for outcome in events:

@@ -1,6 +1,7 @@
 """Arguments and options that several commands share."""
 
 import pathlib
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -18,6 +19,14 @@ Overrides = Annotated[
         "--set",
         metavar="KEY=VALUE",
         help="Changes a key of the configuration, as in distillations.0.temperature=3. May be repeated.",
+    ),
+]
+BeamEngine = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ENGINE",
+        help="On what Beam runs: direct, flink, spark or dataflow.",
+        show_default="the configuration's",
     ),
 ]
 Image = Annotated[
@@ -88,3 +97,8 @@ CaFile = Annotated[
         rich_help_panel=_SERVER,
     ),
 ]
+
+
+def choose_engine(engine: str | None) -> Sequence[str]:
+    """Returns the override of the configuration by which Beam runs on an engine; none if none is given."""
+    return [] if engine is None else [f"beam.engine={engine}"]

@@ -12,7 +12,7 @@ from components.errors import InputError
 from components.serving.versions import Versions
 from pipeline.cli.console import complain, stdout, warn
 from pipeline.cli.exit_codes import BUSY, FAILURE, NOT_BLESSED, STOPPED
-from pipeline.cli.options import ConfigFile, Overrides
+from pipeline.cli.options import BeamEngine, ConfigFile, Overrides, choose_engine
 from pipeline.cli.prune_command import prune_after_run
 from pipeline.cli.screen import print_line, print_result, shown
 from pipeline.config.experiment import Config
@@ -41,6 +41,7 @@ def retrain(
         ),
     ] = None,
     overrides: Overrides = None,
+    beam: BeamEngine = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Says what it would do; nothing is run or written.")
     ] = False,
@@ -52,7 +53,7 @@ def retrain(
     from pipeline.retraining import tick as ticking
 
     spans = [] if span is None else [f"data.span={span}"]
-    experiment = load_config(config, overrides=[*(overrides or ()), *spans])
+    experiment = load_config(config, overrides=[*(overrides or ()), *spans, *choose_engine(beam)])
     place = open_workspace(experiment, directory=workspace, environment=os.environ)
     webhook = open_webhook(experiment.notify, environment=os.environ)
     if dry_run:

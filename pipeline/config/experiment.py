@@ -27,6 +27,7 @@ from components.settings.models import (
 )
 from components.settings.retraining import RetrainingSettings
 from components.settings.training import AugmentSettings, ClassWeights, HardwareSettings, Views
+from pipeline.config.beam import BeamSettings
 from pipeline.config.kubeflow import KubeflowSettings
 from pipeline.config.metadata import parse_url
 from pipeline.config.nodes import LOOK, distiller_id, teacher_id
@@ -78,6 +79,7 @@ class Config(Settings):
     duplicates: Duplicates = "warn"
     push: PushSettings = PushSettings()
     notify: NotifySettings = NotifySettings()
+    beam: BeamSettings = BeamSettings()
     kubeflow: KubeflowSettings = KubeflowSettings()
     teacher_predictions: TeacherPredictions = "stored"
     augment: AugmentSettings | None = None
@@ -187,7 +189,7 @@ class Config(Settings):
 
     def to_record(self) -> dict[str, Any]:
         """Returns what a run records of its settings: all but those that change no result."""
-        return self.model_dump(mode="json", exclude={"notify", "retention", "metadata"})
+        return self.model_dump(mode="json", exclude={"beam", "notify", "retention", "metadata"})
 
     def reads_predictions(self, distillation: Method) -> bool:
         """Tells whether a distillation reads stored predictions, be it only in place of labels."""

@@ -9,7 +9,6 @@ from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import (
 )
 
 from components.files import write_text
-from pipeline import beam
 from pipeline.config.experiment import Config
 from pipeline.config.hints import check_hints
 from pipeline.config.kubeflow import override
@@ -91,7 +90,6 @@ def _compile(config: Config) -> dict[str, object]:
             config.model_copy(update={"name": name}),
             root=settings.pipeline_root or DEFAULT_ROOT,
             push_directory=config.push.directory or SCRATCH_DIRECTORY,
-            beam_args=beam.ARGS,
             checkpoint_directory=settings.checkpoint_directory and f"{settings.checkpoint_directory}/{name}",
         ),
         write_out=False,

@@ -32,6 +32,8 @@ from components.layout import EVALUATION_FILE
 from components.report.summary import Evaluation
 from components.report.terminal import to_text
 from components.settings.explaining import explain
+from pipeline.beam.options import to_args
+from pipeline.config.beam import BeamSettings
 from pipeline.config.experiment import Config
 from pipeline.kubeflow.ledger_line import (
     find_run,
@@ -77,9 +79,9 @@ def run(arguments: Sequence[str], *, termination_log: pathlib.Path = _TERMINATIO
       The exit code.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    options, beam_args = _parser().parse_known_args(arguments)
+    options = _parser().parse_args(arguments)
     try:
-        _run_node(options, beam_args)
+        _run_node(options)
     except Exception as error:
         code, message = _describe(error, parameters=_set_by_run(options))
         if code == FAILURE:
@@ -119,9 +121,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _run_node(options: argparse.Namespace, beam_args: list[str]) -> None:
+def _run_node(options: argparse.Namespace) -> None:
     """Runs the node between two translations."""
-    invocation = _look(options) if options.look else _carry_out(options, beam_args)
+    invocation = _look(options) if options.look else _carry_out(options)
     _print_result(invocation["outputs"]["artifacts"], mounts=options.mounts)
     output_file = pathlib.Path(invocation["outputs"]["outputFile"])
     write_json(output_file, restore_uris(read_json(output_file), mounts=options.mounts))
@@ -182,7 +184,7 @@ def _problems_of_configuration(text: str) -> list[str]:
     return []
 
 
-def _carry_out(options: argparse.Namespace, beam_args: list[str]) -> dict[str, Any]:
+def _carry_out(options: argparse.Namespace) -> dict[str, Any]:
     """Runs a node of TFX's, unless it is to push what is not new; returns the translated invocation."""
     invocation = _translate(options)
     _make_directories(invocation["outputs"])
@@ -193,11 +195,11 @@ def _carry_out(options: argparse.Namespace, beam_args: list[str]) -> dict[str, A
     if _RUN in invocation["inputs"]["parameterValues"]:
         invocation["inputs"]["parameterValues"][_RUN] = run
     with noting_the_push(invocation, tick=tick):
-        _execute(options, invocation=invocation, beam_args=beam_args)
+        _execute(options, invocation=invocation)
     return invocation
 
 
-def _execute(options: argparse.Namespace, *, invocation: dict[str, Any], beam_args: list[str]) -> None:
+def _execute(options: argparse.Namespace, *, invocation: dict[str, Any]) -> None:
     """Runs the executor by TFX's own entry point."""
     from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
 
@@ -213,7 +215,7 @@ def _execute(options: argparse.Namespace, *, invocation: dict[str, Any], beam_ar
                 json_serialized_invocation_args=json.dumps(invocation),
                 json_serialized_inputs_spec_args=json.dumps(options.json_serialized_inputs_spec_args),
             ),
-            beam_args,
+            list(to_args(BeamSettings())),
         )
 
 

@@ -10,9 +10,11 @@ from typing import Any, Literal
 from ml_metadata import proto
 from tfx.orchestration import metadata
 from tfx.orchestration.portable import data_types, launcher
+from tfx.proto.orchestration import executable_spec_pb2
 
 from components import tfx_patches
 from components.errors import InputError
+from pipeline.beam.operator import Engine, operator_for
 from pipeline.events import NodeFailed, NodeFinished, NodeNote, NodeProgress, NodeStarted, Report
 from pipeline.local.background import NodeError
 
@@ -99,17 +101,19 @@ class _ProgressHandler(logging.Handler):
 
 
 @contextlib.contextmanager
-def observed(report: Report, *, password: str = "") -> Iterator[Observer]:
-    """Makes every node that TFX launches in this process report.
+def observed(report: Report, *, engine: Engine, password: str = "") -> Iterator[Observer]:
+    """Makes every node that TFX launches in this process report, and run on an engine if it uses Beam.
 
     Args:
       report: Receives the events.
+      engine: On what Beam's pipelines run.
       password: Of the database of ML Metadata, which the pipeline does not hold: TFX logs what that does.
 
     Yields:
       The observer.
     """
     observer = Observer(report)
+    operators = {executable_spec_pb2.BeamExecutableSpec: operator_for(engine)}
 
     class ObservedLauncher(launcher.Launcher):
         """A launcher that reports, and that alone knows the password of the database."""
@@ -118,7 +122,11 @@ def observed(report: Report, *, password: str = "") -> Iterator[Observer]:
             config = mlmd_connection.connection_config
             if password:
                 config.mysql.password = password
-            super().__init__(mlmd_connection=metadata.Metadata(config), **specification)
+            super().__init__(
+                mlmd_connection=metadata.Metadata(config),
+                custom_executor_operators=operators,
+                **specification,
+            )
 
         def launch(self) -> data_types.ExecutionInfo | None:
             """Runs the node."""

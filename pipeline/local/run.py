@@ -4,58 +4,59 @@ import contextlib
 import datetime
 import functools
 import gc
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Literal
 
 from components import tfx_patches
 from components.report.summary import Summary
 from components.serving.versions import NO_VERSION, OvertakenError, Versions
-from pipeline import beam
+from pipeline.beam.reaching import check_engine
 from pipeline.config.experiment import Config
 from pipeline.events import Event, Report
 from pipeline.local.background import Task, run_in_background
 from pipeline.local.external_files import check_files, fingerprint_files
 from pipeline.local.workspace import LOG_HEADING, Workspace, locked
 
-Runner = Literal["local", "beam"]
+if TYPE_CHECKING:
+    from pipeline.beam.operator import Engine
+
+Orchestrator = Literal["local", "beam"]
 
 
 @contextlib.contextmanager
 def running(
-    config: Config, *, workspace: Workspace, runner: Runner = "local", beam_args: Sequence[str] = ()
+    config: Config, *, workspace: Workspace, orchestrator: Orchestrator = "local"
 ) -> Iterator[Iterator[Event]]:
     """Runs an experiment in a process of its own, which ends with the context at the latest.
 
     Args:
       config: The experiment.
       workspace: Where its outputs and its log go; made if need be, and locked while the run goes on.
-      runner: Which of TFX's runners walks the graph.
-      beam_args: Options for the Beam pipelines of the nodes.
+      orchestrator: Which of TFX's runners walks the graph.
 
     Yields:
       The events of the nodes as they come, then `RunFinished` or `RunFailed`.
 
     Raises:
-      InputError: The data, the file of a teacher, the workspace or the database cannot be used.
+      InputError: The data, a teacher's file, Beam's engine, the workspace or the database cannot be used.
     """
     check_files(config)
+    check_engine(config.beam)
     workspace.database.check()
     with (
         locked(workspace),
-        running_checked(config, workspace=workspace, runner=runner, beam_args=beam_args) as events,
+        running_checked(config, workspace=workspace, orchestrator=orchestrator) as events,
     ):
         yield events
 
 
 @contextlib.contextmanager
 def running_checked(
-    config: Config, *, workspace: Workspace, runner: Runner = "local", beam_args: Sequence[str] = ()
+    config: Config, *, workspace: Workspace, orchestrator: Orchestrator = "local"
 ) -> Iterator[Iterator[Event]]:
     """Runs an experiment as `running` does, once its files are checked and its workspace is locked."""
-    task = functools.partial(
-        run_graph, config=config, workspace=workspace, runner=runner, beam_args=tuple(beam_args)
-    )
-    with running_in(workspace, task=task, title=f"{config.name} with the {runner} runner") as events:
+    task = functools.partial(run_graph, config=config, workspace=workspace, orchestrator=orchestrator)
+    with running_in(workspace, task=task, title=f"{config.name}, orchestrated by {orchestrator}") as events:
         yield events
 
 
@@ -77,17 +78,14 @@ def running_in(workspace: Workspace, *, task: Task, title: str) -> Iterator[Iter
         yield events
 
 
-def run_graph(
-    report: Report, *, config: Config, workspace: Workspace, runner: Runner, beam_args: Sequence[str]
-) -> Summary:
+def run_graph(report: Report, *, config: Config, workspace: Workspace, orchestrator: Orchestrator) -> Summary:
     """Builds the graph, runs it in this process, and writes the summary. Imports TFX.
 
     Args:
       report: Receives the events of the nodes.
       config: The experiment.
       workspace: Where its outputs go.
-      runner: Which of TFX's runners walks the graph.
-      beam_args: Options for the Beam pipelines of the nodes.
+      orchestrator: Which of TFX's runners walks the graph.
 
     Returns:
       The summary of the run. If another run pushes to the same directory meanwhile, the student is compared
@@ -100,6 +98,7 @@ def run_graph(
     # What these imports make, some 700,000 objects, stays: nobody need look through it for garbage.
     gc.disable()
     from pipeline import graph
+    from pipeline.beam.operator import Engine
     from pipeline.config import hints
     from pipeline.results.collecting import write_summary
 
@@ -114,14 +113,15 @@ def run_graph(
         pipeline_name=workspace.pipeline_name(config),
         metadata=workspace.database.connection_config(),
         push_directory=push_directory,
-        beam_args=(*beam.ARGS, *beam_args),
     )
+    engine = Engine(settings=config.beam, root=str(workspace.artifacts))
     fingerprints = fingerprint_files(config, workspace=workspace, push_directory=push_directory)
     while True:
         try:
             nodes = run_pipeline(
                 functools.partial(create_pipeline, fingerprints=fingerprints),
-                runner=runner,
+                orchestrator=orchestrator,
+                engine=engine,
                 report=report,
                 password=workspace.mysql.password if workspace.mysql else "",
             )
@@ -140,13 +140,19 @@ def run_graph(
 
 
 def run_pipeline(
-    create_pipeline: Callable[[], Any], *, runner: Runner, report: Report, password: str = ""
+    create_pipeline: Callable[[], Any],
+    *,
+    orchestrator: Orchestrator,
+    engine: "Engine",
+    report: Report,
+    password: str = "",
 ) -> dict[str, dict[str, Any]]:
     """Runs a TFX pipeline in this process. Imports TFX.
 
     Args:
       create_pipeline: Builds the `tfx.dsl.Pipeline`.
-      runner: Which of TFX's runners walks the graph.
+      orchestrator: Which of TFX's runners walks the graph.
+      engine: On what Beam's pipelines run.
       report: Receives the events of the nodes.
       password: Of the database of ML Metadata, which the pipeline does not hold.
 
@@ -164,16 +170,16 @@ def run_pipeline(
     from pipeline.local import observer
 
     logging.set_verbosity(logging.INFO)
-    runners = {"local": local_dag_runner.LocalDagRunner, "beam": beam_dag_runner.BeamDagRunner}
+    orchestrators = {"local": local_dag_runner.LocalDagRunner, "beam": beam_dag_runner.BeamDagRunner}
     pipeline = create_pipeline()
     with (
         tfx_patches.direct_runner(),
         tfx_patches.no_packing(),
         tfx_patches.no_repetition(),
-        observer.observed(report, password=password) as watched,
+        observer.observed(report, engine=engine, password=password) as watched,
     ):
         try:
-            runners[runner]().run(pipeline)
+            orchestrators[orchestrator]().run(pipeline)
         except Exception:
             if watched.failure is None:
                 raise

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 
 from components.errors import InputError
 from components.report.summary import Summary
+from pipeline.beam.reaching import check_engine
 from pipeline.config.experiment import Config
 from pipeline.events import Event, RunFailed, RunFinished
 from pipeline.local.run import running_checked
@@ -70,6 +71,7 @@ def _carry_out(tick: Tick, config: Config, workspace: Workspace, *, ledger: Ledg
     if before is not None and before.fingerprints == fingerprints:
         return dataclasses.replace(tick, outcome="nothing new", reason=nothing_new_since(before))
     try:
+        check_engine(config.beam)
         workspace.database.check()
     except InputError as error:
         return stopped(tick, str(error))

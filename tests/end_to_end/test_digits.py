@@ -275,7 +275,7 @@ def stored_logits(workspace: pathlib.Path) -> dict[str, list[float]]:
 def test_the_beam_runner_gives_the_same_metrics(
     first: tuple[dict[str, Any], str], tmp_path: pathlib.Path
 ) -> None:
-    summary, _ = run("digits.yaml", tmp_path, *QUICK_DIGITS, "--runner", "beam")
+    summary, _ = run("digits.yaml", tmp_path, *QUICK_DIGITS, "--orchestrator", "beam")
 
     assert states(summary) == dict.fromkeys(NODES, "completed")
     for name, model in summary["models"].items():

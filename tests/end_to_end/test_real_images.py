@@ -14,7 +14,7 @@ def test_mnist_runs_in_several_processes(tfds_data: pathlib.Path, tmp_path: path
         *("--set", "data.splits.train=train[:2000]", "--set", "data.splits.validation=train[2000:2500]"),
         *("--set", "data.splits.test=test[:500]", "--set", "teacher.epochs=2", "--set", "student.epochs=1"),
         *("--set", "evaluation.min_accuracy=0.2"),
-        *("--beam-arg=--direct_running_mode=multi_processing", "--beam-arg=--direct_num_workers=2"),
+        *("--set", "beam.direct.workers=2"),
     )
 
     assert {split: entry["examples"] for split, entry in summary["data"].items()} == {

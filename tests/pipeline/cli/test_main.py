@@ -122,7 +122,7 @@ def test_nothing_heavy_is_imported_to_answer(arguments):
         (["init", "configs", "--output", "missing/mine.yaml"], "--output missing/mine.yaml"),
         (["run"], "Missing argument 'CONFIG'; see distill run --help"),
         (["run", DIGITS, "--nope"], "No such option: --nope; see distill run --help"),
-        (["run", DIGITS, "--runner", "kubeflow"], "is not one of 'local', 'beam'"),
+        (["run", DIGITS, "--orchestrator", "kubeflow"], "is not one of 'local', 'beam'"),
         (["run", "missing.yaml"], "missing.yaml: no such file"),
         (["run", "configs"], "configs: cannot be read as a text file"),
         (["run", DIGITS, "--set", "seed"], "expected KEY=VALUE"),

@@ -7,6 +7,7 @@ from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArti
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Model, String
 
+from pipeline.beam.operator import Engine
 from pipeline.config.loading import load_config
 from pipeline.local.run import run_pipeline
 from pipeline.local.workspace import Workspace, locked
@@ -46,5 +47,11 @@ def _run(workspace: Workspace, *, weights: str, fault: str, name: str) -> dict[s
         metadata_connection_config=workspace.database.connection_config(),
     )
     password = workspace.mysql.password if workspace.mysql else ""
-    nodes = run_pipeline(lambda: pipeline, runner="local", report=lambda event: None, password=password)
+    nodes = run_pipeline(
+        lambda: pipeline,
+        orchestrator="local",
+        engine=Engine(settings=config.beam, root=str(workspace.artifacts)),
+        report=lambda event: None,
+        password=password,
+    )
     return {node: record["state"] for node, record in nodes.items()}

@@ -7,6 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from components.errors import InputError
+from pipeline.beam.operator import Engine
+from pipeline.config.beam import BeamSettings
 from pipeline.config.loading import load_config
 from pipeline.events import Event, NodeFailed, NodeFinished, NodeProgress, NodeStarted, RunFinished
 from pipeline.local.background import NodeError
@@ -14,6 +16,7 @@ from pipeline.local.run import run_pipeline, running, running_in
 from pipeline.local.workspace import Workspace, WorkspaceBusyError, locked
 
 HERE = pathlib.Path(__file__).parent
+DIRECT = Engine(settings=BeamSettings(), root="")
 DIGITS = HERE.parents[2] / "configs" / "digits.yaml"
 VGG16 = (
     "{architecture: keras.applications.VGG16, weights: imagenet, epochs: 1, batch_size: 8,"
@@ -45,10 +48,15 @@ def describe(event: Event) -> tuple[str, str]:
     raise TypeError(event)
 
 
-@pytest.mark.parametrize("runner", ["local", "beam"])
-def test_nodes_report_and_the_second_run_is_cached(create_pipeline, runner):
+@pytest.mark.parametrize("orchestrator", ["local", "beam"])
+def test_nodes_report_and_the_second_run_is_cached(create_pipeline, orchestrator):
     events: list[Event] = []
-    nodes = run_pipeline(functools.partial(create_pipeline, fault=""), runner=runner, report=events.append)
+    nodes = run_pipeline(
+        functools.partial(create_pipeline, fault=""),
+        orchestrator=orchestrator,
+        engine=DIRECT,
+        report=events.append,
+    )
     assert [describe(event) for event in events] == [
         ("Source", "started"),
         ("Source", "progress"),
@@ -65,37 +73,56 @@ def test_nodes_report_and_the_second_run_is_cached(create_pipeline, runner):
     }
     assert nodes["Sink"]["seconds"] == events[-1].seconds > 0
 
-    nodes = run_pipeline(functools.partial(create_pipeline, fault=""), runner=runner, report=events.append)
+    nodes = run_pipeline(
+        functools.partial(create_pipeline, fault=""),
+        orchestrator=orchestrator,
+        engine=DIRECT,
+        report=events.append,
+    )
     assert {node: record["state"] for node, record in nodes.items()} == {"Source": "cached", "Sink": "cached"}
 
 
-@pytest.mark.parametrize("runner", ["local", "beam"])
-def test_input_error_of_a_node_arrives_as_it_was_raised(create_pipeline, runner):
+@pytest.mark.parametrize("orchestrator", ["local", "beam"])
+def test_input_error_of_a_node_arrives_as_it_was_raised(create_pipeline, orchestrator):
     events: list[Event] = []
     with pytest.raises(InputError, match=r"^The image 'a.jpg' is not readable\.$"):
-        run_pipeline(functools.partial(create_pipeline, fault="input"), runner=runner, report=events.append)
+        run_pipeline(
+            functools.partial(create_pipeline, fault="input"),
+            orchestrator=orchestrator,
+            engine=DIRECT,
+            report=events.append,
+        )
     assert [describe(event) for event in events[-2:]] == [("Sink", "started"), ("Sink", "failed")]
 
 
-@pytest.mark.parametrize("runner", ["local", "beam"])
-def test_fault_of_a_node_carries_node_and_cause(create_pipeline, runner):
+@pytest.mark.parametrize("orchestrator", ["local", "beam"])
+def test_fault_of_a_node_carries_node_and_cause(create_pipeline, orchestrator):
     with pytest.raises(NodeError) as caught:
         run_pipeline(
-            functools.partial(create_pipeline, fault="bug"), runner=runner, report=lambda event: None
+            functools.partial(create_pipeline, fault="bug"),
+            orchestrator=orchestrator,
+            engine=DIRECT,
+            report=lambda event: None,
         )
     assert caught.value.node == "Sink"
     assert isinstance(caught.value.__cause__, KeyError)
 
 
-@pytest.mark.parametrize("runner", ["local", "beam"])
-def test_failed_node_runs_again_and_the_others_are_cached(create_pipeline, runner):
+@pytest.mark.parametrize("orchestrator", ["local", "beam"])
+def test_failed_node_runs_again_and_the_others_are_cached(create_pipeline, orchestrator):
     """A failed or interrupted node leaves nothing that a later run takes for complete."""
     with pytest.raises(NodeError):
         run_pipeline(
-            functools.partial(create_pipeline, fault="bug"), runner=runner, report=lambda event: None
+            functools.partial(create_pipeline, fault="bug"),
+            orchestrator=orchestrator,
+            engine=DIRECT,
+            report=lambda event: None,
         )
     nodes = run_pipeline(
-        functools.partial(create_pipeline, fault=""), runner=runner, report=lambda event: None
+        functools.partial(create_pipeline, fault=""),
+        orchestrator=orchestrator,
+        engine=DIRECT,
+        report=lambda event: None,
     )
     assert {node: record["state"] for node, record in nodes.items()} == {
         "Source": "cached",
@@ -103,13 +130,16 @@ def test_failed_node_runs_again_and_the_others_are_cached(create_pipeline, runne
     }
 
 
-@pytest.mark.parametrize("runner", ["local", "beam"])
-def test_node_without_input_stops_the_run(create_pipeline, runner):
+@pytest.mark.parametrize("orchestrator", ["local", "beam"])
+def test_node_without_input_stops_the_run(create_pipeline, orchestrator):
     """TFX's own launcher goes on as if nothing had happened."""
     events: list[Event] = []
     with pytest.raises(NodeError) as caught:
         run_pipeline(
-            functools.partial(create_pipeline, fault="no input"), runner=runner, report=events.append
+            functools.partial(create_pipeline, fault="no input"),
+            orchestrator=orchestrator,
+            engine=DIRECT,
+            report=events.append,
         )
     assert str(caught.value.__cause__) == "TFX found no input for it"
     assert [describe(event) for event in events] == [("Sink", "started"), ("Sink", "failed")]
@@ -120,10 +150,10 @@ def test_workspace_is_made_and_the_log_is_headed(tmp_path, monkeypatch):
     import example_tasks
 
     workspace = Workspace(tmp_path / "runs" / "deep")
-    title = "digits with the local runner"
+    title = "digits, orchestrated by local"
     with locked(workspace), running_in(workspace, task=example_tasks.chatter, title=title) as events:
         assert isinstance(list(events)[-1], RunFinished)
-    assert " digits with the local runner\n" in workspace.log.read_text()
+    assert " digits, orchestrated by local\n" in workspace.log.read_text()
 
 
 def test_two_runs_never_share_a_workspace(tmp_path):
