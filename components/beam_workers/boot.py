@@ -1,4 +1,7 @@
-"""Starts a worker of Beam: the program that Beam expects at the head of a container, or for its environment PROCESS."""
+"""Starts a worker of Beam: the program that a runner calls where its environment is PROCESS.
+
+It takes the arguments of the boot program in Beam's containers, which is no part of the Python package.
+"""
 
 import argparse
 import json
@@ -51,7 +54,6 @@ def _provision(worker_id: str, endpoint: str) -> Any:
             beam_provision_api_pb2.GetProvisionInfoRequest(),
             metadata=[("worker_id", worker_id)],
             timeout=_SECONDS_TO_BE_PROVISIONED,
-            wait_for_ready=True,
         )
     return answer.info
 

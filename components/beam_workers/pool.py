@@ -1,7 +1,7 @@
 """A pool of Beam's workers: the service that a runner asks for them where its environment is EXTERNAL.
 
-Each worker is a process of its own, forked from one that has imported TensorFlow and TFX, so that it starts in no time.
-A worker that does not come up is told to the runner, and none outlives the pool.
+Each worker is a process of its own, forked from one that has imported TensorFlow and TFX, so that it starts
+in no time. The runner is told of a worker that does not come up, and none outlives the pool.
 """
 
 import argparse
@@ -45,13 +45,14 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
         # By who asked for it, too: several runners may number their workers alike.
         self._workers: dict[tuple[str, str], BaseProcess] = {}
 
-    def StartWorker(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+    def StartWorker(self, request: Any, context: grpc.ServicerContext) -> Any:
         """Starts a worker, and answers when it has reached the runner, or with what kept it from that."""
         receiver, sender = self._context.Pipe(duplex=False)
         worker = self._context.Process(
             target=_worker_main,
             args=(request.worker_id, request.provision_endpoint.url, sender),
             name=f"worker-{request.worker_id}",
+            daemon=True,
         )
         worker.start()
         sender.close()
@@ -60,15 +61,22 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
         if problem:
             _end(worker)
         else:
+            self._forget_the_dead()
             self._workers[context.peer(), request.worker_id] = worker
         return beam_fn_api_pb2.StartWorkerResponse(error=problem)
 
-    def StopWorker(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+    def StopWorker(self, request: Any, context: grpc.ServicerContext) -> Any:
         """Ends a worker, which does so by itself if its runner is gone."""
         worker = self._workers.pop((context.peer(), request.worker_id), None)
         if worker is not None:
             _end(worker)
         return beam_fn_api_pb2.StopWorkerResponse()
+
+    def _forget_the_dead(self) -> None:
+        """Lets go of workers that have ended by themselves, as they do when their runner is gone."""
+        for key, worker in list(self._workers.items()):
+            if not worker.is_alive():
+                self._workers.pop(key, None)
 
 
 @contextlib.contextmanager
@@ -94,7 +102,7 @@ def serving(host: str, port: int) -> Iterator[int]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Serves a pool until a signal ends it."""
-    parser = argparse.ArgumentParser(description="Serve workers to a runner of Beam, by its environment EXTERNAL.")
+    parser = argparse.ArgumentParser(description="Serve Python workers to a runner of Beam.")
     parser.add_argument("--host", default="localhost", help="the address at which to listen (localhost)")
     parser.add_argument("--port", type=int, default=50000, help="the port; 0 is a free one (50000)")
     given = parser.parse_args(arguments)

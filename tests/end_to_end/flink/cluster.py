@@ -155,9 +155,14 @@ class Cluster:
                     "taskmanager.numberOfTaskSlots": 2,
                     "cluster.evenly-spread-out-slots": True,
                     "io.tmp.dirs": str(directory),
+                    # Without one, a job is lost with any part. Beam's own option is for streams alone.
+                    "restart-strategy.type": "fixed-delay",
+                    "restart-strategy.fixed-delay.attempts": 2,
+                    "restart-strategy.fixed-delay.delay": "1 s",
                     # A lost part is missed in seconds.
                     "heartbeat.interval": 1000,
                     "heartbeat.timeout": 10000,
+                    "slot.request.timeout": 10000,
                     "rest.retry.max-attempts": 5,
                     "rest.retry.delay": 1000,
                     **_MEMORY,
@@ -249,7 +254,15 @@ class Cluster:
         main = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
         memory = ["-Xmx512m", "-XX:MaxDirectMemorySize=900m"]
         itself = ["-D", f"taskmanager.resource-id={name}"]
-        return [*java, *memory, "-cp", flink, main, *conf, *itself], "Successful registration at resource manager"
+        return [
+            *java,
+            *memory,
+            "-cp",
+            flink,
+            main,
+            *conf,
+            *itself,
+        ], "Successful registration at resource"
 
 
 def free_ports(count: int) -> list[int]:

@@ -1,0 +1,71 @@
+"""What to tell the user when a Beam engine fails in the middle of a job."""
+
+import re
+from collections.abc import Iterator
+
+from components.errors import InputError
+from pipeline.config.beam import Engine
+
+_JOB_FAILED = re.compile(r"failed in state FAILED: (?P<cause>.*)", re.DOTALL)
+# A worker did its work, and what it ran raised this: no part of the engine is missing.
+_RAISED_IN_WORKER = re.compile(r"Error received from SDK harness|Traceback \(most recent call last\)")
+_INPUT_ERROR = re.compile(r"components\.errors\.\w+: (?P<message>.+?)(?: \[while running .*)?$", re.MULTILINE)
+# What Flink and Beam's job server say, by the part whose loss makes them say it; the first that fits counts.
+_LOST = {
+    "its TaskManagers": re.compile(
+        r"NoResourceAvailable|TaskManager|TaskExecutor|RemoteTransportException|PartitionNotFound"
+    ),
+    # The channel to a pool is gRPC's, which names the call of the system.
+    "its Python workers": re.compile(r"finishConnect|StatusRuntimeException|[Ww]orker"),
+    "its JobManager": re.compile(r"ConnectException|RestClientException|FlinkJobNotFound|RetryException"),
+}
+
+
+def explain(error: Exception, *, engine: Engine) -> InputError | None:
+    """Says in one sentence which part of an engine was lost.
+
+    Args:
+      error: What ended a node.
+      engine: On which it ran.
+
+    Returns:
+      What to tell the user, or None if the engine is not to blame.
+    """
+    if engine == "direct":
+        return None
+    for cause in _causes(error):
+        if _is_lost_connection(cause):
+            return _lost("its job server", engine=engine, cause="its connection broke")
+        failed = _JOB_FAILED.search(str(cause))
+        if failed:
+            return _explain_job(failed["cause"], engine=engine)
+    return None
+
+
+def _explain_job(cause: str, *, engine: Engine) -> InputError | None:
+    said = _INPUT_ERROR.search(cause)
+    if said:
+        return InputError(said["message"])
+    if _RAISED_IN_WORKER.search(cause):
+        return None
+    part = next((part for part, signs in _LOST.items() if signs.search(cause)), "a part of it")
+    return _lost(part, engine=engine, cause=cause.splitlines()[0].rpartition("Exception: ")[2])
+
+
+def _lost(part: str, *, engine: Engine, cause: str) -> InputError:
+    return InputError(
+        f"beam: {engine} lost {part} in the middle of a job ({cause}); see that all of it runs, and run the "
+        "same command again: what was complete comes from the cache."
+    )
+
+
+def _is_lost_connection(error: BaseException) -> bool:
+    import grpc
+
+    return isinstance(error, grpc.RpcError)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

@@ -1,0 +1,136 @@
+"""The digits on a Flink cluster of several processes leave what they leave on one machine."""
+
+import json
+import pathlib
+from typing import Any
+
+import pytest
+from command_line import NODES, run, states
+
+pytestmark = pytest.mark.flink
+
+_QUICK = [
+    *("--set", "teacher.epochs=2", "--set", "student.epochs=1"),
+    *("--set", "evaluation.min_accuracy=0.05"),
+]
+_ON_BEAM = ["ExampleGen", "StatisticsGen", "Transform", "Evaluator"]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """The workspace of a run on this machine alone."""
+    workspace = tmp_path_factory.mktemp("alone")
+    run("digits.yaml", workspace, *_QUICK)
+    return workspace
+
+
+@pytest.fixture(scope="module")
+def on_flink(tmp_path_factory: pytest.TempPathFactory, cluster: Any) -> pathlib.Path:
+    """The workspace of the same run on the cluster."""
+    workspace = tmp_path_factory.mktemp("on_flink")
+    summary, _ = run("digits.yaml", workspace, *_QUICK, *cluster.options)
+    assert states(summary) == dict.fromkeys(NODES, "completed")
+    return workspace
+
+
+def test_both_task_managers_work_on_every_node(on_flink: pathlib.Path, cluster: Any) -> None:
+    jobs = cluster.ask("/jobs/overview")["jobs"]
+
+    assert [job["state"] for job in jobs] == ["FINISHED"] * (1 + len(_ON_BEAM))  # The first is to try it.
+    for job in jobs:
+        assert cluster.hosts_of(job["jid"]) == {"taskmanager-1", "taskmanager-2"}
+
+
+def test_examples_are_the_same_byte_for_byte(alone: pathlib.Path, on_flink: pathlib.Path) -> None:
+    before, after = (_contents(workspace, "ExampleGen/examples") for workspace in (alone, on_flink))
+
+    assert {path.parts[0] for path in before} >= {"Split-train", "Split-test", "descriptors"}
+    assert after == before
+
+
+def test_statistics_and_schema_are_equal(alone: pathlib.Path, on_flink: pathlib.Path) -> None:
+    """But for the order of the features, which depends on the order of the images."""
+    for of in (_statistics, _schema):
+        before, after = of(alone), of(on_flink)
+        assert before
+        assert after == before
+
+
+def test_the_transform_graph_computes_the_same(alone: pathlib.Path, on_flink: pathlib.Path) -> None:
+    import numpy as np
+    import tensorflow as tf
+    import tensorflow_transform as tft
+
+    raw = _features(alone, "ExampleGen/examples", compression="GZIP")
+    images = [feature["image"].bytes_list.value[0] for feature in list(raw.values())[:50]]
+    inputs = {
+        "image": tf.constant([[image] for image in images]),
+        "label": tf.zeros([50, 1], tf.int64),
+        "id": tf.constant([[str(number)] for number in range(50)]),
+        "height": tf.fill([50, 1], tf.constant(8, tf.int64)),
+        "width": tf.fill([50, 1], tf.constant(8, tf.int64)),
+    }
+    pixels = []
+    for workspace in (alone, on_flink):
+        (graph,) = workspace.glob("artifacts/Transform/transform_graph/*")
+        layer = tft.TFTransformOutput(str(graph)).transform_features_layer()
+        tensors = {name: tf.sparse.from_dense(value) for name, value in inputs.items()}
+        pixels.append(layer(tensors)["image"].numpy())
+    assert len(pixels[0][0]) == 8 * 8
+    np.testing.assert_array_equal(*pixels)
+
+
+def test_transformed_examples_are_equal(alone: pathlib.Path, on_flink: pathlib.Path) -> None:
+    before, after = (_features(each, "Transform/transformed_examples") for each in (alone, on_flink))
+
+    assert len(before) == 1797
+    assert after == before
+
+
+def test_the_metrics_are_equal(alone: pathlib.Path, on_flink: pathlib.Path) -> None:
+    before, after = (json.loads((each / "summary.json").read_text())["models"] for each in (alone, on_flink))
+
+    assert set(before) == {"teacher", "scratch", "distilled"}
+    for name, model in before.items():
+        assert after[name]["accuracy"] == model["accuracy"]
+        assert after[name]["cross_entropy"] == pytest.approx(model["cross_entropy"], rel=1e-6)
+
+
+def test_what_flink_has_made_comes_from_the_cache_on_this_machine(on_flink: pathlib.Path) -> None:
+    summary, _ = run("digits.yaml", on_flink, *_QUICK)
+
+    assert {states(summary)[node] for node in _ON_BEAM} == {"cached"}
+
+
+def _contents(workspace: pathlib.Path, artifact: str) -> dict[pathlib.PurePath, bytes]:
+    """Returns all files of an artifact."""
+    (directory,) = (workspace / "artifacts" / artifact).glob("[0-9]*")
+    return {file.relative_to(directory): file.read_bytes() for file in directory.rglob("*") if file.is_file()}
+
+
+def _features(workspace: pathlib.Path, artifact: str, *, compression: str = "") -> dict[bytes, Any]:
+    """Returns the features of all examples, by their ids."""
+    import tensorflow as tf
+
+    files = sorted((workspace / "artifacts" / artifact).glob("[0-9]*/Split-*/*"))
+    records = tf.data.TFRecordDataset([str(file) for file in files], compression_type=compression)
+    found = [tf.train.Example.FromString(record.numpy()).features.feature for record in records]
+    return {features["id"].bytes_list.value[0]: dict(features) for features in found}
+
+
+def _statistics(workspace: pathlib.Path) -> dict[tuple[str, str], Any]:
+    from tensorflow_metadata.proto.v0.statistics_pb2 import DatasetFeatureStatisticsList
+
+    return {
+        (path.parts[0], feature.path.step[0]): feature
+        for path, content in _contents(workspace, "StatisticsGen/statistics").items()
+        for feature in DatasetFeatureStatisticsList.FromString(content).datasets[0].features
+    }
+
+
+def _schema(workspace: pathlib.Path) -> dict[str, Any]:
+    from google.protobuf import text_format
+    from tensorflow_metadata.proto.v0.schema_pb2 import Schema
+
+    content = _contents(workspace, "SchemaGen/schema")[pathlib.PurePath("schema.pbtxt")]
+    return {feature.name: feature for feature in text_format.Parse(content, Schema()).feature}
