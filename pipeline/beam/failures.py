@@ -22,7 +22,7 @@ _LOST = {
 
 
 def explain(error: Exception, *, engine: Engine) -> InputError | None:
-    """Says in one sentence which part of an engine was lost.
+    """Says in one sentence which part of an engine was lost in the middle of a job.
 
     Args:
       error: What ended a node.
@@ -33,30 +33,40 @@ def explain(error: Exception, *, engine: Engine) -> InputError | None:
     """
     if engine == "direct":
         return None
-    for cause in _causes(error):
-        if _is_lost_connection(cause):
-            return _lost("its job server", engine=engine, cause="its connection broke")
-        failed = _JOB_FAILED.search(str(cause))
-        if failed:
-            return _explain_job(failed["cause"], engine=engine)
-    return None
-
-
-def _explain_job(cause: str, *, engine: Engine) -> InputError | None:
-    said = _INPUT_ERROR.search(cause)
+    said = find_input_error(error)
     if said:
-        return InputError(said["message"])
-    if _RAISED_IN_WORKER.search(cause):
+        return said
+    lost = find_lost(error)
+    if lost is None:
         return None
-    part = next((part for part, signs in _LOST.items() if signs.search(cause)), "a part of it")
-    return _lost(part, engine=engine, cause=cause.splitlines()[0].rpartition("Exception: ")[2])
-
-
-def _lost(part: str, *, engine: Engine, cause: str) -> InputError:
+    part, cause = lost
     return InputError(
         f"beam: {engine} lost {part} in the middle of a job ({cause}); see that all of it runs, and run the "
         "same command again: what was complete comes from the cache."
     )
+
+
+def find_input_error(error: Exception) -> InputError | None:
+    """Returns the error of a user's mistake that was raised in a worker, from which only text comes back."""
+    said = _INPUT_ERROR.search(_cause_of_job(error) or "")
+    return InputError(said["message"]) if said else None
+
+
+def find_lost(error: Exception) -> tuple[str, str] | None:
+    """Returns which part of an engine does not answer, and by which sign; None if it is none of them."""
+    if any(_is_lost_connection(cause) for cause in _causes(error)):
+        return "its job server", "the connection broke"
+    cause = _cause_of_job(error)
+    if cause is None or _RAISED_IN_WORKER.search(cause):
+        return None
+    part = next((part for part, signs in _LOST.items() if signs.search(cause)), "a part of it")
+    return part, cause.splitlines()[0].rpartition("Exception: ")[2]
+
+
+def _cause_of_job(error: Exception) -> str | None:
+    """Returns why a job failed, in the engine's words."""
+    found = (_JOB_FAILED.search(str(cause)) for cause in _causes(error))
+    return next((failed["cause"] for failed in found if failed), None)
 
 
 def _is_lost_connection(error: BaseException) -> bool:

@@ -91,11 +91,14 @@ class Part:
         """Returns the line in which it says so."""
         return self.wait_for(self._ready)
 
-    def wait_for(self, phrase: str, *, after: int = 0, seconds: float = _SECONDS_TO_START) -> str:
-        """Returns the first line with a phrase, of those that come `after` so many."""
+    def wait_for(
+        self, phrase: str, *, count: int = 1, after: int = 0, seconds: float = _SECONDS_TO_START
+    ) -> str:
+        """Returns a line with a phrase: the `count`th of those that come `after` so many lines."""
 
         def find() -> str | None:
-            return next((line for line in self._lines[after:] if phrase in line), None)
+            found = [line for line in self._lines[after:] if phrase in line]
+            return found[count - 1] if len(found) >= count else None
 
         with self._news:
             self._news.wait_for(lambda: find() or not self._reader.is_alive(), timeout=seconds)
