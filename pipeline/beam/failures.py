@@ -37,11 +37,17 @@ def explain(error: Exception, *, engine: Engine) -> InputError | None:
     if said:
         return said
     lost = find_lost(error)
-    if lost is None:
+    if lost is not None:
+        part, sign = lost
+        return InputError(
+            f"beam: {engine} lost {part} in the middle of a job ({sign}); see that all of it runs, and run "
+            "the same command again: what was complete comes from the cache."
+        )
+    cause = _cause_of_job(error)
+    if cause is None or _RAISED_IN_WORKER.search(cause):
         return None
-    part, cause = lost
     return InputError(
-        f"beam: {engine} lost {part} in the middle of a job ({cause}); see that all of it runs, and run the "
+        f"beam: {engine} failed in the middle of a job ({_first_line(cause)}); see its own logs, and run the "
         "same command again: what was complete comes from the cache."
     )
 
@@ -59,8 +65,13 @@ def find_lost(error: Exception) -> tuple[str, str] | None:
     cause = _cause_of_job(error)
     if cause is None or _RAISED_IN_WORKER.search(cause):
         return None
-    part = next((part for part, signs in _LOST.items() if signs.search(cause)), "a part of it")
-    return part, cause.splitlines()[0].rpartition("Exception: ")[2]
+    part = next((part for part, signs in _LOST.items() if signs.search(cause)), None)
+    return (part, _first_line(cause)) if part else None
+
+
+def _first_line(cause: str) -> str:
+    """Returns what an exception of Java's says, without the names of classes."""
+    return cause.splitlines()[0].rpartition("Exception: ")[2]
 
 
 def _cause_of_job(error: Exception) -> str | None:

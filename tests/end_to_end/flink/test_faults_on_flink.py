@@ -38,16 +38,22 @@ def in_the_middle(workspace: pathlib.Path, cluster: Any) -> Iterator["subprocess
 
 @pytest.mark.parametrize(
     ("lost", "named"),
-    [("job-server", "its job server"), ("pool", "its Python workers"), ("jobmanager", "its JobManager")],
+    [
+        (["job-server"], "its job server"),
+        (["pool"], "its Python workers"),
+        (["jobmanager"], "its JobManager"),
+        (["taskmanager-1", "taskmanager-2"], "its TaskManagers"),
+    ],
 )
 def test_what_was_lost_is_told_in_one_sentence(
-    lost: str, named: str, in_the_middle: "subprocess.Popen[str]", cluster: Any
+    lost: list[str], named: str, in_the_middle: "subprocess.Popen[str]", cluster: Any
 ) -> None:
-    cluster[lost].kill()
+    for part in lost:
+        cluster[part].kill()
     try:
         output, _ = in_the_middle.communicate(timeout=_SECONDS_TO_TELL)
     finally:
-        cluster.start(lost)
+        cluster.start(*lost)
 
     assert in_the_middle.returncode == 1
     told = [line for line in output.splitlines() if line.startswith("distill: ")]

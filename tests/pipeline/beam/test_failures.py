@@ -28,7 +28,11 @@ _FAILED = "Pipeline BeamApp-1_2 failed in state FAILED: "
             "Slot request bulk is not fulfillable!",
             "its TaskManagers",
         ),
-        ("java.lang.IllegalStateException: something new", "a part of it"),
+        (
+            "org.apache.flink.runtime.io.network.netty.exception.RemoteTransportException: Connection "
+            "unexpectedly closed by remote task manager '127.0.0.1/127.0.0.1:43001'.",
+            "its TaskManagers",
+        ),
     ],
 )
 def test_the_part_that_was_lost_is_named_in_one_sentence(said, part):
@@ -38,6 +42,15 @@ def test_the_part_that_was_lost_is_named_in_one_sentence(said, part):
     assert str(told).startswith(f"beam: flink lost {part} in the middle of a job (")
     assert str(told).endswith("run the same command again: what was complete comes from the cache.")
     assert "Exception" not in str(told)
+
+
+def test_what_else_ends_a_job_is_told_in_the_engines_words():
+    said = (
+        "java.io.IOException: Insufficient number of network buffers: required 512, but only 455 available."
+    )
+    told = explain(RuntimeError(_FAILED + said), engine="flink")
+
+    assert str(told).startswith("beam: flink failed in the middle of a job (Insufficient number of network")
 
 
 def test_a_broken_connection_is_that_to_the_job_server():
