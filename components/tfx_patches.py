@@ -13,21 +13,6 @@ from typing import Any
 
 
 @contextlib.contextmanager
-def transform_processor(processor: type) -> Iterator[None]:
-    """Replaces the processor with which Transform works.
-
-    TFX compresses what Transform writes by a constant. Its executor makes its processor by name.
-
-    Args:
-      processor: A subclass of TFX's `TransformProcessor`.
-    """
-    from tfx.components.transform import executor
-
-    with _replaced(executor, "TransformProcessor", processor):
-        yield
-
-
-@contextlib.contextmanager
 def launcher(launcher_class: type) -> Iterator[None]:
     """Replaces the launcher of nodes in TFX's local runners.
 

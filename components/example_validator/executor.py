@@ -31,6 +31,7 @@ from components.report.summary import DataSpan
 from components.schema_gen.schema import check_class_weights, class_names
 from components.serving.versions import Versions
 from components.settings.data_checks import DataCheckSettings
+from components.storage.artifacts import on_this_machine
 
 CLASS_WEIGHTS_KEY = "class_weights"
 EXAMPLES_KEY = "examples"
@@ -42,6 +43,7 @@ INCUMBENT_KEY = "incumbent"
 class Executor(tfx_executor.Executor):
     """Validates as TFX does, looks for drift and duplicates, and stops the run where something is wrong."""
 
+    @on_this_machine
     def Do(
         self,
         input_dict: dict[str, list[types.Artifact]],

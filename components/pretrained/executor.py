@@ -23,6 +23,7 @@ from components.pretrained.predictions_file import Predictions, read_predictions
 from components.schema_gen.schema import class_names
 from components.serving.export import export_model
 from components.settings.models import ImageSettings, OnnxTeacher, PredictionsImport, TeacherImport
+from components.storage.artifacts import on_this_machine
 from components.teacher_predictions.store import Batch, choose_batch_size, write_batches
 from components.telling import tell
 from components.training.adapter import example_files
@@ -40,6 +41,7 @@ def member_key(name: str) -> str:
 class ImportExecutor(base_executor.BaseExecutor):
     """Imports a pretrained teacher."""
 
+    @on_this_machine
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:
         """Writes the `model` and an empty `model_run`.
 
@@ -62,6 +64,7 @@ class ImportExecutor(base_executor.BaseExecutor):
 class AverageExecutor(base_executor.BaseExecutor):
     """Makes one teacher of several."""
 
+    @on_this_machine
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:
         """Writes the `model` and an empty `model_run`.
 
@@ -85,6 +88,7 @@ class AverageExecutor(base_executor.BaseExecutor):
 class PredictionsExecutor(base_executor.BaseExecutor):
     """Stores what an outside teacher predicts."""
 
+    @on_this_machine
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:
         """Writes the `predictions` for every split of `examples`, each in a directory.
 

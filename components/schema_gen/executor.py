@@ -12,11 +12,13 @@ from tfx.utils import io_utils
 
 from components.layout import DATASET_FILE, SCHEMA_FILE
 from components.schema_gen.schema import infer_schema
+from components.storage.artifacts import on_this_machine
 
 
 class Executor(base_executor.BaseExecutor):
     """Infers the schema from the statistics of the training split."""
 
+    @on_this_machine
     def Do(
         self,
         input_dict: dict[str, list[types.Artifact]],

@@ -10,7 +10,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator, mo
 from components.errors import suggest
 from components.metrics import BY_NAME
 from components.settings.base import Fraction, NonNegativeInt, PositiveInt, Settings, custom_error
-from components.stores.store import SCHEMES, is_object_store
+from components.storage.uri import OBJECT_STORES
+from components.stores.store import is_object_store
 
 
 def _to_tuple(value: Any) -> Any:
@@ -195,9 +196,11 @@ class PushSettings(Settings):
     @model_validator(mode="after")
     def _can_be_written(self) -> Self:
         directory = self.directory or ""
-        if is_object_store(directory) and not directory.startswith(tuple(f"{each}://" for each in SCHEMES)):
+        if is_object_store(directory) and not directory.startswith(
+            tuple(f"{each}://" for each in OBJECT_STORES)
+        ):
             raise custom_error(
                 f"directory: {directory!r} is in a store that is not known; give a directory or a URI of "
-                f"{', '.join(SCHEMES)}, such as s3://bucket/students"
+                f"{', '.join(OBJECT_STORES)}, such as s3://bucket/students"
             )
         return self

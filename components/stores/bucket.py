@@ -1,31 +1,23 @@
 """A directory of an object store."""
 
-import atexit
 import contextlib
 import datetime
-import functools
 import hashlib
-import os
 import pathlib
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import obstore
-from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
+from obstore.exceptions import AlreadyExistsError, PreconditionError
 
-from components.errors import InputError, first_line
+from components.storage.copies import directory_of_process
+from components.storage.objects import connect, reaching
 from components.stores.lease import Lease, replace
-from components.stores.store import SCHEMES, Store
+from components.stores.store import Store
 
 LEASE_SECONDS = 60.0
 
 _LOCK = ".lock"
 _PARTIAL = ".partial"
-_ENDPOINT = "AWS_ENDPOINT_URL"
-# Where Kubeflow Pipelines has its own store, as a container of the cluster sees it.
-_MINIO = "http://minio-service.kubeflow:9000"
 _RETRIES: Any = {"max_retries": 5, "retry_timeout": datetime.timedelta(seconds=60)}
 
 
@@ -51,7 +43,7 @@ class Bucket(Store):
         """
         self._uri = uri.rstrip("/")
         with self._reached():
-            self._store = _connect(self._uri)
+            self._store = connect(self._uri, retries=_RETRIES)
         self._lease_seconds = lease_seconds
         self._lease: Lease | None = None
 
@@ -116,7 +108,7 @@ class Bucket(Store):
 
     def fetch(self, name: str) -> pathlib.Path:
         """Copies objects to this machine, once: of what has a version's name the content never changes."""
-        place = _copies() / hashlib.sha256(self._uri.encode()).hexdigest()[:16] / name
+        place = directory_of_process() / hashlib.sha256(self._uri.encode()).hexdigest()[:16] / name
         if not place.exists():
             partial = place.with_name(f"{place.name}.partial")
             for path in self._paths(name) or [name]:
@@ -167,45 +159,4 @@ class Bucket(Store):
             self.remove(note)
 
     def _reached(self) -> contextlib.AbstractContextManager[None]:
-        return _reaching(self._uri)
-
-
-@contextlib.contextmanager
-def _reaching(uri: str) -> Iterator[None]:
-    """Puts what went wrong into words, but for what is only somebody else's change."""
-    try:
-        yield
-    except (AlreadyExistsError, PreconditionError):
-        raise
-    except (BaseError, OSError, ValueError) as error:
-        raise InputError(
-            f"{uri} cannot be used ({first_line(error)}); see to it that the bucket is there, and that the "
-            "credentials in the environment may read and write it."
-        ) from None
-
-
-def _connect(uri: str) -> obstore.store.ObjectStore:
-    scheme, _, rest = uri.partition("://")
-    if scheme not in SCHEMES or not rest:
-        raise InputError(
-            f"{uri!r} is in no store that is known; give a directory or a URI of {', '.join(SCHEMES)}, such "
-            "as s3://bucket/students."
-        )
-    if scheme == "gs":
-        return obstore.store.from_url(uri, retry_config=_RETRIES)
-    endpoint = os.environ.get(_ENDPOINT) or (_MINIO if scheme == "minio" else None)
-    given: dict[str, Any] = {"endpoint": endpoint} if endpoint else {}
-    return obstore.store.from_url(
-        f"s3://{rest}",
-        retry_config=_RETRIES,
-        client_options={"allow_http": (endpoint or "").startswith("http://")},
-        **given,
-    )
-
-
-@functools.cache
-def _copies() -> pathlib.Path:
-    """Returns a directory that ends with this process."""
-    directory = tempfile.mkdtemp(prefix="distill-")
-    atexit.register(shutil.rmtree, directory, ignore_errors=True)
-    return pathlib.Path(directory)
+        return reaching(self._uri)

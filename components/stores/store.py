@@ -5,8 +5,7 @@ import contextlib
 import pathlib
 from collections.abc import Mapping
 
-# Those of object stores that can be written to; `minio` is an S3 store inside the cluster.
-SCHEMES = ("gs", "s3", "minio")
+from components.storage.uri import is_remote
 
 
 class Store(abc.ABC):
@@ -65,7 +64,7 @@ class Store(abc.ABC):
 
 def is_object_store(directory: str) -> bool:
     """Tells whether a directory is given as a URI."""
-    return "://" in directory
+    return is_remote(directory)
 
 
 def open_store(directory: str | pathlib.Path) -> Store:

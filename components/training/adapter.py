@@ -8,16 +8,16 @@ from types import MappingProxyType
 from typing import Any
 
 import keras
-import tensorflow as tf
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx.utils import io_utils, path_utils
 
-from components.files import write_json
 from components.layout import MAKING_FILE, UNLABELLED, keras_file
 from components.models.building import load_model
 from components.schema_gen.schema import class_names, has_weights
 from components.settings.retraining import Keeping
 from components.settings.training import ClassWeights, TrainingJob
+from components.storage.files import file_names, write_json
+from components.storage.uri import join
 from components.telling import tell
 from components.training.callbacks.checkpoints import Checkpoints
 from components.training.callbacks.divergence import Divergence, DivergenceError, write_divergence
@@ -61,7 +61,8 @@ class Artifacts:
 
 def example_files(split_uri: str) -> list[str]:
     """Returns the files of a split of examples, in the order in which they are read."""
-    return sorted(tf.io.gfile.glob(f"{split_uri.rstrip('/*')}/*"))
+    split_uri = split_uri.rstrip("/*")
+    return [join(split_uri, name) for name in file_names(split_uri) if not name.startswith(".")]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -149,7 +150,7 @@ class Prepared:
         if kept is None:
             self.train(aim)
             making = describe_making(self.job, self.data)
-            write_json(pathlib.Path(self.artifacts.model_run_uri, MAKING_FILE), making)
+            write_json(join(self.artifacts.model_run_uri, MAKING_FILE), making)
         else:
             export(
                 load_model(kept.keras_file),

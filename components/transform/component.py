@@ -1,4 +1,4 @@
-"""Transform: TFX's own, with examples that are not compressed."""
+"""Transform: TFX's own, which writes each shard by itself."""
 
 import tfx.components
 from tfx.dsl.components.base import executor_spec

@@ -56,7 +56,11 @@ def render_pipeline(config: Config, *, image: str | None = None, pipeline_root: 
       InputError: The configuration names what no container can use.
     """
     config = config.model_copy(
-        update={"kubeflow": override(config.kubeflow, image=image, pipeline_root=pipeline_root)}
+        update={
+            "kubeflow": override(
+                config.kubeflow, image=image, pipeline_root=pipeline_root or config.kubeflow_root
+            )
+        }
     )
     check_hints(config)
     settings = config.kubeflow.with_look(config.nodes_with_files)

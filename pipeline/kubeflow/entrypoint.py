@@ -203,6 +203,9 @@ def _execute(options: argparse.Namespace, *, invocation: dict[str, Any]) -> None
     """Runs the executor by TFX's own entry point."""
     from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
 
+    from components.storage import tfx_file_system
+
+    tfx_file_system.register()
     with (
         tfx_patches.direct_runner(),
         tfx_patches.no_packing(),

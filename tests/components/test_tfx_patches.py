@@ -22,10 +22,6 @@ from tfx.utils import dependency_utils
 from components import tfx_patches
 
 
-class Processor(executor.TransformProcessor):
-    """Stands in for TFX's."""
-
-
 class Launcher(launcher.Launcher):
     """Stands in for TFX's."""
 
@@ -71,7 +67,6 @@ Patch = tuple[Callable[[], contextlib.AbstractContextManager[None]], Callable[[]
 
 @pytest.fixture(
     params=[
-        "transform_processor",
         "launcher",
         "direct_runner",
         "no_packing",
@@ -82,10 +77,6 @@ Patch = tuple[Callable[[], contextlib.AbstractContextManager[None]], Callable[[]
 def patch(request: pytest.FixtureRequest) -> Patch:
     """A patch, and what it replaces."""
     patches: dict[str, Patch] = {
-        "transform_processor": (
-            lambda: tfx_patches.transform_processor(Processor),
-            lambda: executor.TransformProcessor,
-        ),
         "launcher": (lambda: tfx_patches.launcher(Launcher), lambda: launcher.Launcher),
         "direct_runner": (
             tfx_patches.direct_runner,

@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import math
-import pathlib
 from collections.abc import Mapping
 from typing import Final, Literal
 
@@ -25,6 +24,7 @@ from components.evaluator.measure.speed import Speed
 from components.layout import OUTCOMES_FILE, REFERENCE_OUTCOMES_FILE
 from components.report.summary import Role, TestedOn
 from components.serving.servable import Servable
+from components.storage.copies import fresh_copy
 
 TEACHER: Final = "teacher"
 SCRATCH: Final = "scratch"
@@ -143,7 +143,7 @@ def gather(
     """Reads what the pass over the test split has left, and adds what the models cost.
 
     Args:
-      output: The directory to which `components.evaluator.measure.analysis.analyse` has written.
+      output: The path or URI to which `components.evaluator.measure.analysis.analyse` has written.
       models: The models by name.
       speeds: By model.
       class_names: In the order of the labels.
@@ -152,17 +152,20 @@ def gather(
     Raises:
       InputError: There were no examples.
     """
-    reference = pathlib.Path(output, REFERENCE_OUTCOMES_FILE)
-    qualities = read_quality(output, class_names=class_names)
-    return Evidence(
-        class_names=class_names,
-        quality={name: qualities[name] for name in models},
-        costs={name: measure_cost(model) for name, model in models.items() if isinstance(model, Servable)},
-        speeds=speeds,
-        outcomes=Outcomes.read(pathlib.Path(output, OUTCOMES_FILE)),
-        reference=Outcomes.read(reference) if reference.exists() else None,
-        confidence=confidence,
-    )
+    with fresh_copy(output) as directory:
+        reference = directory / REFERENCE_OUTCOMES_FILE
+        qualities = read_quality(str(directory), class_names=class_names)
+        return Evidence(
+            class_names=class_names,
+            quality={name: qualities[name] for name in models},
+            costs={
+                name: measure_cost(model) for name, model in models.items() if isinstance(model, Servable)
+            },
+            speeds=speeds,
+            outcomes=Outcomes.read(directory / OUTCOMES_FILE),
+            reference=Outcomes.read(reference) if reference.exists() else None,
+            confidence=confidence,
+        )
 
 
 def parse_slice(name: str | None) -> Slice | None:

@@ -1,7 +1,6 @@
 """The one pass of TensorFlow Model Analysis over the test split, for all models at once."""
 
 import json
-import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -22,9 +21,9 @@ from components.evaluator.measure.disagreements import KeepDisagreements
 from components.evaluator.measure.outcomes import table_schema, to_table
 from components.evaluator.measure.predictions import Predict, Stored, logits_of
 from components.evaluator.measure.slices import LABEL, add_image_size, rows_by_slice, to_text
-from components.files import write_json
 from components.layout import DISAGREEMENTS_FILE, OUTCOMES_FILE, REFERENCE_OUTCOMES_FILE
 from components.serving.servable import Servable
+from components.storage.files import write_json
 
 # Large enough to keep the cost of a call small, small enough for a convolution over 224x224 images.
 BATCH_SIZE = 64
@@ -75,7 +74,7 @@ def analyse(
     predict = Predict(models)
     # To TFMA these are names, of which one is the baseline's: it neither loads nor calls a model.
     shared_models = [
-        EvalSharedModel(model_path=str(model.directory), model_name=name, model_type=constants.TF_GENERIC)
+        EvalSharedModel(model_path=model.uri, model_name=name, model_type=constants.TF_GENERIC)
         for name, model in models.items()
     ]
     observe = _Observe(
@@ -270,4 +269,4 @@ def _writers(
 
 
 def _write_json(content: dict[str, Any], *, path: str) -> None:
-    write_json(pathlib.Path(path), content)
+    write_json(path, content)

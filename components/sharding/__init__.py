@@ -1,0 +1,1 @@
+"""Work that is done shard by shard, by whichever worker, to the same bytes."""

@@ -1,0 +1,126 @@
+"""Files that Beam's file systems reach: HDFS, and what else has a scheme of its own there."""
+
+import contextlib
+import pathlib
+import shutil
+from collections.abc import Iterator
+from typing import IO, Any
+
+from components.errors import InputError, first_line
+from components.storage.place import Entry, Place
+from components.storage.uri import join, name_of, parent_of
+
+_NOT_FOUND = 404
+
+
+class BeamFiles(Place):
+    """Beam's file systems, which are imported when the first file is asked for.
+
+    The options of Beam's pipelines say how they are reached, such as `--hdfs_host`.
+    """
+
+    def is_file(self, uri: str) -> bool:
+        """Looks for a file of exactly this name."""
+        return any(each.path == uri for each in _match(uri))
+
+    def is_folder(self, uri: str) -> bool:
+        """Looks for anything below."""
+        return any(True for _ in self.files(uri))
+
+    def names(self, uri: str) -> tuple[list[str], list[str]]:
+        """Takes the first parts of the names of all files below."""
+        folders: set[str] = set()
+        files: set[str] = set()
+        for entry in self.files(uri):
+            first, slash, _ = entry.name.partition("/")
+            (folders if slash else files).add(first)
+        return sorted(folders), sorted(files)
+
+    def files(self, uri: str) -> Iterator[Entry]:
+        """Matches all that is below."""
+        root = f"{uri.rstrip('/')}/"
+        for each in _match(f"{root}**"):
+            name = each.path.removeprefix(root)
+            if name and not name.endswith("/"):
+                yield Entry(name, each.size_in_bytes, str(each.last_updated_in_seconds))
+
+    def read(self, uri: str) -> bytes:
+        """Reads the file as it is: what is compressed stays so."""
+        with self._opened(uri) as file:
+            return file.read()
+
+    def write(self, uri: str, content: bytes) -> None:
+        """Gives the file its name when all of it is there."""
+        with self._replacing(uri) as file:
+            file.write(content)
+
+    def remove(self, uri: str) -> None:
+        """Removes the file, or the folder with all that is in it."""
+        with _reaching(uri):
+            if self.is_file(uri) or self.is_folder(uri):
+                _file_systems().delete([uri if self.is_file(uri) else f"{uri.rstrip('/')}/"])
+
+    def download(self, uri: str, path: pathlib.Path) -> None:
+        """Copies the file."""
+        with self._opened(uri) as source, path.open("wb") as target:
+            shutil.copyfileobj(source, target)
+
+    def upload(self, path: pathlib.Path, uri: str) -> None:
+        """Gives the copy its name when all of it is there."""
+        with path.open("rb") as source, self._replacing(uri) as target:
+            shutil.copyfileobj(source, target)
+
+    @contextlib.contextmanager
+    def _opened(self, uri: str) -> Iterator[IO[bytes]]:
+        from apache_beam.io.filesystem import CompressionTypes
+
+        if not self.is_file(uri):
+            raise FileNotFoundError(uri)
+        with (
+            _reaching(uri),
+            _file_systems().open(uri, compression_type=CompressionTypes.UNCOMPRESSED) as file,
+        ):
+            yield file
+
+    @contextlib.contextmanager
+    def _replacing(self, uri: str) -> Iterator[IO[bytes]]:
+        from apache_beam.io.filesystem import CompressionTypes
+
+        file_systems = _file_systems()
+        partial = join(parent_of(uri), f".{name_of(uri)}.partial")
+        with _reaching(uri):
+            with contextlib.suppress(OSError):  # It is there already.
+                file_systems.mkdirs(parent_of(uri))
+            with file_systems.create(partial, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+                yield file
+            self.remove(uri)  # Beam's file systems rename nothing to a name that is taken.
+            file_systems.rename([partial], [uri])
+
+
+def _match(pattern: str) -> list[Any]:
+    with _reaching(pattern):
+        (found,) = _file_systems().match([pattern])
+    return list(found.metadata_list)
+
+
+def _file_systems() -> Any:
+    from apache_beam.io.filesystems import FileSystems
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    if FileSystems._pipeline_options is None:  # No pipeline was made in this process yet.
+        FileSystems.set_options(PipelineOptions([]))
+    return FileSystems
+
+
+@contextlib.contextmanager
+def _reaching(uri: str) -> Iterator[None]:
+    """Puts what went wrong into words."""
+    from apache_beam.io.filesystem import BeamIOError
+
+    try:
+        yield
+    except (BeamIOError, ValueError) as error:
+        raise InputError(
+            f"{uri} cannot be used ({first_line(error)}); see to it that it is there, and that Beam's file "
+            "systems reach it with the options that are given."
+        ) from None
