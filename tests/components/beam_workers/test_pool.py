@@ -111,6 +111,7 @@ def test_each_runner_stops_its_own_worker_though_all_number_them_alike(pool: str
         assert other.lost_worker.wait(_SECONDS)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_no_worker_outlives_its_pool(how: signal.Signals) -> None:
     with running_pool() as (process, address), Runner(address) as runner:

@@ -36,15 +36,19 @@ def on_flink(tmp_path_factory: pytest.TempPathFactory, cluster: Any) -> pathlib.
 def test_both_task_managers_work_on_every_node(on_flink: pathlib.Path, cluster: Any) -> None:
     jobs = cluster.ask("/jobs/overview")["jobs"]
 
-    assert [job["state"] for job in jobs] == ["FINISHED"] * (1 + len(_ON_BEAM))  # The first is to try it.
+    assert len(jobs) > len(_ON_BEAM)  # The first is to try the cluster.
+    assert {job["state"] for job in jobs} == {"FINISHED"}
     for job in jobs:
         assert cluster.hosts_of(job["jid"]) == {"taskmanager-1", "taskmanager-2"}
 
 
-def test_examples_are_the_same_byte_for_byte(alone: pathlib.Path, on_flink: pathlib.Path) -> None:
-    before, after = (_contents(workspace, "ExampleGen/examples") for workspace in (alone, on_flink))
+@pytest.mark.parametrize("artifact", ["ExampleGen/examples", "Transform/transformed_examples"])
+def test_examples_are_the_same_byte_for_byte(
+    alone: pathlib.Path, on_flink: pathlib.Path, artifact: str
+) -> None:
+    before, after = (_contents(workspace, artifact) for workspace in (alone, on_flink))
 
-    assert {path.parts[0] for path in before} >= {"Split-train", "Split-test", "descriptors"}
+    assert {path.parts[0] for path in before} >= {"Split-train", "Split-validation", "Split-test"}
     assert after == before
 
 
@@ -61,25 +65,21 @@ def test_the_transform_graph_computes_the_same(alone: pathlib.Path, on_flink: pa
     import tensorflow as tf
     import tensorflow_transform as tft
 
-    raw = _features(alone, "ExampleGen/examples", compression="GZIP")
-    images = [features["image"].bytes_list.value[0] for features in raw.values()]
+    (examples,) = alone.glob("artifacts/ExampleGen/examples/*")
+    files = [str(file) for file in sorted(examples.glob("Split-*/*"))]
+    records = tf.data.TFRecordDataset(files, compression_type="GZIP")
+    raw = [tf.train.Example.FromString(record.numpy()).features.feature for record in records]
+    images, ids = ([each[name].bytes_list.value[0] for each in raw] for name in ("image", "id"))
     sizes = tf.fill([len(images)], tf.constant(8, tf.int64))
-    inputs = {"image": tf.constant(images), "id": tf.constant(list(raw)), "height": sizes, "width": sizes}
+    inputs = {"image": tf.constant(images), "id": tf.constant(ids), "height": sizes, "width": sizes}
     pixels = []
     for workspace in (alone, on_flink):
         (graph,) = workspace.glob("artifacts/Transform/transform_graph/*")
         layer = tft.TFTransformOutput(str(graph)).transform_features_layer()
         pixels.append(layer(inputs)["image"].numpy())
 
-    assert {len(each) for each in pixels[0]} == {8 * 8}
+    assert [len(each) for each in pixels[0]] == [8 * 8] * 1797
     np.testing.assert_array_equal(*pixels)
-
-
-def test_transformed_examples_are_equal(alone: pathlib.Path, on_flink: pathlib.Path) -> None:
-    before, after = (_features(each, "Transform/transformed_examples") for each in (alone, on_flink))
-
-    assert len(before) == 1797
-    assert after == before
 
 
 def test_the_metrics_are_equal(alone: pathlib.Path, on_flink: pathlib.Path) -> None:
@@ -101,16 +101,6 @@ def _contents(workspace: pathlib.Path, artifact: str) -> dict[pathlib.PurePath, 
     """Returns all files of an artifact."""
     (directory,) = (workspace / "artifacts" / artifact).glob("[0-9]*")
     return {file.relative_to(directory): file.read_bytes() for file in directory.rglob("*") if file.is_file()}
-
-
-def _features(workspace: pathlib.Path, artifact: str, *, compression: str = "") -> dict[bytes, Any]:
-    """Returns the features of all examples, by their ids."""
-    import tensorflow as tf
-
-    files = sorted((workspace / "artifacts" / artifact).glob("[0-9]*/Split-*/*"))
-    records = tf.data.TFRecordDataset([str(file) for file in files], compression_type=compression)
-    found = [tf.train.Example.FromString(record.numpy()).features.feature for record in records]
-    return {features["id"].bytes_list.value[0]: dict(features) for features in found}
 
 
 def _statistics(workspace: pathlib.Path) -> dict[tuple[str, str], Any]:
