@@ -16,7 +16,7 @@ _LOST = {
         r"NoResourceAvailable|TaskManager|TaskExecutor|RemoteTransportException|PartitionNotFound"
     ),
     # The channel to a pool is gRPC's, which names the call of the system.
-    "its Python workers": re.compile(r"finishConnect|StatusRuntimeException|[Ww]orker"),
+    "its Python workers": re.compile(r"finishConnect|StatusRuntimeException|SDK harness closed|[Ww]orker"),
     "its JobManager": re.compile(r"ConnectException|RestClientException|FlinkJobNotFound|RetryException"),
 }
 

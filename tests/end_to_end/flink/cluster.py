@@ -106,6 +106,10 @@ class Part:
         assert line, f"{self.name} has not said {phrase!r}; see {self._log}"
         return line
 
+    def has_said(self, phrase: str, *, after: int) -> bool:
+        """Whether a phrase is in the lines that come `after` so many."""
+        return any(phrase in line for line in self._lines[after:])
+
     @property
     def said(self) -> int:
         """How many lines it has written so far."""
@@ -191,17 +195,21 @@ class Cluster:
     @property
     def options(self) -> list[str]:
         """Those of the command line that run Beam here."""
-        settings = {
+        pool = {"kind": "external", "address": f"{HOST}:{self._ports['pool']}"}
+        # Not Flink itself, which the job server has on its class path.
+        return [
+            *("--beam", "flink", "--set", f"beam.flink={json.dumps(self.settings(workers=pool))}"),
+            *("--beam-arg", f"--files_to_stage={JOB_SERVER}"),
+        ]
+
+    def settings(self, *, workers: dict[str, str]) -> dict[str, Any]:
+        """Returns how to reach the cluster, for `beam.flink`."""
+        return {
             "master": self.master,
             "job_server": f"{HOST}:{self._ports['jobs']}",
             "parallelism": 2,
-            "workers": {"kind": "external", "address": f"{HOST}:{self._ports['pool']}"},
+            "workers": workers,
         }
-        return [
-            *("--beam", "flink", "--set", f"beam.flink={json.dumps(settings)}"),
-            # Not Flink itself, which the job server has on its class path.
-            *("--beam-arg", f"--files_to_stage={JOB_SERVER}"),
-        ]
 
     def start(self, *names: str) -> None:
         """Starts parts anew, at the addresses that they had, and waits until they are ready."""
