@@ -69,6 +69,24 @@ def one_s3_client() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def loopback_workers() -> Iterator[None]:
+    """Leaves it to workers in this process to end when their runner closes its stream, as they do anyway.
+
+    Several TaskManagers number their workers alike, and Beam stops whichever it has started last under a
+    number: the job fails with "Stream is already completed".
+    """
+    from apache_beam.portability.api import beam_fn_api_pb2
+    from apache_beam.runners.worker.worker_pool_main import BeamFnExternalWorkerPoolServicer
+
+    def stop_none(self: Any, request: Any, context: Any) -> Any:
+        del self, request, context
+        return beam_fn_api_pb2.StopWorkerResponse()
+
+    with _replaced(BeamFnExternalWorkerPoolServicer, "StopWorker", stop_none):
+        yield
+
+
+@contextlib.contextmanager
 def no_repetition() -> Iterator[None]:
     """Has Beam remember what it would find out anew for each step of each pipeline.
 

@@ -40,9 +40,7 @@ def on_this_machine(*, but: Collection[str] = ()) -> Callable[[Callable[P, R]], 
             _, inputs, outputs, *_ = args
             with at_hand(_each(inputs, but=but), _each(outputs)) as places:
                 result = do(*args, **kwargs)
-            for found in getattr(
-                result, "output_artifacts", {}
-            ).values():  # As ExampleValidator does.
+            for found in getattr(result, "output_artifacts", {}).values():  # As ExampleValidator does.
                 for artifact in found.artifacts:
                     artifact.uri = places.get(artifact.uri, artifact.uri)
             return result

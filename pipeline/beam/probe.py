@@ -17,6 +17,7 @@ import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 
 from components.errors import InputError, first_line
+from pipeline.beam.failures import find_lost
 
 # What must be the same where a job is put together and where it runs.
 _PACKAGES = ("distillation-pipeline", "apache-beam", "tensorflow", "tfx", "keras", "numpy")
@@ -118,6 +119,12 @@ def _explain(failure: Exception, *, engine: str) -> InputError:
         return InputError(
             f"beam: the workers of {engine} cannot read what this machine writes to the place of the "
             "artifacts; let both see one volume, or give an object store as pipeline_root."
+        )
+    lost = find_lost(failure)
+    if lost:
+        part, cause = lost
+        return InputError(
+            f"beam: a first small job on {engine} did not reach {part} ({cause}); see that all of it runs."
         )
     return InputError(f"beam: a first small job on {engine} failed ({first_line(failure)}); see the log.")
 

@@ -204,6 +204,7 @@ def run_pipeline(
     with (
         tfx_patches.direct_runner(),
         tfx_patches.no_packing(),
+        tfx_patches.loopback_workers(),
         tfx_patches.no_repetition(),
         tfx_patches.one_s3_client(),
         observer.observed(report, engine=engine, password=password) as watched,
