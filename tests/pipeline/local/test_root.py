@@ -85,17 +85,13 @@ def test_kubeflow_takes_the_root_unless_it_has_its_own() -> None:
     assert root("pipeline_root=hdfs://a/b") is root("pipeline_root=/a/b") is None
 
 
-def test_a_store_that_was_away_is_told_although_it_is_there_again(
-    bucket: str, tmp_path: pathlib.Path
-) -> None:
+def test_a_store_that_was_away_is_told_although_it_is_back(bucket: str, tmp_path: pathlib.Path) -> None:
     """Beam makes text of what its client of S3 says."""
     config = load_config(DIGITS, overrides=[f"pipeline_root={bucket}"])
     workspace = open_workspace(config, directory=tmp_path, environment={})
     error = NodeError(node="StatisticsGen")
     error.__cause__ = RuntimeError(str(EndpointConnectionError(endpoint_url="http://localhost:9000/lake")))
-    with pytest.raises(
-        InputError, match=r"StatisticsGen was interrupted: the object store was away .* again"
-    ):
+    with pytest.raises(InputError, match=r"StatisticsGen was interrupted: the object store was away"):
         _check_reached(config, workspace, cause=error)
     error.__cause__ = KeyError("a fault")
     _check_reached(config, workspace, cause=error)
