@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 Orchestrator = Literal["local", "beam"]
 
+_LOST = "Could not connect to the endpoint URL"  # As the client says by which Beam reaches S3.
+
 
 @contextlib.contextmanager
 def running(
@@ -158,6 +160,10 @@ def _check_reached(config: Config, workspace: Workspace, *, cause: NodeError) ->
                 files.check_readable(uri)
             except InputError as error:
                 raise InputError(f"{cause.node} was interrupted: {error}") from cause
+    if _LOST in str(cause.__cause__):  # It is there again.
+        raise InputError(
+            f"{cause.node} was interrupted: the object store was away for a while; run again to go on."
+        ) from cause
 
 
 def run_pipeline(
