@@ -3,21 +3,27 @@ UV_VERSION := 0.13.9
 VENV := .venv
 INSTALLED := $(VENV)/.installed
 # Two processes, which need 4 GB each. A file's tests share models and runs, so they stay together.
+FLINK := build/flink
+# Without Maven nothing can be set up, and the tests say so.
+FLINK_SETUP := $(if $(shell command -v mvn),$(FLINK)/.unpacked $(FLINK)/job-server.jar)
 PYTEST := $(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: benchmark demo kubeflow-check test test-long test-year lint format lock pipeline.yaml docs/summary.md clean install
+.PHONY: benchmark demo kubeflow-check test test-flink test-long test-year lint format lock pipeline.yaml docs/summary.md clean install
 
 demo: $(INSTALLED)  ## Run the whole pipeline on scikit-learn's digits.
 	$(VENV)/bin/distill run configs/digits.yaml
 
 test: $(INSTALLED)  ## Run the test suite, but for its longest proofs.
-	$(PYTEST) -m "not long and not year"
+	$(PYTEST) -m "not flink and not long and not year"
 
 test-long: $(INSTALLED)  ## Run the longest proofs: the graph on real images, in several processes, as on Kubeflow.
 	$(PYTEST) -m long
 
 test-year: $(INSTALLED)  ## Play a year of unattended retraining, its two halves at once.
 	$(VENV)/bin/python -m pytest tests/end_to_end/test_year.py
+
+test-flink: $(INSTALLED) $(FLINK_SETUP)  ## Run digits on a Flink cluster of several processes, and lose each of them.
+	$(VENV)/bin/python -m pytest -m flink tests/end_to_end/flink
 
 kubeflow-check: $(INSTALLED)  ## Try a live Kubeflow Pipelines; HOST=URL says which, IMAGE=IMAGE what its nodes run.
 	$(VENV)/bin/python -m pytest tests/live --timeout 7200 --kubeflow-host $(HOST) $(if $(IMAGE),--kubeflow-image $(IMAGE)) \
@@ -61,6 +67,18 @@ help:  ## List these targets.
 clean:  ## Remove the virtual environment, the runs and every cache.
 	rm -rf $(VENV) runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(FLINK)/.unpacked: tests/end_to_end/flink/requirements.txt $(INSTALLED)
+	$(VENV)/bin/python -m pip download --quiet --no-deps --no-binary :all: --no-build-isolation --require-hashes \
+		--requirement $< --dest $(FLINK)
+	tar --extract --gzip --file $(FLINK)/apache-flink-libraries-*.tar.gz --directory $(FLINK) --strip-components 2 \
+		--wildcards '*/deps/lib/flink-dist-*' '*/deps/lib/log4j-*'
+	rm $(FLINK)/apache-flink-libraries-*.tar.gz
+	touch $@
+
+$(FLINK)/job-server.jar: tests/end_to_end/flink/pom.xml
+	mvn --batch-mode --quiet --file $< package
+	touch $@
 
 $(VENV)/bin/uv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \

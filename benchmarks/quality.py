@@ -33,7 +33,7 @@ from components.distiller.registry import METHODS, DistillationSettings
 from components.evaluator.measure.machine import describe_machine, describe_versions
 from components.example_gen import splitting
 from components.files import read_json, write_json
-from components.training.precision import resolve_precision
+from components.training.hardware.precision import resolve_precision
 from pipeline.config.experiment import Config
 from pipeline.config.loading import load_config
 

@@ -41,11 +41,11 @@ from components.models import registry
 from components.models.building import build_model
 from components.settings.models import ModelSettings
 from components.settings.training import HardwareSettings, TrainingJob
+from components.training.hardware.precision import resolve_precision
 from components.training.inputs.batches import epoch_counter, training_batches
 from components.training.inputs.training_data import TrainingData
 from components.training.job import train_model
 from components.training.learner import Supervised
-from components.training.precision import resolve_precision
 from components.transform.pixels import unpack_images
 from pipeline.config.experiment import Config
 from pipeline.config.loading import load_config

@@ -155,7 +155,9 @@ def _shortened(settings: ModelSettings) -> ModelSettings:
 def _print_rounding(correct: dict[tuple[str, str], list[dict[str, bool]]]) -> None:
     for method in METHODS:
         means = {dtype: mean_correct(correct[method.method, dtype]) for dtype in ("float32", "float16")}
-        difference = compare_means(means["float16"], baseline=means["float32"], confidence=CONFIDENCE)
+        difference = compare_means(
+            lambda means=means: [means["float16"] - means["float32"]], confidence=CONFIDENCE
+        )
         print(
             f"{method.method}: float32 {means['float32'].mean():.2%}, float16 {means['float16'].mean():.2%}; "
             f"{100 * difference.estimate:+.2f} points [{100 * difference.low:+.2f}, "

@@ -6,7 +6,17 @@ import json
 import os
 import pathlib
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Protocol
+
+
+class Place(Protocol):
+    """What is needed of a path to look at it."""
+
+    def is_dir(self) -> bool:
+        """Tells whether there is a folder."""
+
+    def exists(self) -> bool:
+        """Tells whether there is anything."""
 
 
 def read_json(path: pathlib.Path) -> dict[str, Any]:
@@ -93,7 +103,7 @@ def expand_user(path: str) -> pathlib.Path:
         return pathlib.Path(path)
 
 
-def is_folder(path: pathlib.Path) -> bool:
+def is_folder(path: Place) -> bool:
     """Tells whether there is a folder, as far as one may look."""
     try:
         return path.is_dir()
@@ -101,7 +111,7 @@ def is_folder(path: pathlib.Path) -> bool:
         return False
 
 
-def is_there(path: pathlib.Path) -> bool:
+def is_there(path: Place) -> bool:
     """Tells whether there is anything at a path, as far as one may look and names may be so long."""
     try:
         return path.exists()

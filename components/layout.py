@@ -2,6 +2,10 @@
 
 import pathlib
 import zipfile
+from fnmatch import fnmatch
+
+from components.storage.files import file_names
+from components.storage.uri import join
 
 # The splits of every data set; models are measured on the last.
 SPLITS = ("train", "validation", "test")
@@ -54,10 +58,10 @@ EVALUATION_FILE = "evaluation.json"
 # `{"images": [...]}`: test images on which the models differ, with the pictures themselves:
 # `{"id", "label", "predictions": {model: {"class", "probability"}}, "image": "data:image/png;base64,..."}`.
 DISAGREEMENTS_FILE = "disagreements.json"
-# The id, the label and what each model says of every test image.
-OUTCOMES_FILE = "outcomes.parquet"
+# Parquet files with the id, the label and what each model says of every test image.
+OUTCOMES_DIRECTORY = "outcomes"
 # The same of the reference images, where there are any.
-REFERENCE_OUTCOMES_FILE = "reference_outcomes.parquet"
+REFERENCE_OUTCOMES_DIRECTORY = "reference_outcomes"
 # The verdict, for `tfma.load_validation_result`.
 VALIDATION_FILE = "validations-00000-of-00001.tfrecord"
 # The overview for the page of Kubeflow Pipelines.
@@ -70,9 +74,15 @@ LOG_FILE = "run.log"
 METADATA_FILE = "metadata.sqlite"
 # In its place, if the metadata is in a database of MySQL: which, and by which id it knows this workspace.
 METADATA_PLACE_FILE = "metadata.json"
+# What a workspace notes of its root, if its artifacts do not lie in it.
+ROOT_FILE = "root.json"
 # A directory for each output of each node, and in it one for each execution, by its id.
 ARTIFACTS_DIRECTORY = "artifacts"
 PUSHED_DIRECTORY = "pushed"
+# Where trainings that are not finished leave their checkpoints, if the artifacts do not lie there.
+CHECKPOINTS_DIRECTORY = "checkpoints"
+# What is copied there for a while of artifacts that lie elsewhere.
+COPIES_DIRECTORY = ".copies"
 
 # Where students are pushed to, beside the versions: which of them ships, a line for each change, and the last
 # few students that were refused, which TensorFlow Serving does not see there.
@@ -105,7 +115,8 @@ def keras_file(model_uri: str) -> str:
 
 def descriptor_files(examples_uri: str, split: str) -> list[str]:
     """Returns the files of descriptors of a split in an `Examples` artifact, in the order of its shards."""
-    return sorted(map(str, pathlib.Path(examples_uri, DESCRIPTORS_DIRECTORY).glob(f"{split}-*.parquet")))
+    directory = join(examples_uri, DESCRIPTORS_DIRECTORY)
+    return [join(directory, name) for name in file_names(directory) if fnmatch(name, f"{split}-*.parquet")]
 
 
 def predictions_directory(uri: str, split: str) -> str:

@@ -23,6 +23,7 @@ from components.files import fingerprint_all
 from components.layout import UNLABELLED, keras_file, predictions_directory
 from components.models.building import load_model
 from components.settings.training import TrainingJob
+from components.storage.artifacts import on_this_machine
 from components.teacher_predictions.store import (
     fingerprint_teacher,
     open_predictions,
@@ -38,6 +39,7 @@ from components.training.online_teacher import OnlineTeacher
 class Executor(base_executor.BaseExecutor):
     """Distils a student from stored predictions, or from the teacher in the training step."""
 
+    @on_this_machine()
     def Do(
         self,
         input_dict: dict[str, list[Artifact]],

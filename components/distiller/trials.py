@@ -1,13 +1,13 @@
 """What was tried in a search, and what became of it."""
 
 import dataclasses
-import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from components.errors import InputError
-from components.files import read_json, write_json
 from components.layout import SEARCH_FILE
+from components.storage.files import is_file, read_json, write_json
+from components.storage.uri import join
 from components.training.callbacks.divergence import Divergence
 
 
@@ -29,13 +29,13 @@ class Trial:
 def write_trials(model_run: str, trials: Sequence[Trial]) -> None:
     """Writes what was tried beside the history of the winner."""
     tried = [dataclasses.asdict(trial) for trial in trials]
-    write_json(pathlib.Path(model_run, SEARCH_FILE), {"variants": tried})
+    write_json(join(model_run, SEARCH_FILE), {"variants": tried})
 
 
 def read_trials(model_run: str) -> list[Trial]:
     """Reads what was tried in a training; nothing, if it was of one variant."""
-    path = pathlib.Path(model_run, SEARCH_FILE)
-    return [_read(**trial) for trial in read_json(path)["variants"]] if path.is_file() else []
+    uri = join(model_run, SEARCH_FILE)
+    return [_read(**trial) for trial in read_json(uri)["variants"]] if is_file(uri) else []
 
 
 def _read(

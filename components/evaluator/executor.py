@@ -29,7 +29,6 @@ from components.evaluator.measure.speed import measuring_speed
 from components.evaluator.opening import Opened, open_models
 from components.evaluator.students import Student, read_student
 from components.evaluator.training_data import describe_training_data
-from components.files import write_json, write_text
 from components.layout import (
     EVALUATION_FILE,
     IDENTITY_ASSET,
@@ -46,6 +45,10 @@ from components.serving.servable import Servable
 from components.serving.versions import Versions
 from components.settings.data_checks import DriftSettings
 from components.settings.evaluation import EvaluationSettings
+from components.storage.artifacts import keep_empty
+from components.storage.copies import local_copy
+from components.storage.files import copy, write_json, write_text
+from components.storage.uri import join
 from components.teacher_predictions.store import open_predictions, read_first_view
 from components.training.adapter import example_files
 from components.training.callbacks.history import read_history
@@ -96,14 +99,14 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         )
 
         profile, check = describe_training_data(
-            pathlib.Path(inputs["anomalies"].uri),
+            local_copy(inputs["anomalies"].uri),
             logits=_training_logits(inputs, num_classes=len(opened.class_names)),
             class_names=opened.class_names,
             versions=versions,
             settings=DriftSettings.model_validate_json(exec_properties["drift"]),
             significance_level=settings.significance_level,
         )
-        folder = pathlib.Path(outputs["evaluation"].uri)
+        evaluation_uri: str = outputs["evaluation"].uri
         evidence = self._measure(
             opened,
             stored=stored,
@@ -111,14 +114,14 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             slice_features=features,
             baseline=baseline,
             settings=settings,
-            output=str(folder),
+            output=evaluation_uri,
         )
         candidate = choose_candidate({name: histories[name] for name in students})
         verdict = gates(evidence, candidate=candidate, settings=settings, incomparable=opened.incomparable)
-        io_utils.copy_dir(artifacts[candidate].uri, outputs["model"].uri)
+        copy(artifacts[candidate].uri, outputs["model"].uri)
         _add_training_data(profile, inputs["anomalies"].uri, model_uri=outputs["model"].uri)
         bless(outputs["blessing"], verdict, model=artifacts[candidate], baseline=artifacts.get(baseline))
-        write_validation(folder, verdict)
+        write_validation(evaluation_uri, verdict)
         evaluation = describe(
             evidence,
             candidate=candidate,
@@ -131,11 +134,13 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             data_check=check,
             warnings=opened.warnings,
         )
-        page = render(evaluation, disagreements=read_disagreements(folder))
+        page = render(evaluation, disagreements=read_disagreements(evaluation_uri))
         kubeflow_page.publish(outputs, evaluation=evaluation, page=page)
-        write_text(folder / REPORT_FILE, page)
+        for each in outputs.values():
+            keep_empty(each.uri)
+        write_text(join(evaluation_uri, REPORT_FILE), page)
         # Written last: it says that all is there.
-        write_json(folder / EVALUATION_FILE, evaluation.model_dump(mode="json"))
+        write_json(join(evaluation_uri, EVALUATION_FILE), evaluation.model_dump(mode="json"))
 
     def _measure(
         self,
@@ -194,17 +199,18 @@ def _stored_teacher(inputs: Mapping[str, Artifact], *, num_classes: int) -> dict
     """Returns the teacher, by its name, if it is known by its predictions alone."""
     if TEACHER in inputs:
         return {}
+    uri: str = inputs["teacher_predictions"].uri
     files = [
-        file
+        join(predictions_directory(uri, split), pathlib.PurePath(file).name)
         for split in _tested_on(inputs["examples"])
         for file in open_predictions(
-            predictions_directory(inputs["teacher_predictions"].uri, split),
+            str(local_copy(predictions_directory(uri, split))),
             teacher_fingerprint=None,
             num_examples=None,
             example_files=example_files(artifact_utils.get_split_uri([inputs["examples"]], split)),
         )
     ]
-    return {TEACHER: Stored(pathlib.Path(inputs["teacher_predictions"].uri), files, num_classes)}
+    return {TEACHER: Stored(uri, files, num_classes)}
 
 
 def _tested_on(examples: Artifact) -> list[str]:
@@ -221,18 +227,17 @@ def _training_logits(inputs: Mapping[str, Artifact], *, num_classes: int) -> np.
     """Reads what is stored of what the teacher says of the first training images, `[images, num_classes]`."""
     if "teacher_predictions" not in inputs:
         return np.empty((0, num_classes))
-    directory = predictions_directory(inputs["teacher_predictions"].uri, "train")
-    return read_first_view(directory, at_most=_LOGITS)
+    directory = local_copy(predictions_directory(inputs["teacher_predictions"].uri, "train"))
+    return read_first_view(str(directory), at_most=_LOGITS)
 
 
 def _add_training_data(profile: Profile, anomalies_uri: str, *, model_uri: str) -> None:
     """Puts beside a model what it was trained on, so that it ships with it: the profile, and which data."""
-    directory = pathlib.Path(path_utils.serving_model_path(model_uri))
-    (directory / PROFILE_ASSET).parent.mkdir(exist_ok=True)
-    write_json(directory / PROFILE_ASSET, profile.model_dump(mode="json"))
-    identity = read_identity(pathlib.Path(anomalies_uri, IDENTITY_FILE))
+    served = path_utils.serving_model_path(model_uri)
+    write_json(join(served, str(PROFILE_ASSET)), profile.model_dump(mode="json"))
+    identity = read_identity(local_copy(anomalies_uri) / IDENTITY_FILE)
     if identity is not None:  # An anomalies artifact in the cache of an earlier version has none.
-        write_json(directory / IDENTITY_ASSET, identity.model_dump(mode="json"))
+        write_json(join(served, str(IDENTITY_ASSET)), identity.model_dump(mode="json"))
 
 
 def _architectures(opened: Opened, *, student: str) -> Architectures:

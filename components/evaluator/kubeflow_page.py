@@ -1,16 +1,16 @@
 """An evaluation as the artifacts that the page of Kubeflow Pipelines draws."""
 
-import pathlib
 from collections.abc import Iterator, Mapping
 
 from tfx.types import Artifact
 
 from components.artifacts import SystemClassificationMetrics, SystemHtml, SystemMarkdown, SystemMetrics
-from components.files import write_text
 from components.layout import MARKDOWN_FILE, REPORT_FILE
 from components.metrics import METRICS
 from components.report.markdown import to_markdown
 from components.report.summary import Evaluation
+from components.storage.files import is_folder, write_text
+from components.storage.uri import is_remote, join
 
 OUTPUTS: dict[str, type[Artifact]] = {
     "metrics": SystemMetrics,
@@ -61,10 +61,8 @@ def _fill_confusion_matrix(artifact: Artifact, evaluation: Evaluation) -> None:
     artifact.set_json_value_custom_property("confusionMatrix", content)
 
 
-def _file(artifact: Artifact, *, name: str) -> pathlib.Path:
+def _file(artifact: Artifact, *, name: str) -> str:
     """Returns where to write: to Kubeflow the URI is a file, TFX's local runners make a directory of it."""
-    path = pathlib.Path(artifact.uri)
-    if path.is_dir():
-        return path / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path
+    uri: str = artifact.uri
+    # In an object store they make none; Kubeflow's launcher gives paths on its machine.
+    return join(uri, name) if is_remote(uri) or is_folder(uri) else uri

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import pathlib
 from collections.abc import Mapping
 
 import tensorflow as tf
@@ -17,6 +16,7 @@ from components.serving.forms import open_servable
 from components.serving.network import Network, describe_network
 from components.serving.servable import Servable
 from components.serving.versions import NO_VERSION, Versions
+from components.storage.copies import local_copy
 
 _BROKEN = (
     *(InputError, OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError),
@@ -75,7 +75,7 @@ def open_models(
     Raises:
       InputError: A model of this run is for other classes, or for another number of them.
     """
-    networks = {name: describe_network(keras_file(uri)) for name, uri in model_uris.items()}
+    networks = {name: describe_network(local_copy(keras_file(uri))) for name, uri in model_uris.items()}
     models = {
         name: _open_model(uri, name=name, network=networks[name], class_names=class_names)
         for name, uri in model_uris.items()
@@ -101,7 +101,7 @@ def _open_model(uri: str, *, name: str, network: Network, class_names: tuple[str
             f"The model {name!r} has {network.num_outputs} outputs, but the data has {len(class_names)} "
             f"classes; its last layer must have {len(class_names)} units."
         )
-    model = open_servable(pathlib.Path(path_utils.serving_model_path(uri)), network=network)
+    model = open_servable(path_utils.serving_model_path(uri), network=network)
     if model.class_names != class_names:
         raise InputError(
             f"The model {name!r} was trained for the classes {', '.join(model.class_names)}, but those of "
@@ -121,18 +121,16 @@ def _open_incumbent(
     if version is None:
         return None, None
     try:
-        model = _open_fitting(versions.fetch(version), class_names=class_names, image_shape=image_shape)
+        model = _open_fitting(versions.location(version), class_names=class_names, image_shape=image_shape)
     except InputError as error:
         logging.warning("Version %s cannot be compared: %s", version, error)
         return None, str(error)
     return model, None
 
 
-def _open_fitting(
-    path: pathlib.Path, *, class_names: tuple[str, ...], image_shape: tuple[int, int, int]
-) -> Servable:
+def _open_fitting(uri: str, *, class_names: tuple[str, ...], image_shape: tuple[int, int, int]) -> Servable:
     try:
-        model = open_servable(path)
+        model = open_servable(uri)
         own_class_names = model.class_names
         shape = model.predict([bytes(math.prod(image_shape))]).shape
     except _BROKEN as error:

@@ -9,7 +9,8 @@ from types import MappingProxyType
 from components.errors import InputError
 from components.example_gen import image_files
 from components.example_gen.source import NO_LABEL, Record, Skipped
-from components.files import expand_user, is_folder
+from components.files import is_folder
+from components.storage.listed import DataPath, data_path
 
 _NO_CLASS = "not in a class folder"
 _LOOP = "a link to a folder that it lies in"
@@ -30,7 +31,7 @@ class FoundFile:
     problem: str | None = None
 
 
-def list_names(folder: pathlib.Path) -> list[str]:
+def list_names(folder: DataPath) -> list[str]:
     """Lists what lies in a folder, but for what is hidden.
 
     Raises:
@@ -38,25 +39,25 @@ def list_names(folder: pathlib.Path) -> list[str]:
     """
     try:
         found = [entry.name for entry in folder.iterdir()]
-        if not os.access(folder, os.X_OK):
+        if isinstance(folder, pathlib.Path) and not os.access(folder, os.X_OK):
             raise PermissionError
     except PermissionError:
         raise InputError(f"{str(folder)!r} may not be read; change its permissions.") from None
     return [name for name in found if not name.startswith(".")]
 
 
-def list_folders(folder: pathlib.Path) -> tuple[str, ...]:
+def list_folders(folder: DataPath) -> tuple[str, ...]:
     """Lists the folders in a folder, sorted."""
     return tuple(sorted(name for name in list_names(folder) if is_folder(folder / name)))
 
 
-def is_one_of(folder: pathlib.Path, paths: Collection[str]) -> bool:
+def is_one_of(folder: DataPath, paths: Collection[str]) -> bool:
     """Tells whether one of some paths of the user's leads to a folder."""
-    return any(folder.resolve() == expand_user(path).resolve() for path in paths)
+    return any(folder.resolve() == data_path(path).resolve() for path in paths)
 
 
 def list_classes(
-    root: pathlib.Path,
+    root: DataPath,
     *,
     parent: str = "",
     labels: Mapping[str, int] = MappingProxyType({}),
@@ -80,9 +81,7 @@ def list_classes(
             yield FoundFile(path, problem=_NO_CLASS)
 
 
-def walk(
-    root: pathlib.Path, folder: str, *, label: int, above: tuple[pathlib.Path, ...] = ()
-) -> Iterator[FoundFile]:
+def walk(root: DataPath, folder: str, *, label: int, above: tuple[DataPath, ...] = ()) -> Iterator[FoundFile]:
     """Lists what lies in a folder and in those below it.
 
     Args:
@@ -104,7 +103,7 @@ def walk(
             yield FoundFile(path, NO_LABEL if problem else label, problem)
 
 
-def read(file: FoundFile, *, root: pathlib.Path, prefix: str = "") -> Record | Skipped:
+def read(file: FoundFile, *, root: DataPath, prefix: str = "") -> Record | Skipped:
     """Reads an image.
 
     Args:

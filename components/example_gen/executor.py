@@ -11,7 +11,6 @@ from pydantic import TypeAdapter
 from tfx import types
 from tfx.components.example_gen import base_example_gen_executor
 from tfx.components.util import examples_utils
-from tfx.dsl.io import fileio
 from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, standard_component_specs
 
@@ -29,6 +28,9 @@ from components.layout import (
     UNLABELLED,
     descriptor_files,
 )
+from components.storage.copies import local_copy
+from components.storage.files import read_text, write_text
+from components.storage.uri import join
 from components.telling import note
 
 DATA_KEY = "data"
@@ -103,23 +105,20 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
                 f"{counts['train']:,} training images have a label, {counts[UNLABELLED]:,} have none",
                 name=_NAME,
             )
-        with fileio.open(f"{examples.uri}/{DATASET_FILE}", "w") as file:
-            file.write(json.dumps(description, indent=1))
+        write_text(join(examples.uri, DATASET_FILE), json.dumps(description, indent=1))
 
     def _write(
         self, source: Source, examples: types.Artifact, *, splits: Sequence[str]
     ) -> list[shards.Outcome]:
         """Runs the Beam pipeline; its outcomes come back in a file."""
         tasks = []
-        descriptors_folder = f"{examples.uri}/{DESCRIPTORS_DIRECTORY}"
-        fileio.makedirs(descriptors_folder)
+        descriptors_folder = join(examples.uri, DESCRIPTORS_DIRECTORY)
         for split in splits:
             folder = artifact_utils.get_split_uri([examples], split)
-            fileio.makedirs(folder)
             tasks.extend(
                 shards.plan(source, split=split, folder=folder, descriptors_folder=descriptors_folder)
             )
-        report = f"{self._get_tmp_dir()}outcomes.json"
+        report = join(self._get_tmp_dir(), "outcomes.json")
         with self._make_beam_pipeline() as pipeline:
             _ = (
                 pipeline
@@ -128,12 +127,12 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
                 | "Gather" >> beam.combiners.ToList()
                 | "Report" >> beam.Map(_dump_outcomes, path=report)
             )
-        with fileio.open(report) as file:
-            return [shards.Outcome(**outcome) for outcome in json.load(file)]
+        return [shards.Outcome(**outcome) for outcome in json.loads(read_text(report))]
 
 
 def _read_descriptors(examples: types.Artifact, *splits: str) -> pa.Table:
-    return descriptors.read(path for split in splits for path in descriptor_files(examples.uri, split))
+    files = (file for split in splits for file in descriptor_files(examples.uri, split))
+    return descriptors.read(str(local_copy(file)) for file in files)
 
 
 @beam.ptransform_fn
@@ -142,5 +141,4 @@ def _write_shards(tasks: beam.PCollection, source: Source) -> beam.PCollection:
 
 
 def _dump_outcomes(outcomes: list[shards.Outcome], *, path: str) -> None:
-    with fileio.open(path, "w") as file:
-        file.write(json.dumps([dataclasses.asdict(outcome) for outcome in outcomes]))
+    write_text(path, json.dumps([dataclasses.asdict(outcome) for outcome in outcomes]))

@@ -2,12 +2,12 @@
 
 import hashlib
 import os
-import pathlib
 import stat
 from collections.abc import Iterable
 from typing import Final
 
 from components.errors import InputError
+from components.storage.listed import DataPath, check_reached
 
 SUFFIXES: Final = (".jpg", ".jpeg", ".png")
 KINDS: Final = ".jpg, .jpeg or .png"  # The same for a reader.
@@ -18,7 +18,7 @@ _IRREGULAR = {stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket", stat.S_IF
 _DEVICE = "a device"
 
 
-def check_folder(folder: pathlib.Path, *, given: str, wanted: str) -> None:
+def check_folder(folder: DataPath, *, given: str, wanted: str) -> None:
     """Refuses what is no folder.
 
     Args:
@@ -29,6 +29,7 @@ def check_folder(folder: pathlib.Path, *, given: str, wanted: str) -> None:
     Raises:
       InputError: There is nothing, or a file.
     """
+    check_reached(folder, given=given)
     if not folder.exists():
         raise InputError(f"{given} does not exist; give {wanted}.")
     if not folder.is_dir():
@@ -40,12 +41,12 @@ def is_image(name: str) -> bool:
     return name.lower().endswith(SUFFIXES)
 
 
-def find_problem(file: pathlib.Path) -> str | None:
+def find_problem(file: DataPath) -> str | None:
     """Says why a file is left out, by its kind and name alone; a link counts as what it leads to."""
     return find_irregularity(file) or (None if is_image(file.name) else _OTHER_KIND)
 
 
-def find_irregularity(file: pathlib.Path) -> str | None:
+def find_irregularity(file: DataPath) -> str | None:
     """Names the kind of a file that is no regular one; None for what cannot be found, as reading will say."""
     try:
         kind = stat.S_IFMT(file.stat().st_mode)
@@ -59,7 +60,7 @@ def printable(path: str) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def fingerprint(root: pathlib.Path, paths: Iterable[str], *, about: str = "") -> str:
+def fingerprint(root: DataPath, paths: Iterable[str], *, about: str = "") -> str:
     """Returns a hash over the path, size and time of change of files.
 
     Args:

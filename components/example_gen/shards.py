@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 from components.data_checks import descriptors
 from components.example_gen.images import ImageError, Probe, probe_image
 from components.example_gen.source import Record, Skipped, Source
+from components.storage.copies import replaced
+from components.storage.files import write_bytes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,20 +88,18 @@ def write_shard(task: Task, *, source: Source) -> Outcome:
 
     outcome = Outcome(task.split, task.path)
     described = []
-    partial = f"{task.path}.partial"
-    with tf.io.TFRecordWriter(partial, tf.io.TFRecordOptions(compression_type="GZIP")) as writer:
-        for item in map(_probe, source.read(task.shard)):
-            if isinstance(item, Skipped):
-                outcome.skipped.append((item.id, item.reason))
-                if item.corrupt:
-                    outcome.corrupt.append((item.id, item.reason))
-            else:
-                writer.write(_serialize(item))
-                outcome.examples += 1
-                described.append(_describe(item))
-    with tf.io.gfile.GFile(task.descriptors, "wb") as file:
-        file.write(descriptors.encode(described))
-    tf.io.gfile.rename(partial, task.path, overwrite=True)
+    with replaced(task.path) as file:
+        with tf.io.TFRecordWriter(str(file), tf.io.TFRecordOptions(compression_type="GZIP")) as writer:
+            for item in map(_probe, source.read(task.shard)):
+                if isinstance(item, Skipped):
+                    outcome.skipped.append((item.id, item.reason))
+                    if item.corrupt:
+                        outcome.corrupt.append((item.id, item.reason))
+                else:
+                    writer.write(_serialize(item))
+                    outcome.examples += 1
+                    described.append(_describe(item))
+        write_bytes(task.descriptors, descriptors.encode(described))
     outcome.labels = sorted({each.label for each in described})
     return outcome
 

@@ -23,6 +23,7 @@ from components.pretrained.predictions_file import Predictions, read_predictions
 from components.schema_gen.schema import class_names
 from components.serving.export import export_model
 from components.settings.models import ImageSettings, OnnxTeacher, PredictionsImport, TeacherImport
+from components.storage.artifacts import on_this_machine
 from components.teacher_predictions.records import Batch
 from components.teacher_predictions.shard_writer import choose_batch_size
 from components.teacher_predictions.store import write_batches
@@ -42,6 +43,7 @@ def member_key(name: str) -> str:
 class ImportExecutor(base_executor.BaseExecutor):
     """Imports a pretrained teacher."""
 
+    @on_this_machine()
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:
         """Writes the `model` and an empty `model_run`.
 
@@ -64,6 +66,7 @@ class ImportExecutor(base_executor.BaseExecutor):
 class AverageExecutor(base_executor.BaseExecutor):
     """Makes one teacher of several."""
 
+    @on_this_machine()
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:
         """Writes the `model` and an empty `model_run`.
 
@@ -87,6 +90,7 @@ class AverageExecutor(base_executor.BaseExecutor):
 class PredictionsExecutor(base_executor.BaseExecutor):
     """Stores what an outside teacher predicts."""
 
+    @on_this_machine()
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:
         """Writes the `predictions` for every split of `examples`, each in a directory.
 

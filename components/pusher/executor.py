@@ -15,11 +15,13 @@ from components.report.summary import Evaluation, key_of
 from components.serving.kept_teacher import KeptTeacher
 from components.serving.versions import Origin, Versions
 from components.settings.evaluation import PushSettings
+from components.storage.artifacts import on_this_machine
 
 
 class Executor(executor.Executor):
     """Pushes a blessed student as TFX's executor does, but whole or not at all; puts a refused one aside."""
 
+    @on_this_machine()
     def Do(
         self,
         input_dict: dict[str, list[Artifact]],

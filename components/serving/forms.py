@@ -6,15 +6,16 @@ from components.errors import InputError
 from components.serving.network import Network
 from components.serving.saved_model import SavedModel
 from components.serving.servable import Servable
+from components.storage.copies import local_copy
 
 FORMS: tuple[type[Servable], ...] = (SavedModel,)
 
 
-def open_servable(directory: pathlib.Path, *, network: Network | None = None) -> Servable:
+def open_servable(uri: str | pathlib.Path, *, network: Network | None = None) -> Servable:
     """Opens a served model.
 
     Args:
-      directory: Where it lies.
+      uri: Where it lies: a directory, or the URI of one.
       network: The Keras model that it was made from, if that is at hand.
 
     Returns:
@@ -24,7 +25,7 @@ def open_servable(directory: pathlib.Path, *, network: Network | None = None) ->
       InputError: The directory holds no model of a known form.
     """
     for form in FORMS:
-        if form.lies_in(directory):
-            return form(directory, network=network)
+        if form.lies_in(local_copy(str(uri))):
+            return form(uri, network=network)
     known = ", ".join(form.__name__ for form in FORMS)
-    raise InputError(f"{directory} holds no served model; give the directory of one of: {known}.")
+    raise InputError(f"{uri} holds no served model; give the directory of one of: {known}.")

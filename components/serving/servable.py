@@ -11,6 +11,7 @@ import numpy as np
 
 from components.layout import CLASSES_ASSET, KERAS_ASSET, PROFILE_ASSET
 from components.serving.network import Network
+from components.storage.copies import local_copy
 
 
 class Servable(abc.ABC):
@@ -22,16 +23,25 @@ class Servable(abc.ABC):
     A form derives from this class and is named in `components.serving.forms`.
 
     Args:
-      directory: Where the model lies.
+      uri: Where the model lies: a directory, or the URI of one.
       network: The Keras model that it was made from, if that is at hand.
     """
 
-    def __init__(self, directory: pathlib.Path, *, network: Network | None = None) -> None:
-        self.directory = directory
+    def __init__(self, uri: str | pathlib.Path, *, network: Network | None = None) -> None:
+        self.uri = str(uri)
         self._network = network
 
     def __reduce__(self) -> tuple[Callable[..., Self], tuple[Any, ...]]:
-        return functools.partial(type(self), network=self._network), (self.directory,)
+        return functools.partial(type(self), network=self._network), (self.uri,)
+
+    def on_this_machine(self) -> Self:
+        """Returns the same model, which other processes of this machine load without copies of their own."""
+        return type(self)(self.directory, network=self._network)
+
+    @property
+    def directory(self) -> pathlib.Path:
+        """The directory on this machine, or a copy of it."""
+        return local_copy(self.uri)
 
     @classmethod
     @abc.abstractmethod

@@ -11,11 +11,42 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.util import Finalize
 
+from components.files import replacing
 from components.storage.files import files_below, is_file, place_of
 from components.storage.uri import as_path, is_remote, join, name_of
 
+_parent: str | None = None  # Where copies are made; None is the directory of the system.
 _AT_ONCE = 8  # A large file goes in parts, several of them at once.
 _LOCK = threading.Lock()
+
+
+@contextlib.contextmanager
+def kept_in(directory: pathlib.Path) -> Iterator[None]:
+    """Has this process make its copies in a directory, which is removed, with what a kill has left there.
+
+    Args:
+      directory: Nobody else uses it.
+    """
+    global _parent
+    shutil.rmtree(directory, ignore_errors=True)
+    _parent = str(directory)
+    try:
+        yield
+    finally:
+        _parent = None
+        _copied.cache_clear()
+        _directory_of.cache_clear()
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def temporary_directory() -> Iterator[pathlib.Path]:
+    """Makes a directory that ends with the context."""
+    directory = pathlib.Path(_make_directory())
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def local_copy(uri: str) -> pathlib.Path:
@@ -34,17 +65,36 @@ def local_copy(uri: str) -> pathlib.Path:
 
 @functools.cache
 def _copied(uri: str, process: int) -> pathlib.Path:
-    copy = _new_directory(process) / name_of(uri)
+    copy = pathlib.Path(tempfile.mkdtemp(dir=_directory_of(process))) / name_of(uri)
     if is_file(uri):
         place_of(uri).download(uri, copy)
         return copy
     copy.mkdir()
+    _download(uri, copy)
+    return copy
+
+
+def _download(uri: str, directory: pathlib.Path) -> None:
     names = [entry.name for entry in files_below(uri)]
     for name in names:
-        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        list(pool.map(lambda name: place_of(uri).download(join(uri, name), copy / name), names))
-    return copy
+        list(pool.map(lambda name: place_of(uri).download(join(uri, name), directory / name), names))
+
+
+@contextlib.contextmanager
+def fresh_copy(uri: str) -> Iterator[pathlib.Path]:
+    """Copies a folder as it is now, for a while; one on this machine is given as it is.
+
+    Args:
+      uri: A path or URI.
+    """
+    if not is_remote(uri):
+        yield as_path(uri)
+        return
+    with temporary_directory() as directory:
+        _download(uri, directory)
+        yield directory
 
 
 @contextlib.contextmanager
@@ -64,9 +114,27 @@ def written_back(uri: str, *, last: Sequence[str] = ()) -> Iterator[pathlib.Path
         path.mkdir(parents=True, exist_ok=True)
         yield path
         return
-    with tempfile.TemporaryDirectory(prefix="distill-") as directory:
-        yield pathlib.Path(directory)
-        upload(pathlib.Path(directory), uri, last=last)
+    with temporary_directory() as directory:
+        yield directory
+        upload(directory, uri, last=last)
+
+
+@contextlib.contextmanager
+def replaced(uri: str) -> Iterator[pathlib.Path]:
+    """Lets a file be written on this machine, and puts it in its place at the end, whole or not at all.
+
+    Args:
+      uri: A path or URI; the folders above it are made.
+    """
+    if not is_remote(uri):
+        as_path(uri).parent.mkdir(parents=True, exist_ok=True)
+        with replacing(as_path(uri)) as partial:
+            yield partial
+        return
+    with temporary_directory() as directory:
+        file = directory / name_of(uri)
+        yield file
+        place_of(uri).upload(file, uri)
 
 
 def upload(directory: pathlib.Path, uri: str, *, last: Sequence[str] = ()) -> None:
@@ -80,13 +148,20 @@ def upload(directory: pathlib.Path, uri: str, *, last: Sequence[str] = ()) -> No
             place_of(uri).upload(directory / name, join(uri, name))
 
 
-def _new_directory(process: int) -> pathlib.Path:
-    return pathlib.Path(tempfile.mkdtemp(dir=_directory_of(process)))
+def directory_of_process() -> pathlib.Path:
+    """Returns a directory that ends with this process."""
+    return pathlib.Path(_directory_of(os.getpid()))
+
+
+def _make_directory() -> str:
+    if _parent is not None:
+        pathlib.Path(_parent).mkdir(parents=True, exist_ok=True)
+    return tempfile.mkdtemp(prefix="distill-", dir=_parent)
 
 
 @functools.cache
 def _directory_of(process: int) -> str:
     """Returns a directory that ends with a process; a fork has another than its parent."""
-    directory = tempfile.mkdtemp(prefix="distill-")
+    directory = _make_directory()
     Finalize(None, shutil.rmtree, args=(directory,), kwargs={"ignore_errors": True}, exitpriority=0)
     return directory

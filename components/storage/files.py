@@ -111,6 +111,24 @@ def remove(uri: str) -> None:
     place_of(uri).remove(uri)
 
 
+def check_writable(uri: str) -> None:
+    """Writes a small file into a folder and removes it again; an object store is not waited for.
+
+    Raises:
+      InputError: That is not possible.
+    """
+    place_of(uri).check_writable(uri)
+
+
+def check_readable(uri: str) -> None:
+    """Looks whether there is a folder; an object store is not waited for.
+
+    Raises:
+      InputError: One cannot look.
+    """
+    place_of(uri).check_readable(uri)
+
+
 def size_of(uri: str) -> int:
     """Returns how many bytes all files below a folder have."""
     return sum(entry.size for entry in files_below(uri))

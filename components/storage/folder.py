@@ -5,6 +5,7 @@ import pathlib
 import shutil
 from collections.abc import Iterator
 
+from components.errors import InputError
 from components.files import replacing
 from components.storage.place import Entry, Place
 from components.storage.uri import as_path
@@ -12,6 +13,13 @@ from components.storage.uri import as_path
 
 class Folder(Place):
     """The file systems of this machine."""
+
+    def check_writable(self, uri: str) -> None:
+        """Says why the folder cannot be written."""
+        try:
+            super().check_writable(uri)
+        except OSError as error:
+            raise InputError(f"{uri} cannot be written ({error.strerror}).") from None
 
     def is_file(self, uri: str) -> bool:
         """Asks the file system."""
@@ -36,7 +44,7 @@ class Folder(Place):
             folders.sort()
             for name in sorted(names):
                 file = pathlib.Path(directory, name)
-                status = file.stat()
+                status = file.stat() if file.exists() else file.lstat()
                 yield Entry(file.relative_to(root).as_posix(), status.st_size, str(status.st_mtime_ns))
 
     def read(self, uri: str) -> bytes:

@@ -5,14 +5,15 @@ import datetime
 import functools
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 
 from components.errors import InputError, first_line
-from components.storage.place import Entry, Place
+from components.storage.place import PROBE, Entry, Place
 from components.storage.uri import OBJECT_STORES, scheme_of
 
 _ENDPOINT = "AWS_ENDPOINT_URL"
@@ -20,12 +21,18 @@ _ENDPOINT = "AWS_ENDPOINT_URL"
 _MINIO = "http://minio-service.kubeflow:9000"
 # A store that is restarted is waited for.
 _PATIENCE: Any = {
-    "max_retries": 20,
-    "retry_timeout": datetime.timedelta(minutes=3),
-    "backoff": {"max_backoff": datetime.timedelta(seconds=10)},
+    "max_retries": 1_000,
+    "retry_timeout": datetime.timedelta(minutes=2),
+    "backoff": {
+        "init_backoff": datetime.timedelta(seconds=0.2),
+        "max_backoff": datetime.timedelta(seconds=5),
+        "base": 3,
+    },
 }
 # A store that is asked whether it is there at all is not.
 _BRIEF: Any = {"max_retries": 1, "retry_timeout": datetime.timedelta(seconds=5)}
+_AT_ONCE = 16  # Requests: a store answers each after some time, and many in that time.
+_LEVELS = 2  # Of folders that are listed apart, such as splits and classes.
 _PAGE = 1_000  # Keys, as many as a store gives in one answer.
 _CHUNK = 10 * 2**20
 
@@ -76,31 +83,20 @@ def reaching(uri: str) -> Iterator[None]:
         ) from None
 
 
-def check_writable(uri: str) -> None:
-    """Writes a small object below a URI and removes it again, without waiting long.
-
-    Raises:
-      InputError: That is not possible.
-    """
-    with reaching(uri):
-        store = connect(uri.rstrip("/"), retries=_BRIEF)
-        store.put(".distill", b"")
-        store.delete(".distill")
-
-
-def check_readable(uri: str) -> None:
-    """Lists the beginning of what lies below a URI, without waiting long.
-
-    Raises:
-      InputError: That is not possible.
-    """
-    with reaching(uri):
-        store = connect(uri.rstrip("/"), retries=_BRIEF)
-        next(iter(store.list(chunk_size=1)), None)
-
-
 class Objects(Place):
     """Object stores, which have no folders, but names with slashes in them."""
+
+    def check_writable(self, uri: str) -> None:
+        """Asks without the patience that a run has."""
+        with reaching(uri):
+            store = connect(uri.rstrip("/"), retries=_BRIEF)
+            store.put(PROBE, b"")
+            store.delete(PROBE)
+
+    def check_readable(self, uri: str) -> None:
+        """Lists the beginning of what lies below, likewise."""
+        with reaching(uri):
+            next(iter(connect(uri.rstrip("/"), retries=_BRIEF).list(chunk_size=1)), None)
 
     def is_file(self, uri: str) -> bool:
         """Asks for the object's head."""
@@ -130,15 +126,18 @@ class Objects(Place):
         return folders, [name for name in names if name]
 
     def files(self, uri: str) -> Iterator[Entry]:
-        """Lists the objects below the prefix, a thousand with each request."""
+        """Lists the objects below the prefix, a thousand with each request, and some folders at once."""
         store, key = _open(uri)
-        with reaching(uri):
-            for chunk in store.list(key or None, chunk_size=_PAGE):
-                for each in chunk:
-                    name = _relative(each["path"], key)
-                    if name:  # A mark that stands for the folder itself has none.
-                        version = each["e_tag"] or each["version"] or each["last_modified"].isoformat()
-                        yield Entry(name, each["size"], version)
+        with reaching(uri), ThreadPoolExecutor(_AT_ONCE) as pool:
+            prefixes = [key]
+            for _ in range(_LEVELS):
+                if len(prefixes) < _AT_ONCE:
+                    found = list(pool.map(lambda prefix: store.list_with_delimiter(prefix or None), prefixes))
+                    prefixes = [prefix for each in found for prefix in each["common_prefixes"]]
+                    for each in found:
+                        yield from _entries(each["objects"], key=key)
+            for objects in pool.map(lambda prefix: list(_objects_below(store, prefix)), prefixes):
+                yield from _entries(objects, key=key)
 
     def read(self, uri: str) -> bytes:
         """Reads the object."""
@@ -186,6 +185,20 @@ def _open(uri: str) -> tuple[obstore.store.ObjectStore, str]:
     """Returns the store of a bucket, and the key in it."""
     bucket, _, key = uri.partition("://")[2].partition("/")
     return _bucket(f"{scheme_of(uri)}://{bucket}", os.environ.get(_ENDPOINT)), key.strip("/")
+
+
+def _objects_below(store: obstore.store.ObjectStore, prefix: str) -> Iterator[Any]:
+    for chunk in store.list(prefix, chunk_size=_PAGE):
+        yield from chunk
+
+
+def _entries(objects: Iterable[Any], *, key: str) -> Iterator[Entry]:
+    for each in objects:
+        name = _relative(each["path"], key)
+        if name:  # A mark that stands for the folder itself has none.
+            yield Entry(
+                name, each["size"], each["e_tag"] or each["version"] or each["last_modified"].isoformat()
+            )
 
 
 def _find(uri: str) -> Any | None:

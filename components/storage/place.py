@@ -5,6 +5,10 @@ import dataclasses
 import pathlib
 from collections.abc import Iterator
 
+from components.storage.uri import join
+
+PROBE = ".distill"
+
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
@@ -23,6 +27,16 @@ class Entry:
 
 class Place(abc.ABC):
     """A file system or an object store; each method takes whole paths or URIs."""
+
+    def check_writable(self, uri: str) -> None:
+        """Writes a small file into a folder and removes it again; raises InputError if it cannot."""
+        probe = join(uri, PROBE)
+        self.write(probe, b"")
+        self.remove(probe)
+
+    def check_readable(self, uri: str) -> None:
+        """Raises InputError if one cannot even look whether there is a folder."""
+        self.is_folder(uri)
 
     @abc.abstractmethod
     def is_file(self, uri: str) -> bool:

@@ -1,18 +1,15 @@
 """A directory of an object store."""
 
-import atexit
 import contextlib
 import datetime
-import functools
 import hashlib
 import pathlib
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from obstore.exceptions import AlreadyExistsError, PreconditionError
 
+from components.storage.copies import directory_of_process
 from components.storage.objects import connect, reaching
 from components.stores.lease import Lease, replace
 from components.stores.store import Store
@@ -111,7 +108,7 @@ class Bucket(Store):
 
     def fetch(self, name: str) -> pathlib.Path:
         """Copies objects to this machine, once: of what has a version's name the content never changes."""
-        place = _copies() / hashlib.sha256(self._uri.encode()).hexdigest()[:16] / name
+        place = directory_of_process() / hashlib.sha256(self._uri.encode()).hexdigest()[:16] / name
         if not place.exists():
             partial = place.with_name(f"{place.name}.partial")
             for path in self._paths(name) or [name]:
@@ -163,11 +160,3 @@ class Bucket(Store):
 
     def _reached(self) -> contextlib.AbstractContextManager[None]:
         return reaching(self._uri)
-
-
-@functools.cache
-def _copies() -> pathlib.Path:
-    """Returns a directory that ends with this process."""
-    directory = tempfile.mkdtemp(prefix="distill-")
-    atexit.register(shutil.rmtree, directory, ignore_errors=True)
-    return pathlib.Path(directory)

@@ -1,12 +1,20 @@
 """The Teacher and Scratch nodes."""
 
 from tfx.components import Trainer
+from tfx.dsl.components.base import executor_spec
 from tfx.proto import trainer_pb2
 from tfx.types import BaseChannel
 
 from components.settings.training import TrainingJob
+from components.training.executor import Executor
 
 RUN_FN = "components.training.run_fn.run_fn"
+
+
+class SupervisedTrainer(Trainer):
+    """TFX's Trainer, whose artifacts may be anywhere."""
+
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
 
 def supervised_trainer(
@@ -31,7 +39,7 @@ def supervised_trainer(
     Returns:
       The node, with outputs `model` and `model_run`.
     """
-    return Trainer(
+    return SupervisedTrainer(
         run_fn=RUN_FN,
         examples=examples,
         transform_graph=transform_graph,

@@ -21,6 +21,7 @@ ROOT = pathlib.Path(components.__file__).parent
 _TRAINING = (
     "training/callbacks/best_epoch.py",
     "training/callbacks/checkpoints.py",
+    "training/hardware/*.py",
     "training/inputs/*.py",
     "training/job.py",
     "training/learner.py",
@@ -28,7 +29,6 @@ _TRAINING = (
     "training/losses.py",
     "training/online_teacher.py",
     "training/optimization.py",
-    "training/precision.py",
     "training/start/*.py",
     "models/building.py",
     "models/fine_tuning.py",

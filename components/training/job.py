@@ -4,7 +4,6 @@ Two trainings of one architecture, seed and data start from the same weights and
 same order, whatever their objectives.
 """
 
-import contextlib
 import dataclasses
 import functools
 import math
@@ -24,6 +23,8 @@ from components.settings.training import TrainingJob
 from components.telling import tell
 from components.training.callbacks.checkpoints import Checkpoints
 from components.training.callbacks.history import write_untrained
+from components.training.hardware import devices
+from components.training.hardware.precision import resolve_precision
 from components.training.inputs.batches import (
     SHUFFLE_BYTES,
     damage_explained,
@@ -35,7 +36,6 @@ from components.training.inputs.training_data import TrainingData
 from components.training.learner import Learner
 from components.training.loop import ONLY_TRAINING, Batches, fit
 from components.training.online_teacher import OnlineTeacher, online, online_with_features
-from components.training.precision import resolve_precision
 from components.training.start.continued import continue_model
 from components.training.start.earlier import warm_up
 
@@ -162,7 +162,7 @@ def train_model(
         example_files=[*data.training_files, *data.unlabelled_files, *data.validation_files],
         prediction_files=data.all_prediction_files,
     )
-    with _scope(job.hardware.strategy), damage:
+    with devices.scope(job.hardware.strategy), damage:
         model, head = _build(job, num_classes=len(data.class_names))
         if warm_up(model, job):
             head = None  # Its layer of logits has been trained.
@@ -192,10 +192,6 @@ def _with_known_precision(job: TrainingJob) -> TrainingJob:
         tell(f"trains in {precision}", name=job.name)
     hardware = job.hardware.model_copy(update={"precision": precision})
     return job.model_copy(update={"hardware": hardware})
-
-
-def _scope(strategy: str) -> contextlib.AbstractContextManager[object]:
-    return tf.distribute.MirroredStrategy().scope() if strategy == "mirrored" else contextlib.nullcontext()
 
 
 def _build(job: TrainingJob, *, num_classes: int) -> tuple[keras.Model, TrainingJob | None]:

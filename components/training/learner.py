@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from components.training.hardware.devices import weigh_by_share
 from components.training.losses import cross_entropy, has_label
 
 Targets = dict[str, Any]
@@ -126,6 +127,7 @@ class Learner(keras.Model):
         if self._ask_teacher:
             targets |= {name: ops.stop_gradient(value) for name, value in self._ask_teacher(x).items()}
         loss = self._objective(targets, y_pred["logits"], sample_weight)
+        loss = weigh_by_share(loss, examples=ops.shape(y_pred["logits"])[0])
         for own in self.model.losses:
             loss += self._aggregate_additional_loss(own)
         self._finite_steps.update_state(loss)

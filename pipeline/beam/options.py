@@ -48,7 +48,6 @@ def _flink(flink: FlinkSettings, *, version: str | None) -> Iterator[str]:
             yield f"--flink_job_server_jar={flink.job_server_jar}"
     if flink.parallelism:
         yield f"--parallelism={flink.parallelism}"
-    yield f"--number_of_execution_retries={flink.retries}"
     yield from _workers(flink.workers)
 
 

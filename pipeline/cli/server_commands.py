@@ -102,7 +102,9 @@ def submit(
     access = _access(host, namespace, token_file=token_file, cookies_file=cookies_file, ca_file=ca_file)
     settings = load_config(config, overrides=overrides or ())
     parameters = _parameters(settings, param)
-    root = override(settings.kubeflow, image=image, pipeline_root=pipeline_root).pipeline_root
+    root = override(
+        settings.kubeflow, image=image, pipeline_root=pipeline_root or settings.kubeflow_root
+    ).pipeline_root
     server = access.connect()
     version = _upload(server, settings, image=image)
     run = pipelines.start_run(
@@ -157,7 +159,9 @@ def schedule(
     _refuse_unfilled(
         {parameter.name: parameter.default for parameter in run_parameters(settings)} | parameters
     )
-    root = override(settings.kubeflow, image=image, pipeline_root=pipeline_root).pipeline_root
+    root = override(
+        settings.kubeflow, image=image, pipeline_root=pipeline_root or settings.kubeflow_root
+    ).pipeline_root
     server = access.connect()
     version = _upload(server, settings, image=image)
     made, older = schedules.put_schedule(

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from components.errors import InputError
-from components.settings.base import NonNegativeInt, PositiveInt, Settings, custom_error
+from components.settings.base import PositiveInt, Settings, custom_error
 
 Engine = Literal["direct", "flink", "spark", "dataflow"]
 
@@ -112,11 +112,9 @@ class FlinkSettings(_JobServer):
 
     Attributes:
       master: The address of its REST interface, where its version and its free slots are asked.
-      retries: How often what was lost with a TaskManager or a worker is done again.
     """
 
     master: Master | None = None
-    retries: NonNegativeInt = 2
 
 
 class SparkSettings(_JobServer):

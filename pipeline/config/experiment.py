@@ -27,12 +27,16 @@ from components.settings.models import (
 )
 from components.settings.retraining import RetrainingSettings
 from components.settings.training import AugmentSettings, ClassWeights, HardwareSettings, Views
+from components.storage.uri import OBJECT_STORES, scheme_of
 from pipeline.config.beam import BeamSettings
 from pipeline.config.kubeflow import KubeflowSettings
 from pipeline.config.metadata import parse_url
 from pipeline.config.nodes import LOOK, distiller_id, teacher_id
 from pipeline.config.notify import NotifySettings
 from pipeline.config.retention import RetentionSettings
+
+# The schemes of URIs that TFX's fileio and Beam's FileSystems both read.
+_ROOTS = ("gs", "s3", "hdfs")
 
 
 class StoredViews(Settings):
@@ -86,6 +90,13 @@ class Config(Settings):
     retraining: RetrainingSettings = RetrainingSettings()
     retention: RetentionSettings = RetentionSettings()
     metadata: str | None = None
+    pipeline_root: Annotated[str, Field(min_length=1)] | None = None
+
+    @property
+    def kubeflow_root(self) -> str | None:
+        """Where the artifacts go on Kubeflow Pipelines; None leaves it to the server."""
+        root = self.kubeflow.pipeline_root or self.pipeline_root or ""
+        return root if scheme_of(root) in OBJECT_STORES else None
 
     @property
     def teachers(self) -> dict[str, Teacher]:
@@ -189,7 +200,9 @@ class Config(Settings):
 
     def to_record(self) -> dict[str, Any]:
         """Returns what a run records of its settings: all but those that change no result."""
-        return self.model_dump(mode="json", exclude={"beam", "notify", "retention", "metadata"})
+        return self.model_dump(
+            mode="json", exclude={"beam", "notify", "retention", "metadata", "pipeline_root"}
+        )
 
     def reads_predictions(self, distillation: Method) -> bool:
         """Tells whether a distillation reads stored predictions, be it only in place of labels."""
@@ -205,6 +218,16 @@ class Config(Settings):
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
             raise custom_error("must hold only letters, digits, '_' and '-'")
         return name
+
+    @field_validator("pipeline_root")
+    @classmethod
+    def _root_can_be_reached(cls, root: str | None) -> str | None:
+        if root is not None and scheme_of(root) not in (None, *_ROOTS):
+            raise custom_error(
+                f"{root!r} is in no store that TFX and Beam know; give a directory or a URI of "
+                f"{', '.join(_ROOTS)}, such as s3://bucket/pipelines"
+            )
+        return root
 
     @field_validator("distillations", mode="before")
     @classmethod

@@ -14,7 +14,9 @@ from tfx.proto.orchestration import executable_spec_pb2
 
 from components import tfx_patches
 from components.errors import InputError
+from pipeline.beam.failures import explain
 from pipeline.beam.operator import Engine, operator_for
+from pipeline.config.beam import Engine as BeamEngine
 from pipeline.events import NodeFailed, NodeFinished, NodeNote, NodeProgress, NodeStarted, Report
 from pipeline.local.background import NodeError
 
@@ -31,8 +33,9 @@ class Observer:
       failure: The first error of a node, as it was raised there. Beam would make text of it.
     """
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: Report, *, engine: BeamEngine) -> None:
         self._report = report
+        self._engine = engine
         self.nodes: dict[str, dict[str, Any]] = {}
         self.failure: InputError | NodeError | None = None
 
@@ -64,7 +67,7 @@ class Observer:
             state = _outcome(execution, connection=connection)
         except Exception as error:
             self._report(NodeFailed(node, seconds=time.monotonic() - start))
-            self.failure = self.failure or _as_failure(error, node=node)
+            self.failure = self.failure or _as_failure(error, node=node, engine=self._engine)
             raise
         seconds = time.monotonic() - start
         self.nodes[node] = {"state": state, "seconds": seconds}
@@ -112,7 +115,7 @@ def observed(report: Report, *, engine: Engine, password: str = "") -> Iterator[
     Yields:
       The observer.
     """
-    observer = Observer(report)
+    observer = Observer(report, engine=engine.settings.engine)
     operators = {executable_spec_pb2.BeamExecutableSpec: operator_for(engine)}
 
     class ObservedLauncher(launcher.Launcher):
@@ -158,9 +161,13 @@ def _outcome(
     raise RuntimeError("TFX found no input for it")
 
 
-def _as_failure(error: Exception, *, node: str) -> InputError | NodeError:
+def _as_failure(error: Exception, *, node: str, engine: BeamEngine) -> InputError | NodeError:
     if isinstance(error, InputError):
         return error
+    explained = explain(error, engine=engine)
+    if explained:
+        explained.__cause__ = error
+        return explained
     failure = NodeError(node=node)
     failure.__cause__ = error
     return failure

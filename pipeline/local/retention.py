@@ -3,16 +3,20 @@
 import dataclasses
 import datetime
 import pathlib
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 
 from components.errors import InputError
 from components.files import write_text
 from components.serving.versions import Versions
+from components.storage.files import folder_names, remove, size_of
+from components.storage.uri import join
 from pipeline.config.experiment import Config
 from pipeline.config.retention import RetentionSettings
 from pipeline.local.workspace import LOG_HEADING, Workspace, locked
 from pipeline.metadata.records import Run
+
+# Where TFX keeps what it passes to an executor, beside the outputs of a node.
+_ATTEMPTS = (".system", "executor_execution")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +49,7 @@ def prune(config: Config, *, workspace: Workspace, dry_run: bool = False) -> Pru
       InputError: The metadata or the artifacts cannot be read, or not be removed.
       WorkspaceBusyError: A run is using the workspace.
     """
-    if not workspace.artifacts.is_dir():
+    if not workspace.has_artifacts:
         return Pruned()
     with locked(workspace), workspace.database.records() as records:
         records.check_schema()
@@ -58,7 +62,7 @@ def prune(config: Config, *, workspace: Workspace, dry_run: bool = False) -> Pru
         uris = [uri for id_, uri in records.artifact_uris().items() if id_ not in traces.artifacts]
         executions = records.executions() - traces.executions
         unknown = list(_unknown(workspace.artifacts, uris=uris, executions=executions))
-        pruned = Pruned(len(old), len(runs) - len(old), sum(map(_size, unknown)))
+        pruned = Pruned(len(old), len(runs) - len(old), sum(map(size_of, unknown)))
         if dry_run:
             return pruned
         if old:
@@ -89,19 +93,24 @@ def _old(runs: Sequence[Run], retention: RetentionSettings, *, needed: set[str])
     return [run for run in runs if run.id not in stay]
 
 
-def _unknown(artifacts: pathlib.Path, *, uris: Iterable[str], executions: set[int]) -> Iterator[pathlib.Path]:
+def _unknown(artifacts: str, *, uris: Iterable[str], executions: set[int]) -> Iterator[str]:
     """Finds the directories of executions that ML Metadata does not know, or that failed.
 
     They are known by their last parts, `NODE/OUTPUT/EXECUTION`, whose number no other execution ever has: so
     a workspace may have been moved.
     """
     known = {_place(pathlib.PurePath(uri)) for uri in uris}
-    for directory in sorted(artifacts.glob("*/[!.]*/*")):
-        if directory.name.isdecimal() and _place(directory) not in known:
-            yield directory
-    for directory in sorted(artifacts.glob("*/.system/executor_execution/*")):
-        if directory.name.isdecimal() and int(directory.name) not in executions:
-            yield directory
+    for node in folder_names(artifacts):
+        for output in folder_names(join(artifacts, node)):
+            if output.startswith("."):  # Such as checkpoints.
+                continue
+            for name in folder_names(join(artifacts, node, output)):
+                if name.isdecimal() and (node, output, name) not in known:
+                    yield join(artifacts, node, output, name)
+        attempts = join(artifacts, node, *_ATTEMPTS)
+        for name in folder_names(attempts):
+            if name.isdecimal() and int(name) not in executions:
+                yield join(attempts, name)
 
 
 def _place(path: pathlib.PurePath) -> tuple[str, ...]:
@@ -109,15 +118,11 @@ def _place(path: pathlib.PurePath) -> tuple[str, ...]:
     return (path if path.name.isdecimal() else path.parent).parts[-3:]
 
 
-def _remove(directory: pathlib.Path) -> None:
+def _remove(directory: str) -> None:
     try:
-        shutil.rmtree(directory)
+        remove(directory)
     except OSError as error:
         raise InputError(f"{directory} cannot be removed ({error.strerror}).") from None
-
-
-def _size(directory: pathlib.Path) -> int:
-    return sum(path.lstat().st_size for path in directory.rglob("*") if path.is_file())
 
 
 def _shorten_log(log: pathlib.Path, *, runs: int | None) -> None:

@@ -8,12 +8,16 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 from components import tfx_patches
+from components.errors import InputError
+from components.example_gen.spans.pattern import holds_span
 from components.report.summary import Summary
 from components.serving.versions import NO_VERSION, OvertakenError, Versions
+from components.storage import beam_files, copies, files
+from components.storage.uri import is_remote
 from pipeline.beam.reaching import check_engine
 from pipeline.config.experiment import Config
 from pipeline.events import Event, Report
-from pipeline.local.background import Task, run_in_background
+from pipeline.local.background import NodeError, Task, run_in_background
 from pipeline.local.external_files import check_files, fingerprint_files
 from pipeline.local.workspace import LOG_HEADING, Workspace, locked
 
@@ -21,6 +25,8 @@ if TYPE_CHECKING:
     from pipeline.beam.operator import Engine
 
 Orchestrator = Literal["local", "beam"]
+
+_LOST = "Could not connect to the endpoint URL"  # As the client says by which Beam reaches S3.
 
 
 @contextlib.contextmanager
@@ -42,7 +48,7 @@ def running(
     """
     check_files(config)
     check_engine(config.beam)
-    workspace.database.check()
+    workspace.check()
     with (
         locked(workspace),
         running_checked(config, workspace=workspace, orchestrator=orchestrator) as events,
@@ -109,34 +115,55 @@ def run_graph(report: Report, *, config: Config, workspace: Workspace, orchestra
     create_pipeline = functools.partial(
         graph.create_pipeline,
         config,
-        root=str(workspace.artifacts),
+        root=workspace.artifacts,
         pipeline_name=workspace.pipeline_name(config),
         metadata=workspace.database.connection_config(),
         push_directory=push_directory,
+        checkpoint_directory=workspace.checkpoints,
     )
-    engine = Engine(settings=config.beam, root=str(workspace.artifacts))
-    fingerprints = fingerprint_files(config, workspace=workspace, push_directory=push_directory)
-    while True:
-        try:
-            nodes = run_pipeline(
-                functools.partial(create_pipeline, fingerprints=fingerprints),
-                orchestrator=orchestrator,
-                engine=engine,
-                report=report,
-                password=workspace.mysql.password if workspace.mysql else "",
-            )
-            break
-        except OvertakenError:
-            # All that trains comes from the cache.
-            fingerprints |= {"incumbent": Versions(push_directory).shipping() or NO_VERSION}
-    return write_summary(
-        config,
-        workspace=workspace.directory,
-        database=workspace.database,
-        pipeline_name=workspace.pipeline_name(config),
-        nodes=nodes,
-        fingerprints=fingerprints,
-    )
+    beam_files.use_options(config.beam.options)
+    engine = Engine(settings=config.beam, root=workspace.artifacts)
+    with copies.kept_in(workspace.copies):
+        fingerprints = fingerprint_files(config, workspace=workspace, push_directory=push_directory)
+        while True:
+            try:
+                nodes = run_pipeline(
+                    functools.partial(create_pipeline, fingerprints=fingerprints),
+                    orchestrator=orchestrator,
+                    engine=engine,
+                    report=report,
+                    password=workspace.mysql.password if workspace.mysql else "",
+                )
+                break
+            except OvertakenError:
+                # All that trains comes from the cache.
+                fingerprints |= {"incumbent": Versions(push_directory).shipping() or NO_VERSION}
+            except NodeError as error:
+                _check_reached(config, workspace, cause=error)
+                raise
+        return write_summary(
+            config,
+            workspace=workspace.directory,
+            database=workspace.database,
+            pipeline_name=workspace.pipeline_name(config),
+            nodes=nodes,
+            fingerprints=fingerprints,
+        )
+
+
+def _check_reached(config: Config, workspace: Workspace, *, cause: NodeError) -> None:
+    """Raises InputError if a node may have failed because a store is gone, of which Beam makes a fault."""
+    location = getattr(config.data, config.data.location_key or "", None) or ""
+    for uri in (workspace.pipeline_root or "", location):
+        if is_remote(uri) and not holds_span(uri):
+            try:
+                files.check_readable(uri)
+            except InputError as error:
+                raise InputError(f"{cause.node} was interrupted: {error}") from cause
+    if _LOST in str(cause.__cause__):  # It is there again.
+        raise InputError(
+            f"{cause.node} was interrupted: the object store was away for a while; run again to go on."
+        ) from cause
 
 
 def run_pipeline(
@@ -167,15 +194,19 @@ def run_pipeline(
     from tfx.orchestration.beam import beam_dag_runner
     from tfx.orchestration.local import local_dag_runner
 
+    from components.storage import tfx_file_system
     from pipeline.local import observer
 
+    tfx_file_system.register()
     logging.set_verbosity(logging.INFO)
     orchestrators = {"local": local_dag_runner.LocalDagRunner, "beam": beam_dag_runner.BeamDagRunner}
     pipeline = create_pipeline()
     with (
         tfx_patches.direct_runner(),
         tfx_patches.no_packing(),
+        tfx_patches.loopback_workers(),
         tfx_patches.no_repetition(),
+        tfx_patches.one_s3_client(),
         observer.observed(report, engine=engine, password=password) as watched,
     ):
         try:

@@ -11,11 +11,17 @@ from components.errors import InputError
 from components.files import read_json, write_json
 from components.layout import (
     ARTIFACTS_DIRECTORY,
+    CHECKPOINTS_DIRECTORY,
+    COPIES_DIRECTORY,
     LOG_FILE,
     METADATA_FILE,
     METADATA_PLACE_FILE,
     PUSHED_DIRECTORY,
+    ROOT_FILE,
 )
+from components.storage import beam_files
+from components.storage.files import check_writable, is_folder
+from components.storage.uri import is_remote, join
 from components.stores.store import is_object_store
 from pipeline.config.experiment import Config
 from pipeline.metadata.database import Database, MysqlDatabase, SqliteFile, open_mysql
@@ -36,10 +42,12 @@ class Workspace:
     Attributes:
       directory: The directory.
       mysql: Where its metadata is, if not in a file there.
+      pipeline_root: Below which its artifacts are, if not in it: a path or URI, which others may share.
     """
 
     directory: pathlib.Path
     mysql: MysqlDatabase | None = None
+    pipeline_root: str | None = None
 
     @property
     def log(self) -> pathlib.Path:
@@ -52,9 +60,65 @@ class Workspace:
         return self.mysql or SqliteFile(self.directory.absolute() / METADATA_FILE)
 
     @property
-    def artifacts(self) -> pathlib.Path:
-        """The directory of what the nodes make."""
-        return self.directory.absolute() / ARTIFACTS_DIRECTORY
+    def artifacts(self) -> str:
+        """Where the nodes leave what they make, once this is locked: nobody else has the same place.
+
+        ML Metadata numbers executions from 1 in each workspace, so that two would write over each other.
+        """
+        if self.pipeline_root is None:
+            return str(self.directory.absolute() / ARTIFACTS_DIRECTORY)
+        return join(self.pipeline_root, read_json(self._root_file)["folder"])
+
+    @property
+    def has_artifacts(self) -> bool:
+        """Whether a run may have left any."""
+        if self.pipeline_root is None:
+            return is_folder(self.artifacts)
+        return self._root_file.is_file()
+
+    @property
+    def checkpoints(self) -> str | None:
+        """Where trainings that are not finished leave their checkpoints; None is beside their outputs."""
+        if self.pipeline_root is None:
+            return None
+        return str(self.directory.absolute() / CHECKPOINTS_DIRECTORY)
+
+    @property
+    def copies(self) -> pathlib.Path:
+        """Where copies of artifacts lie while a run goes on, if they are elsewhere."""
+        return self.directory.absolute() / COPIES_DIRECTORY
+
+    @property
+    def _root_file(self) -> pathlib.Path:
+        return self.directory / ROOT_FILE
+
+    def check(self) -> None:
+        """Raises InputError if the database or the pipeline root cannot be used."""
+        self.database.check()
+        if self.pipeline_root is not None:
+            try:
+                check_writable(self.pipeline_root)
+            except InputError as error:
+                raise InputError(f"pipeline_root: {error}") from None
+
+    def check_root(self) -> None:
+        """Notes where the artifacts are, and sees to it that they are always there.
+
+        Raises:
+          InputError: They were elsewhere before.
+        """
+        here = str(self.directory / ARTIFACTS_DIRECTORY)
+        before = here if pathlib.Path(here).is_dir() else None
+        if self._root_file.is_file():
+            before = read_json(self._root_file)["pipeline_root"]
+        if before not in (None, self.pipeline_root or here):
+            raise InputError(
+                f"The workspace {self.directory} has its artifacts in {before}, not in "
+                f"{self.pipeline_root or here}; choose another with --workspace."
+            )
+        if before is None and self.pipeline_root is not None:
+            folder = f"{self.directory.absolute().name}-{uuid.uuid4().hex[:8]}"
+            write_json(self._root_file, {"pipeline_root": self.pipeline_root, "folder": folder})
 
     def pipeline_name(self, config: Config) -> str:
         """Returns by which name ML Metadata knows the runs of an experiment here, once this is locked.
@@ -109,7 +173,11 @@ def open_workspace(
       environment: May hold the password of the database.
     """
     mysql = open_mysql(config.metadata, environment=environment) if config.metadata else None
-    return Workspace(directory or pathlib.Path("runs", config.name), mysql)
+    beam_files.use_options(config.beam.options)
+    root = config.pipeline_root
+    if root is not None and not is_remote(root):
+        root = str(pathlib.Path(root).absolute())
+    return Workspace(directory or pathlib.Path("runs", config.name), mysql, root)
 
 
 @contextlib.contextmanager
@@ -119,7 +187,7 @@ def locked(workspace: Workspace) -> Iterator[None]:
     The lock ends with the process that holds it, also if that is killed.
 
     Raises:
-      InputError: It cannot be written, or has its metadata elsewhere.
+      InputError: It cannot be written, or has its metadata or its artifacts elsewhere.
       WorkspaceBusyError: Another run is using it.
     """
     directory = workspace.directory
@@ -141,4 +209,5 @@ def locked(workspace: Workspace) -> Iterator[None]:
                 "with --workspace."
             ) from None
         workspace.check_metadata()
+        workspace.check_root()
         yield

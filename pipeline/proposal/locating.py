@@ -9,7 +9,7 @@ from components.errors import InputError, suggest
 from components.example_gen import split_names
 from components.example_gen.sources import image_folder, image_list, tfds
 from components.example_gen.spans.pattern import holds_span
-from components.files import expand_user
+from components.storage.listed import DataPath, data_path
 from pipeline.silence import silenced
 
 _DATASET = re.compile(r"[a-z]\w*(/[\w.-]+)?(:\d+\.\d+\.\d+)?")
@@ -25,11 +25,12 @@ def locate(path: str) -> dict[str, Any]:
     Raises:
       InputError: There is no such thing, or the data set is not prepared.
     """
-    place = expand_user(path)
+    place = data_path(path)
     prepared = tfds.prepared_folder(place.name, data_dir=place.parent)
     if prepared:
         return _from_tfds(place.name, prepared=prepared, data_dir=str(place.parent))
-    if place.is_dir() and image_list.find_lists(place) and not _has_class_folders(path):
+    has_list = isinstance(place, pathlib.Path) and place.is_dir() and image_list.find_lists(place)
+    if has_list and not _has_class_folders(path):
         return {"source": "image_list", "path": path}
     if place.is_dir() or holds_span(path):
         return {"source": "image_folder", "path": path}
@@ -55,7 +56,7 @@ def _has_class_folders(path: str) -> bool:
     return True
 
 
-def _from_tfds(dataset: str, *, prepared: pathlib.Path, data_dir: str | None = None) -> dict[str, Any]:
+def _from_tfds(dataset: str, *, prepared: DataPath, data_dir: str | None = None) -> dict[str, Any]:
     splits = _choose_splits(tfds.stored_shard_lengths(prepared), dataset=dataset)
     return {
         "source": "tfds",
@@ -86,9 +87,10 @@ def _choose_splits(shard_lengths: Mapping[str, Sequence[int]], *, dataset: str) 
             }
 
 
-def _explain_missing(path: str, *, place: pathlib.Path) -> str:
+def _explain_missing(path: str, *, place: DataPath) -> str:
     """Says what might have been meant by a path where nothing is."""
-    neighbours = [each.name for each in place.parent.iterdir()] if place.parent.is_dir() else []
+    is_here = isinstance(place, pathlib.Path) and place.parent.is_dir()
+    neighbours = [each.name for each in place.parent.iterdir()] if is_here else []
     hint = suggest(place.name, neighbours)
     if hint or not _DATASET.fullmatch(path):
         return f"{path} does not exist{hint or '; give a folder of images'}"

@@ -10,7 +10,6 @@ from tensorflow_metadata.proto.v0 import anomalies_pb2, statistics_pb2
 
 from components.errors import InputError
 from components.example_validator.anomalies import describe
-from components.files import read_json
 from components.layout import DATASET_FILE, EVALUATION_FILE, SPLITS
 from components.report.summary import (
     SCHEMA_VERSION,
@@ -23,6 +22,8 @@ from components.report.summary import (
     Summary,
 )
 from components.schema_gen.schema import count_labels
+from components.storage.files import read_bytes, read_json
+from components.storage.uri import join
 from pipeline.config.experiment import Config
 from pipeline.metadata.database import Database
 from pipeline.results.workspace_files import shorten, write_results
@@ -102,7 +103,7 @@ def _latest_outputs(store: MetadataStore, *, pipeline_name: str) -> Outputs:
 
 
 def _read_evaluation(uri: str) -> Evaluation:
-    return Evaluation.model_validate(read_json(pathlib.Path(uri, EVALUATION_FILE)))
+    return Evaluation.model_validate(read_json(join(uri, EVALUATION_FILE)))
 
 
 def _pushed_model(artifact: proto.Artifact) -> str | None:
@@ -113,7 +114,7 @@ def _pushed_model(artifact: proto.Artifact) -> str | None:
 
 
 def _read_dataset(outputs: Outputs) -> dict[str, Any]:
-    return read_json(pathlib.Path(outputs["ExampleGen", "examples"].uri, DATASET_FILE))
+    return read_json(join(outputs["ExampleGen", "examples"].uri, DATASET_FILE))
 
 
 def _describe_spans(outputs: Outputs) -> tuple[DataSpan, ...]:
@@ -125,21 +126,21 @@ def _describe_data(
     outputs: Outputs, *, splits: Sequence[str], class_names: Sequence[str]
 ) -> dict[str, Split]:
     ingested = _read_dataset(outputs)["splits"]
-    statistics = pathlib.Path(outputs["StatisticsGen", "statistics"].uri)
+    statistics = outputs["StatisticsGen", "statistics"].uri
     return {
         split: Split(
             examples=ingested[split]["examples"],
             skipped=len(ingested[split]["skipped"]),
             skipped_images=tuple(SkippedImage(**image) for image in ingested[split]["skipped"]),
-            classes=_count_labels(statistics / f"Split-{split}" / "FeatureStats.pb", class_names),
+            classes=_count_labels(join(statistics, f"Split-{split}", "FeatureStats.pb"), class_names),
         )
         for split in splits
     }
 
 
-def _count_labels(path: pathlib.Path, class_names: Sequence[str]) -> dict[str, int] | None:
+def _count_labels(uri: str, class_names: Sequence[str]) -> dict[str, int] | None:
     """Reads the number of examples of each class; None if the statistics count none."""
-    found = statistics_pb2.DatasetFeatureStatisticsList.FromString(path.read_bytes())
+    found = statistics_pb2.DatasetFeatureStatisticsList.FromString(read_bytes(uri))
     counts = count_labels(found) or {}
     if not counts.keys() & set(range(len(class_names))):
         return None
@@ -149,7 +150,7 @@ def _count_labels(path: pathlib.Path, class_names: Sequence[str]) -> dict[str, i
 def _describe_anomalies(uri: str) -> tuple[str, ...]:
     anomalies = {}
     for split in SPLITS:
-        content = pathlib.Path(uri, f"Split-{split}", "SchemaDiff.pb").read_bytes()
+        content = read_bytes(join(uri, f"Split-{split}", "SchemaDiff.pb"))
         anomalies[split] = anomalies_pb2.Anomalies.FromString(content)
     return tuple(describe(anomalies))
 

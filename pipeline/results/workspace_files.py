@@ -11,6 +11,8 @@ from components.files import read_json, write_json, write_text
 from components.layout import DISAGREEMENTS_FILE, REPORT_FILE, SUMMARY_FILE
 from components.report.summary import SCHEMA_VERSION, Summary
 from components.settings.explaining import explain
+from components.storage import files
+from components.storage.uri import is_remote, join
 
 
 def write_results(summary: Summary, *, workspace: pathlib.Path) -> None:
@@ -94,9 +96,10 @@ def latest_workspace(runs: pathlib.Path) -> pathlib.Path:
 def _read_disagreements(summary: Summary, *, workspace: pathlib.Path) -> list[dict[str, Any]]:
     """Reads the images on which the models differ; none where they are gone."""
     for artifact in summary.lineage:
-        path = workspace / artifact.uri / DISAGREEMENTS_FILE
-        if (artifact.node, artifact.output) == ("Evaluator", "evaluation") and path.is_file():
-            return read_json(path)["images"]
+        if (artifact.node, artifact.output) == ("Evaluator", "evaluation"):
+            place = artifact.uri if is_remote(artifact.uri) else str(workspace / artifact.uri)
+            found = join(place, DISAGREEMENTS_FILE)
+            return files.read_json(found)["images"] if files.is_file(found) else []
     return []
 
 

@@ -72,7 +72,7 @@ def _carry_out(tick: Tick, config: Config, workspace: Workspace, *, ledger: Ledg
         return dataclasses.replace(tick, outcome="nothing new", reason=nothing_new_since(before))
     try:
         check_engine(config.beam)
-        workspace.database.check()
+        workspace.check()
     except InputError as error:
         return stopped(tick, str(error))
     with running_checked(config, workspace=workspace) as events:

@@ -12,6 +12,7 @@ from apache_beam.internal.cloudpickle import cloudpickle
 from apache_beam.options.pipeline_options import DebugOptions, PipelineOptions, WorkerOptions
 from apache_beam.runners.direct.direct_runner import SwitchingDirectRunner
 from apache_beam.runners.portability.fn_api_runner import worker_handlers
+from apache_beam.runners.worker.worker_pool_main import BeamFnExternalWorkerPoolServicer
 from apache_beam.transforms import core, userstate
 from tfx.components.transform import executor
 from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
@@ -70,6 +71,7 @@ Patch = tuple[Callable[[], contextlib.AbstractContextManager[None]], Callable[[]
         "launcher",
         "direct_runner",
         "no_packing",
+        "loopback_workers",
         "no_repetition",
         "artifact_types",
     ]
@@ -83,6 +85,10 @@ def patch(request: pytest.FixtureRequest) -> Patch:
             lambda: SwitchingDirectRunner._is_interactive,
         ),
         "no_packing": (tfx_patches.no_packing, lambda: dependency_utils.make_beam_dependency_flags),
+        "loopback_workers": (
+            tfx_patches.loopback_workers,
+            lambda: BeamFnExternalWorkerPoolServicer.StopWorker,
+        ),
         "no_repetition": (tfx_patches.no_repetition, _what_repeats),
         "artifact_types": (tfx_patches.artifact_types, lambda: dict(compiler_utils.TITLE_TO_CLASS_PATH)),
     }
@@ -209,3 +215,24 @@ def test_a_pipeline_gives_the_same_result_from_memory() -> None:
 
 def _is_450(number: int) -> None:
     assert number == 450
+
+
+def test_beam_makes_its_client_of_s3_once(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import boto3
+    from apache_beam.io.filesystems import FileSystems
+
+    FileSystems.set_options(PipelineOptions([]))
+    made = []
+    make = boto3.session.Session.client
+    monkeypatch.setattr(
+        boto3.session.Session, "client", lambda self, **given: made.append(given) or make(self, **given)
+    )
+    with tfx_patches.one_s3_client():
+        for number in range(3):
+            with FileSystems.create(f"{bucket}/{number}") as file:
+                file.write(bytes([number]))
+        contents = [FileSystems.open(f"{bucket}/{number}").read() for number in range(3)]
+    assert contents == [b"\0", b"\1", b"\2"]
+    assert len(made) == 1
+    assert FileSystems.exists(f"{bucket}/0")
+    assert len(made) == 2

@@ -10,6 +10,8 @@ from components.settings.base import Fraction, NonNegativeFloat, PositiveFloat
 with epy.lazy_imports():
     from keras import ops
 
+    from components.training.hardware import devices
+
 _SMALLEST_VARIANCE = 1e-12
 
 
@@ -29,12 +31,13 @@ class Dist(SoftMethod):
         """Returns T² (b (1 - r between classes) + c (1 - r within classes)), `[batch]`.
 
         r is Pearson's correlation. The first correlates the probabilities of the classes for each example;
-        the second those of the examples for each class, which is one number for the batch.
+        the second those of the examples for each class, which is one number for the batch, on however many
+        devices that is.
         """
         teacher = ops.softmax(targets["teacher_logits"] / self.temperature, axis=-1)
         student = ops.softmax(logits / self.temperature, axis=-1)
         inter = 1 - _correlate(teacher, student, axis=-1)
-        intra = 1 - ops.mean(_correlate(teacher, student, axis=0))
+        intra = 1 - ops.mean(_correlate(devices.gather(teacher), devices.gather(student), axis=0))
         return self.temperature**2 * (self.inter_class_weight * inter + self.intra_class_weight * intra)
 
 

@@ -1,17 +1,18 @@
 """The verdict as TFX and TFMA read it."""
 
-import pathlib
 from collections.abc import Sequence
 
 import tensorflow as tf
 from tensorflow_model_analysis.proto import validation_result_pb2
 from tfx.components.evaluator import constants
 from tfx.types import Artifact
-from tfx.utils import io_utils
 
 from components.evaluator.judge.verdict import is_blessed
 from components.layout import VALIDATION_FILE
 from components.report.summary import Gate
+from components.storage.copies import replaced
+from components.storage.files import write_text
+from components.storage.uri import join
 
 
 def bless(blessing: Artifact, verdict: Sequence[Gate], *, model: Artifact, baseline: Artifact | None) -> None:
@@ -25,7 +26,7 @@ def bless(blessing: Artifact, verdict: Sequence[Gate], *, model: Artifact, basel
     """
     blessed = is_blessed(verdict)
     file_name = constants.BLESSED_FILE_NAME if blessed else constants.NOT_BLESSED_FILE_NAME
-    io_utils.write_string_file(f"{blessing.uri}/{file_name}", "")
+    write_text(join(blessing.uri, file_name), "")
     blessing.set_int_custom_property(
         constants.ARTIFACT_PROPERTY_BLESSED_KEY,
         constants.BLESSED_VALUE if blessed else constants.NOT_BLESSED_VALUE,
@@ -37,13 +38,13 @@ def bless(blessing: Artifact, verdict: Sequence[Gate], *, model: Artifact, basel
         blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_BASELINE_MODEL_ID_KEY, baseline.id)
 
 
-def write_validation(directory: pathlib.Path, verdict: Sequence[Gate]) -> None:
-    """Writes the gates for `tfma.load_validation_result` to the directory of TFMA's other results."""
+def write_validation(uri: str, verdict: Sequence[Gate]) -> None:
+    """Writes the gates for `tfma.load_validation_result` to the place of TFMA's other results."""
     result = validation_result_pb2.ValidationResult(validation_ok=is_blessed(verdict))
     for gate in verdict:
         if not gate.held:
             _add_failure(result, gate)
-    with tf.io.TFRecordWriter(str(directory / VALIDATION_FILE)) as writer:
+    with replaced(join(uri, VALIDATION_FILE)) as file, tf.io.TFRecordWriter(str(file)) as writer:
         writer.write(result.SerializeToString())
 
 

@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import io
-import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -15,8 +14,9 @@ from PIL import Image
 from components.evaluator.measure.predictions import logits_of
 from components.evaluator.measure.slices import LABEL
 from components.evaluator.measure.tally import log_softmax, predicted_classes
-from components.files import read_json
 from components.layout import DISAGREEMENTS_FILE
+from components.storage.files import read_json
+from components.storage.uri import join
 
 # How many are kept.
 MAX_DISAGREEMENTS = 24
@@ -64,9 +64,10 @@ class KeepDisagreements(beam.PTransform):
         )
 
 
-def read_disagreements(directory: pathlib.Path) -> list[dict[str, Any]]:
-    """Reads the images on which the models differ from the directory of an evaluation."""
-    return read_json(directory / DISAGREEMENTS_FILE)["images"]
+def read_disagreements(evaluation_uri: str) -> list[dict[str, Any]]:
+    """Reads the images on which the models differ from an evaluation."""
+    images: list[dict[str, Any]] = read_json(join(evaluation_uri, DISAGREEMENTS_FILE))["images"]
+    return images
 
 
 def _find(extracts: dict[str, Any], *, models: list[str], teacher: str) -> Iterator[_Disagreement]:

@@ -1,7 +1,6 @@
 """The step of the pass over the test split in which the models predict."""
 
 import dataclasses
-import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from apache_beam.utils.shared import Shared
 
 from components.errors import InputError
 from components.serving.servable import Servable
+from components.storage.copies import local_copy
 from components.teacher_predictions.store import read_by_id
 
 
@@ -20,18 +20,18 @@ class Stored:
     """A model that is known by its stored predictions alone. They are read where they are first used.
 
     Attributes:
-      directory: Where they lie.
-      files: The prediction files.
+      uri: Where they lie.
+      files: The prediction files, by their paths or URIs.
       num_classes: Width of the logits.
     """
 
-    directory: pathlib.Path
+    uri: str
     files: Sequence[str]
     num_classes: int
 
     def read(self) -> dict[bytes, np.ndarray]:
         """Returns the logits of every example, `[num_classes]`, by its id."""
-        return read_by_id(self.files, num_classes=self.num_classes)
+        return read_by_id([str(local_copy(file)) for file in self.files], num_classes=self.num_classes)
 
 
 class Predict(beam.DoFn):

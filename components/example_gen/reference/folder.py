@@ -2,14 +2,13 @@
 
 import dataclasses
 import functools
-import pathlib
 from collections.abc import Iterator, Sequence
 
 from components.errors import InputError, suggest
 from components.example_gen import class_folders, image_files, splitting
 from components.example_gen.class_folders import FoundFile
 from components.example_gen.source import NO_LABEL, Record, Skipped
-from components.files import expand_user
+from components.storage.listed import DataPath, data_path
 
 # No source names an image like that: an id there may be a path, but never one with an empty part.
 ID_PREFIX = "reference://"
@@ -71,9 +70,9 @@ class ReferenceFolder:
             item = class_folders.read(file, root=self._root, prefix=ID_PREFIX)
             yield dataclasses.replace(item, weight=self.weight) if isinstance(item, Record) else item
 
-    @property
-    def _root(self) -> pathlib.Path:
-        return expand_user(self.path)
+    @functools.cached_property
+    def _root(self) -> DataPath:
+        return data_path(self.path)
 
     @property
     def _given(self) -> str:

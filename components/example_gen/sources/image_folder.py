@@ -3,7 +3,6 @@
 import dataclasses
 import datetime
 import functools
-import pathlib
 from collections import Counter
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -18,9 +17,9 @@ from components.example_gen.spans import pattern
 from components.example_gen.spans.source import SpansSource
 from components.example_gen.spans.window import OnMissingSpan, WindowChoice
 from components.example_gen.splitting import SplitFractions
-from components.files import expand_user
 from components.layout import SPLITS
 from components.settings.base import PositiveInt, custom_error
+from components.storage.listed import DataPath, data_path
 
 _NO_SPLIT = "beside the split folders"
 _NO_LABELS = "a split folder without class folders"
@@ -193,12 +192,12 @@ class ImageFolderSource(Source):
     def _fractions(self) -> dict[str, float]:
         return self.settings.split_fractions.model_dump()
 
-    @property
-    def _root(self) -> pathlib.Path:
-        return expand_user(self.settings.path)
+    @functools.cached_property
+    def _root(self) -> DataPath:
+        return data_path(self.settings.path)
 
     @property
-    def _class_parent(self) -> pathlib.Path:
+    def _class_parent(self) -> DataPath:
         """The folder whose folders are the classes."""
         return self._root / self._folders.get("train" if self.settings.labels else "test", "")
 
@@ -237,7 +236,7 @@ class ImageFolderSource(Source):
             and any(map(image_files.is_image, list_names(self._root / name)))
         ]
 
-    def _is_beside(self, folder: pathlib.Path) -> bool:
+    def _is_beside(self, folder: DataPath) -> bool:
         """Tells whether a folder is what `data.unlabelled` or `data.reference` names."""
         return is_one_of(folder, self.settings.beside)
 

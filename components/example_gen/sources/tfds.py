@@ -7,7 +7,6 @@ import hashlib
 import itertools
 import json
 import os
-import pathlib
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +18,9 @@ from components.errors import InputError
 from components.example_gen import tfds_splits
 from components.example_gen.source import Listing, Record, Source, SourceSettings
 from components.settings.base import Settings
+from components.storage.copies import local_copy
+from components.storage.listed import DataPath, check_reached, data_path
+from components.storage.uri import is_remote
 
 _INFO_FILE = "dataset_info.json"
 _READ_BATCH = 64  # One by one, tf.data hands over mnist's images four times slower.
@@ -78,10 +80,11 @@ class TfdsSource(Source):
 
         Where the data set is prepared already, that is: names of splits, bounds and overlaps.
         """
+        given = f"data.data_dir: got {self.settings.data_dir!r}, which"
+        check_reached(self._data_dir, given=given)
         if self.settings.data_dir is not None and not self._data_dir.is_dir():
             raise InputError(
-                f"data.data_dir: got {self.settings.data_dir!r}, which is no folder; give the folder of "
-                "prepared TFDS data, or null for TFDS's default."
+                f"{given} is no folder; give the folder of prepared TFDS data, or null for TFDS's default."
             )
         for split, expression in self._splits.items():
             with _naming_split(split, expression):
@@ -89,6 +92,10 @@ class TfdsSource(Source):
         folder = self._prepared_folder()
         if folder:
             self._resolve(stored_shard_lengths(folder))
+        elif is_remote(str(self._data_dir)):
+            raise InputError(
+                f"{given} holds no prepared {self.settings.dataset!r}; prepare it here, and copy it there."
+            )
 
     def fingerprint(self) -> str:
         """Returns a hash of the prepared data's description and file sizes, or of the name."""
@@ -96,7 +103,8 @@ class TfdsSource(Source):
         folder = self._prepared_folder()
         if folder:
             digest.update((folder / _INFO_FILE).read_bytes())
-            for file in sorted(folder.iterdir()):
+            found: Iterator[DataPath] = folder.iterdir()
+            for file in sorted(found, key=str):
                 digest.update(f"{file.name!r} {file.stat().st_size}\n".encode())
         return digest.hexdigest()[:16]
 
@@ -167,13 +175,15 @@ class TfdsSource(Source):
             )
 
     @property
-    def _data_dir(self) -> pathlib.Path:
+    def _data_dir(self) -> DataPath:
         return data_directory(self.settings.data_dir)
 
     def _builder(self) -> Any:
-        return _load_builder(self.settings.dataset, str(self._data_dir))
+        if not is_remote(str(self._data_dir)):
+            return _load_builder(self.settings.dataset, str(self._data_dir))
+        return _open_builder(str(local_copy(str(self._prepared_folder()))))
 
-    def _prepared_folder(self) -> pathlib.Path | None:
+    def _prepared_folder(self) -> DataPath | None:
         return prepared_folder(self.settings.dataset, data_dir=self._data_dir)
 
     def _resolve(self, shard_lengths: ShardLengths) -> dict[str, tuple[tfds_splits.Slice, ...]]:
@@ -191,13 +201,13 @@ class TfdsSource(Source):
         return resolved
 
 
-def data_directory(data_dir: str | None) -> pathlib.Path:
+def data_directory(data_dir: str | None) -> DataPath:
     """Returns where prepared data lies: where TFDS itself looks if no folder is given."""
     default = os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
-    return pathlib.Path(data_dir or default).expanduser()
+    return data_path(data_dir or default)
 
 
-def prepared_folder(dataset: str, *, data_dir: pathlib.Path) -> pathlib.Path | None:
+def prepared_folder(dataset: str, *, data_dir: DataPath) -> DataPath | None:
     """Finds prepared data without asking TFDS; the latest version unless one is named.
 
     Args:
@@ -205,10 +215,11 @@ def prepared_folder(dataset: str, *, data_dir: pathlib.Path) -> pathlib.Path | N
       data_dir: Where prepared data lies.
     """
     name, _, version = dataset.partition(":")
-    folder = data_dir / name
+    folder = data_path(str(data_dir / name))  # At a URI, of which no other data set is listed.
     if version:
         return folder / version if (folder / version / _INFO_FILE).is_file() else None
-    found = [info.parent for info in folder.glob(f"*/{_INFO_FILE}") if _version(info.parent)]
+    versions = filter(_version, folder.iterdir()) if folder.is_dir() else ()
+    found = [each for each in versions if (each / _INFO_FILE).is_file()]
     return max(found, key=_version, default=None)
 
 
@@ -233,6 +244,14 @@ def _load_builder(dataset: str, data_dir: str) -> Any:
             f"data.dataset: got {dataset!r}, which TensorFlow Datasets cannot open in {data_dir} ({reason}); "
             "see https://www.tensorflow.org/datasets/catalog for the names."
         ) from None
+
+
+@functools.lru_cache
+def _open_builder(folder: str) -> Any:
+    """Opens prepared data."""
+    import tensorflow_datasets as tfds
+
+    return tfds.builder_from_directory(folder)
 
 
 def _download(builder: Any) -> None:
@@ -286,7 +305,7 @@ def _shard_lengths(builder: Any) -> dict[str, list[int]]:
     return {name: list(split.shard_lengths) for name, split in builder.info.splits.items()}
 
 
-def stored_shard_lengths(folder: pathlib.Path) -> dict[str, list[int]]:
+def stored_shard_lengths(folder: DataPath) -> dict[str, list[int]]:
     """Reads how many examples each file of each split of prepared data holds.
 
     Raises:
@@ -302,6 +321,6 @@ def stored_shard_lengths(folder: pathlib.Path) -> dict[str, list[int]]:
         ) from None
 
 
-def _version(folder: pathlib.Path) -> tuple[int, ...]:
+def _version(folder: DataPath) -> tuple[int, ...]:
     """Reads a folder's name as a version; empty if it is none."""
     return tuple(map(int, folder.name.split("."))) if re.fullmatch(r"\d+\.\d+\.\d+", folder.name) else ()

@@ -2,12 +2,14 @@
 
 import dataclasses
 import datetime
-import pathlib
 import re
 from collections.abc import Iterator
 
 from components.errors import InputError
 from components.files import expand_user
+from components.storage.files import folder_names
+from components.storage.listed import DataPath, data_path
+from components.storage.uri import is_remote, join
 
 _NUMBER, _VERSION = "{SPAN}", "{VERSION}"
 _DATE = ("{YYYY}", "{MM}", "{DD}")
@@ -31,7 +33,7 @@ class Span:
     """
 
     name: str
-    versions: dict[int | None, pathlib.Path]
+    versions: dict[int | None, DataPath]
 
     def __str__(self) -> str:
         """Names it for the user, with its version if it has one."""
@@ -43,7 +45,7 @@ class Span:
         return list(self.versions)[-1]
 
     @property
-    def folder(self) -> pathlib.Path:
+    def folder(self) -> DataPath:
         """The folder of the newest version."""
         return self.versions[self.version]
 
@@ -104,7 +106,7 @@ def list_spans(path: str) -> dict[int, Span]:
     Raises:
       InputError: Two folders are the same span in the same version, such as `7` and `07`.
     """
-    versions: dict[int, dict[int | None, pathlib.Path]] = {}
+    versions: dict[int, dict[int | None, DataPath]] = {}
     for position, version, folder in sorted(_folders(path), key=lambda found: (found[0], found[1] or 0)):
         known = versions.setdefault(position, {})
         if version in known:
@@ -117,21 +119,30 @@ def list_spans(path: str) -> dict[int, Span]:
     return {position: Span(to_name(path, position), known) for position, known in versions.items()}
 
 
-def _folders(path: str) -> Iterator[tuple[int, int | None, pathlib.Path]]:
+def _folders(path: str) -> Iterator[tuple[int, int | None, DataPath]]:
     """Yields the position, the version and the path of each folder that a path means."""
-    parts = expand_user(path).parts
+    parts = str(path if is_remote(path) else expand_user(path)).rstrip("/").split("/")
     first = next(number for number, part in enumerate(parts) if holds_span(part))
-    root, pattern = pathlib.Path(*parts[:first]), re.compile("/".join(map(_to_expression, parts[first:])))
-    for folder in root.glob("/".join("*" for _ in parts[first:])):
-        match = pattern.fullmatch(folder.relative_to(root).as_posix())
-        if match and folder.is_dir():
+    root, pattern = "/".join(parts[:first]), re.compile("/".join(map(_to_expression, parts[first:])))
+    for name in _names_below(root or ("/" if first else "."), levels=len(parts) - first):
+        match = pattern.fullmatch(name)
+        if match:
             found = match.groupdict()
             version = found.get("version")
             try:
                 position = _position_of(found)
             except ValueError:  # Not a day of the calendar.
                 continue
-            yield position, None if version is None else int(version), folder
+            yield position, None if version is None else int(version), data_path(join(root, name))
+
+
+def _names_below(root: str, *, levels: int) -> Iterator[str]:
+    """Yields the paths of the folders so many levels below one, relative to it."""
+    for name in folder_names(root):
+        if levels == 1:
+            yield name
+        else:
+            yield from (f"{name}/{below}" for below in _names_below(join(root, name), levels=levels - 1))
 
 
 def _position_of(found: dict[str, str]) -> int:

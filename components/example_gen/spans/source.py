@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
-import pathlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -18,6 +17,7 @@ from components.example_gen.spans.window import Window, WindowChoice
 from components.example_gen.split_names import split_of
 from components.example_gen.splitting import SplitFractions
 from components.layout import SPLITS
+from components.storage.listed import DataPath
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +31,7 @@ class SpanFile:
     """
 
     span: str
-    root: pathlib.Path
+    root: DataPath
     file: FoundFile
 
     @property
@@ -160,7 +160,7 @@ class SpansSource(Source):
                 "image in a span follows from its content, for good; put the class folders side by side."
             )
 
-    def _list(self, folder: pathlib.Path) -> Iterator[FoundFile]:
+    def _list(self, folder: DataPath) -> Iterator[FoundFile]:
         labels = {name: label for label, name in enumerate(self.class_names)}
         return class_folders.list_classes(folder, labels=labels, left_out=self.choice.left_out)
 
@@ -200,7 +200,7 @@ class SpansSource(Source):
         return keys
 
 
-def _hash_images(folder: pathlib.Path, files: Iterable[FoundFile]) -> dict[str, str]:
+def _hash_images(folder: DataPath, files: Iterable[FoundFile]) -> dict[str, str]:
     """Returns a hash of the bytes of each image, by its path, sorted; of empty and unreadable files none."""
     hashes = {}
     for path in sorted(file.path for file in files if file.problem is None):

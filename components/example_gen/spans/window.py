@@ -1,7 +1,6 @@
 """The spans that a run takes."""
 
 import dataclasses
-import pathlib
 from collections.abc import Collection, Sequence
 from typing import Literal
 
@@ -9,6 +8,7 @@ from components.errors import MissingSpanError, first_few
 from components.example_gen import class_folders, image_files
 from components.example_gen.spans.pattern import Span, is_numbered, list_spans, to_name, to_position
 from components.files import is_there
+from components.storage.listed import DataPath
 
 _NAMED = 5
 
@@ -114,6 +114,6 @@ class WindowChoice:
         return f"holds no {image_files.KINDS} file in a class folder"
 
 
-def _is_filled(file: pathlib.Path) -> bool:
+def _is_filled(file: DataPath) -> bool:
     """Tells whether there is anything in a file, as there is not if it was not copied to its end."""
     return is_there(file) and file.stat().st_size > 0

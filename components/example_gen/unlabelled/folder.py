@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from components.errors import InputError
 from components.example_gen import image_files, splitting
 from components.example_gen.source import NO_LABEL, Record, Skipped
-from components.files import expand_user
+from components.storage.listed import DataPath, ListedPath, data_path
 
 # No source names an image like that: an id there may be a path, but never one with an empty part.
 ID_PREFIX = "unlabelled://"
@@ -49,13 +49,15 @@ class UnlabelledFolder:
         """Reads the files of one shard."""
         return map(self._read, shard)
 
-    @property
-    def _root(self) -> pathlib.Path:
-        return expand_user(self.path)
+    @functools.cached_property
+    def _root(self) -> DataPath:
+        return data_path(self.path)
 
     @functools.cached_property
     def _names(self) -> list[str]:
         """All that lies in the folder, sorted: paths relative to it, with forward slashes."""
+        if isinstance(self._root, ListedPath):
+            return sorted(name for name in self._root.files() if not _is_hidden(name))
         found: list[pathlib.Path] = []
         for folder, folders, files in os.walk(self._root, onerror=_refuse):
             folders[:] = [name for name in folders if not name.startswith(".")]
@@ -73,6 +75,10 @@ class UnlabelledFolder:
             return Record(example_id, file.read_bytes(), NO_LABEL, self.weight)
         except OSError as error:
             return Skipped(example_id, f"cannot be read: {error.strerror}", corrupt=True)
+
+
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith(".") for part in name.split("/"))
 
 
 def _refuse(error: OSError) -> None:

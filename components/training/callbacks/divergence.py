@@ -2,14 +2,14 @@
 
 import dataclasses
 import math
-import pathlib
 from typing import Any
 
 import keras
 
 from components.errors import InputError
-from components.files import read_json, write_json
 from components.layout import DIVERGENCE_FILE
+from components.storage.files import is_file, read_json, write_json
+from components.storage.uri import join
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -76,12 +76,10 @@ class StopAtDivergence(keras.callbacks.Callback):
 
 def write_divergence(model_uri: str, divergence: Divergence) -> None:
     """Writes how a training diverged in the place of its model."""
-    directory = pathlib.Path(model_uri)
-    directory.mkdir(parents=True, exist_ok=True)
-    write_json(directory / DIVERGENCE_FILE, dataclasses.asdict(divergence))
+    write_json(join(model_uri, DIVERGENCE_FILE), dataclasses.asdict(divergence))
 
 
 def read_divergence(model_uri: str) -> Divergence | None:
     """Reads how a training diverged from its `model` artifact; None if that holds a model."""
-    path = pathlib.Path(model_uri, DIVERGENCE_FILE)
-    return Divergence(**read_json(path)) if path.is_file() else None
+    uri = join(model_uri, DIVERGENCE_FILE)
+    return Divergence(**read_json(uri)) if is_file(uri) else None

@@ -7,8 +7,9 @@ from typing import Any
 
 import keras
 
-from components.files import read_json, write_json
 from components.layout import HISTORY_FILE
+from components.storage.files import read_json, write_json
+from components.storage.uri import join
 from components.training.callbacks.best_epoch import index_of_best
 
 
@@ -60,22 +61,19 @@ class HistoryRecorder(keras.callbacks.Callback):
     def _write(self) -> None:
         best = self.epochs[index_of_best([entry["val_accuracy"] for entry in self.epochs])]
         history = {"best_epoch": best["epoch"], **self._about, "epochs": self.epochs}
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(self._path, history)
+        write_json(str(self._path), history)
 
 
 def write_untrained(run_dir: str) -> None:
     """Writes the history of a model that was not trained in this run, or not yet: it has no epochs."""
-    run = pathlib.Path(run_dir)
-    run.mkdir(parents=True, exist_ok=True)
-    write_json(run / HISTORY_FILE, {"best_epoch": None, "epochs": []})
+    write_json(join(run_dir, HISTORY_FILE), {"best_epoch": None, "epochs": []})
 
 
 def add_to_history(run_dir: str, **facts: str) -> None:
     """Adds facts to a history that is written."""
-    write_json(pathlib.Path(run_dir, HISTORY_FILE), {**facts, **read_history(run_dir)})
+    write_json(join(run_dir, HISTORY_FILE), {**facts, **read_history(run_dir)})
 
 
 def read_history(model_run: str) -> dict[str, Any]:
-    """Reads the history of a training from the directory of its `model_run` artifact."""
-    return read_json(pathlib.Path(model_run, HISTORY_FILE))
+    """Reads the history of a training from its `model_run` artifact."""
+    return read_json(join(model_run, HISTORY_FILE))

@@ -12,7 +12,6 @@ from components.errors import InputError
 from components.storage import files
 from components.storage.beam_files import BeamFiles
 from components.storage.copies import local_copy, written_back
-from components.storage.objects import check_readable, check_writable
 from components.storage.uri import is_remote, join, name_of, parent_of
 
 # Beam's client of S3 is made anew for each request.
@@ -142,14 +141,14 @@ def test_copies_end_with_their_process(bucket: str) -> None:
 def test_a_bucket_that_cannot_be_used_is_told_at_once(
     bucket: str, s3: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    check_writable(bucket)
-    check_readable(bucket)
+    files.check_writable(bucket)
+    files.check_readable(bucket)
     assert not files.exists(bucket)
-    for check in (check_writable, check_readable):
+    for check in (files.check_writable, files.check_readable):
         with pytest.raises(InputError, match=r"s3://absent/root cannot be used .*see to it that the bucket"):
             check("s3://absent/root")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    for check in (check_writable, check_readable):
+    for check in (files.check_writable, files.check_readable):
         with pytest.raises(InputError, match="cannot be used"):
             check("s3://bucket/root")
 
@@ -158,7 +157,7 @@ def test_credentials_that_are_missing_are_told(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     with pytest.raises(InputError, match="cannot be used"):
-        check_writable(bucket)
+        files.check_writable(bucket)
 
 
 @pytest.mark.parametrize(

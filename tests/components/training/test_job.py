@@ -20,13 +20,13 @@ from components.errors import InputError
 from components.settings.training import AugmentSettings, TrainingJob, Views
 from components.teacher_predictions.store import fingerprint_teacher, open_predictions
 from components.training.callbacks.checkpoints import Checkpoints, State
+from components.training.hardware.precision import resolve_precision
 from components.training.inputs.batches import epoch_counter, ordered_batches, training_batches
 from components.training.inputs.training_data import TrainingData
 from components.training.job import Destination, train_and_export, train_model
 from components.training.learner import Learner, Supervised
 from components.training.loop import Batches, choose_steps_per_execution, fit
 from components.training.online_teacher import OnlineTeacher, online
-from components.training.precision import resolve_precision
 
 SHAPE = (8, 8, 1)
 TRAINING, VALIDATION = slice(0, 600), slice(600, 900)

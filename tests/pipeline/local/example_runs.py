@@ -7,6 +7,7 @@ from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArti
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Model, String
 
+from components.storage import files
 from pipeline.beam.operator import Engine
 from pipeline.config.loading import load_config
 from pipeline.local.run import run_pipeline
@@ -18,7 +19,7 @@ DIGITS = pathlib.Path(__file__).parents[3] / "configs" / "digits.yaml"
 @component
 def Trainer(weights: Parameter[str], model: OutputArtifact[Model]) -> None:
     for name in ("a", "b"):
-        pathlib.Path(model.uri, name).write_text(weights)
+        files.write_text(f"{model.uri}/{name}", weights)
 
 
 @component

@@ -84,9 +84,13 @@ def keeping(runs: int | None = None, *, days: int | None = None) -> Config:
     return load_config(DIGITS, overrides=[f"retention={retention}"])
 
 
+def artifacts(workspace: Workspace) -> pathlib.Path:
+    return pathlib.Path(workspace.artifacts)
+
+
 def models(workspace: Workspace) -> list[str]:
     """The weights of the models that are there, the oldest first."""
-    directories = sorted(workspace.artifacts.glob("Trainer/model/*"), key=lambda path: int(path.name))
+    directories = sorted(artifacts(workspace).glob("Trainer/model/*"), key=lambda path: int(path.name))
     assert all((path / "b").read_text() == (path / "a").read_text() for path in directories)
     return [(path / "a").read_text() for path in directories]
 
@@ -122,12 +126,12 @@ def test_the_newest_runs_stay_with_all_that_they_took_from_the_cache(run, worksp
     assert models(workspace) == ["one", "two", "three"]
 
     # Of run two: a model of 2 files of 3 bytes, and a file with the path of the model.
-    path = workspace.artifacts / "Trainer" / "model" / "3"
+    path = artifacts(workspace) / "Trainer" / "model" / "3"
     assert before == Pruned(runs=2, runs_left=2, size_bytes=6 + len(str(path)))
     assert prune(keeping(2), workspace=workspace) == before
     assert models(workspace) == ["one", "three"]
     assert len(run_ids(workspace)) == 2
-    assert [path.name for path in workspace.artifacts.glob("Trainer/.system/executor_execution/*")] == ["7"]
+    assert [path.name for path in artifacts(workspace).glob("Trainer/.system/executor_execution/*")] == ["7"]
 
     assert run("one") == CACHED
     assert run("two") == FRESH
@@ -148,8 +152,8 @@ def test_neither_disk_nor_metadata_grow_with_the_number_of_runs(run, workspace):
 
 def test_what_no_run_has_left_is_removed_and_checkpoints_are_not(run, workspace):
     run("one")
-    torn = workspace.artifacts / "Trainer" / "model" / "999"
-    checkpoint = workspace.artifacts / "Trainer" / ".checkpoints" / "1"
+    torn = artifacts(workspace) / "Trainer" / "model" / "999"
+    checkpoint = artifacts(workspace) / "Trainer" / ".checkpoints" / "1"
     for directory in (torn, checkpoint):
         directory.mkdir(parents=True)
         (directory / "file").write_bytes(bytes(1000))
@@ -246,7 +250,7 @@ def test_workspaces_of_one_experiment_share_a_database_of_mariadb(mariadb, monke
     caplog.set_level("INFO")
     assert [example_runs.run(one, weights=each) for each in ("one", "two", "three")] == [FRESH] * 3
     assert [example_runs.run(two, weights="one") for _ in range(2)] == [FRESH, CACHED]
-    path = one.artifacts / "Trainer" / "model" / "1"
+    path = artifacts(one) / "Trainer" / "model" / "1"
     assert prune(keeping(1), workspace=one) == Pruned(
         runs=2, runs_left=1, size_bytes=2 * (6 + len(str(path)))
     )
@@ -276,7 +280,7 @@ def test_tables_of_another_version_are_left_alone(run, workspace):
 
 
 def test_a_damaged_file_is_named(workspace):
-    workspace.artifacts.mkdir()
+    artifacts(workspace).mkdir()
     workspace.database.path.write_bytes(b"no database" * 100)
     with pytest.raises(InputError, match=r"metadata\.sqlite cannot be pruned \(file is not a database\)"):
         prune(keeping(1), workspace=workspace)
@@ -297,7 +301,7 @@ def test_the_command_says_what_it_would_remove_and_what_it_has(run, workspace):
         run(str(number))
     assert distill() == (0, "Nothing to remove: 3 runs left.\n")
     only = ("--set", "retention.runs=1")
-    size = 2 * (2 + len(str(workspace.artifacts / "Trainer" / "model" / "1")))
+    size = 2 * (2 + len(str(artifacts(workspace) / "Trainer" / "model" / "1")))
     sentence = f"2 runs and {size} bytes of artifacts; 1 run left.\n"
     assert distill(*only, "--dry-run") == (0, f"Would remove {sentence}")
     assert distill(*only) == (0, f"Removed {sentence}")

@@ -3,8 +3,8 @@ import pathlib
 import pytest
 import tensorflow as tf
 
-from components.training import precision
-from components.training.precision import resolve_precision
+from components.training.hardware import precision
+from components.training.hardware.precision import resolve_precision
 
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", "mixed_float16"])

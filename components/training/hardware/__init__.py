@@ -1,0 +1,1 @@
+"""What a model is trained on: precision, and one device or several."""

@@ -1,0 +1,21 @@
+import pathlib
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+sys.path.append(str(pathlib.Path(__file__).parent))
+sys.path.append(str(pathlib.Path(__file__).parents[1]))  # For the command line.
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A Flink cluster of two TaskManagers; see CONTRIBUTING.md for what it needs."""
+    from cluster import find_missing, running_cluster
+
+    missing = find_missing()
+    if missing:
+        pytest.skip(missing)
+    with running_cluster(tmp_path_factory.mktemp("flink")) as running:
+        yield running

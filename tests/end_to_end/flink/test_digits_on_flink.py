@@ -1,0 +1,121 @@
+"""The digits on a Flink cluster of several processes leave what they leave on one machine."""
+
+import json
+import pathlib
+from typing import Any
+
+import pytest
+from command_line import NODES, run, states
+
+pytestmark = pytest.mark.flink
+
+_QUICK = [
+    *("--set", "teacher.epochs=2", "--set", "student.epochs=1"),
+    *("--set", "evaluation.min_accuracy=0.05"),
+]
+_ON_BEAM = ["ExampleGen", "StatisticsGen", "Transform", "Evaluator"]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """The workspace of a run on this machine alone."""
+    workspace = tmp_path_factory.mktemp("alone")
+    run("digits.yaml", workspace, *_QUICK)
+    return workspace
+
+
+@pytest.fixture(scope="module")
+def on_flink(tmp_path_factory: pytest.TempPathFactory, cluster: Any) -> pathlib.Path:
+    """The workspace of the same run on the cluster."""
+    workspace = tmp_path_factory.mktemp("on_flink")
+    summary, _ = run("digits.yaml", workspace, *_QUICK, *cluster.options)
+    assert states(summary) == dict.fromkeys(NODES, "completed")
+    return workspace
+
+
+def test_both_task_managers_work_on_every_node(on_flink: pathlib.Path, cluster: Any) -> None:
+    jobs = cluster.ask("/jobs/overview")["jobs"]
+
+    assert len(jobs) > len(_ON_BEAM)  # The first is to try the cluster.
+    assert {job["state"] for job in jobs} == {"FINISHED"}
+    for job in jobs:
+        assert cluster.hosts_of(job["jid"]) == {"taskmanager-1", "taskmanager-2"}
+
+
+@pytest.mark.parametrize("artifact", ["ExampleGen/examples", "Transform/transformed_examples"])
+def test_examples_are_the_same_byte_for_byte(
+    alone: pathlib.Path, on_flink: pathlib.Path, artifact: str
+) -> None:
+    before, after = (_contents(workspace, artifact) for workspace in (alone, on_flink))
+
+    assert {path.parts[0] for path in before} >= {"Split-train", "Split-validation", "Split-test"}
+    assert after == before
+
+
+def test_statistics_and_schema_are_equal(alone: pathlib.Path, on_flink: pathlib.Path) -> None:
+    """But for the order of the features, which depends on the order of the images."""
+    for of in (_statistics, _schema):
+        before, after = of(alone), of(on_flink)
+        assert before
+        assert after == before
+
+
+def test_the_transform_graph_computes_the_same(alone: pathlib.Path, on_flink: pathlib.Path) -> None:
+    import numpy as np
+    import tensorflow as tf
+    import tensorflow_transform as tft
+
+    (examples,) = alone.glob("artifacts/ExampleGen/examples/*")
+    files = [str(file) for file in sorted(examples.glob("Split-*/*"))]
+    records = tf.data.TFRecordDataset(files, compression_type="GZIP")
+    raw = [tf.train.Example.FromString(record.numpy()).features.feature for record in records]
+    images, ids = ([each[name].bytes_list.value[0] for each in raw] for name in ("image", "id"))
+    sizes = tf.fill([len(images)], tf.constant(8, tf.int64))
+    inputs = {"image": tf.constant(images), "id": tf.constant(ids), "height": sizes, "width": sizes}
+    pixels = []
+    for workspace in (alone, on_flink):
+        (graph,) = workspace.glob("artifacts/Transform/transform_graph/*")
+        layer = tft.TFTransformOutput(str(graph)).transform_features_layer()
+        pixels.append(layer(inputs)["image"].numpy())
+
+    assert [len(each) for each in pixels[0]] == [8 * 8] * 1797
+    np.testing.assert_array_equal(*pixels)
+
+
+def test_the_metrics_are_equal(alone: pathlib.Path, on_flink: pathlib.Path) -> None:
+    before, after = (json.loads((each / "summary.json").read_text())["models"] for each in (alone, on_flink))
+
+    assert set(before) == {"teacher", "scratch", "distilled"}
+    for name, model in before.items():
+        assert after[name]["accuracy"] == model["accuracy"]
+        assert after[name]["cross_entropy"] == pytest.approx(model["cross_entropy"], rel=1e-6)
+
+
+def test_what_flink_has_made_comes_from_the_cache_on_this_machine(on_flink: pathlib.Path) -> None:
+    summary, _ = run("digits.yaml", on_flink, *_QUICK)
+
+    assert {states(summary)[node] for node in _ON_BEAM} == {"cached"}
+
+
+def _contents(workspace: pathlib.Path, artifact: str) -> dict[pathlib.PurePath, bytes]:
+    """Returns all files of an artifact."""
+    (directory,) = (workspace / "artifacts" / artifact).glob("[0-9]*")
+    return {file.relative_to(directory): file.read_bytes() for file in directory.rglob("*") if file.is_file()}
+
+
+def _statistics(workspace: pathlib.Path) -> dict[tuple[str, str], Any]:
+    from tensorflow_metadata.proto.v0.statistics_pb2 import DatasetFeatureStatisticsList
+
+    return {
+        (path.parts[0], feature.path.step[0]): feature
+        for path, content in _contents(workspace, "StatisticsGen/statistics").items()
+        for feature in DatasetFeatureStatisticsList.FromString(content).datasets[0].features
+    }
+
+
+def _schema(workspace: pathlib.Path) -> dict[str, Any]:
+    from google.protobuf import text_format
+    from tensorflow_metadata.proto.v0.schema_pb2 import Schema
+
+    content = _contents(workspace, "SchemaGen/schema")[pathlib.PurePath("schema.pbtxt")]
+    return {feature.name: feature for feature in text_format.Parse(content, Schema()).feature}
