@@ -2,6 +2,7 @@
 #
 #   docker build --target cpu --tag REGISTRY/distillation-pipeline:0.1.0 .
 #   docker build --target gpu --tag REGISTRY/distillation-pipeline:0.1.0-gpu .
+#   docker build --target worker --tag REGISTRY/distillation-pipeline:0.1.0-worker .   # where Beam starts containers
 #
 # Some packages are compiled while they are installed, so that is done in an image with compilers, and its result
 # copied into one without. The packages come before the code, which changes more often.
@@ -41,6 +42,10 @@ ENTRYPOINT ["distill"]
 FROM runtime AS gpu
 ENV NVIDIA_DRIVER_CAPABILITIES=compute,utility
 COPY --from=build-gpu /opt/venv /opt/venv
+
+FROM runtime AS worker
+COPY --from=build /opt/venv /opt/venv
+ENTRYPOINT ["python3", "-m", "components.beam_workers.boot"]
 
 FROM runtime AS cpu
 COPY --from=build /opt/venv /opt/venv

@@ -10,13 +10,13 @@ import keras
 import tensorflow as tf
 
 from benchmarks.examples import Examples, write_examples
+from benchmarks.predictions import store_predictions
 from components.distiller.methods.base import Method
 from components.distiller.objective import Distillation
 from components.files import read_json
-from components.layout import HISTORY_FILE, MANIFEST_FILE, UNLABELLED
+from components.layout import HISTORY_FILE, UNLABELLED
 from components.settings.models import TrainedModel
 from components.settings.training import TrainingJob, Views
-from components.teacher_predictions.store import fingerprint_teacher, open_predictions, write_predictions
 from components.training.inputs.batches import ordered_batches
 from components.training.inputs.training_data import TrainingData
 from components.training.job import train_model
@@ -126,35 +126,15 @@ class Bench:
             views=self._config.views,
         )
 
-    def predict(self, *, batch_size: int = _BATCH_SIZE) -> dict[str, list[str]]:
-        """Returns the files of the teacher's predictions by split, which it makes if need be.
-
-        Args:
-          batch_size: Images in a forward pass.
-        """
-        fingerprint = fingerprint_teacher(str(self._teacher_file))
-        files = {}
-        for split in self._config.predicted_splits:
-            directory = self._folder / "predictions" / split
-            if not (directory / MANIFEST_FILE).exists():
-                directory.mkdir(parents=True, exist_ok=True)
-                write_predictions(
-                    keras.saving.load_model(self._teacher_file, compile=False),
-                    teacher_fingerprint=fingerprint,
-                    example_files=self._images.files[split],
-                    image_shape=self._config.image.shape,
-                    batch_size=batch_size,
-                    directory=str(directory),
-                    views=self._config.views,
-                )
-            files[split] = open_predictions(
-                str(directory),
-                teacher_fingerprint=fingerprint,
-                num_examples=len(self._images.ids[split]),
-                example_files=self._images.files[split],
-                views=self._config.views,
-            )
-        return files
+    def predict(self) -> dict[str, list[str]]:
+        """Returns the files of the teacher's predictions by split, which it makes if need be."""
+        return store_predictions(
+            self._teacher_file,
+            {split: self._images.files[split] for split in self._config.predicted_splits},
+            image_shape=self._config.image.shape,
+            directory=self._folder / "predictions",
+            views=self._config.views,
+        )
 
     def test(self, trained: Trained) -> dict[str, bool]:
         """Returns whether a model is right, by the id of each test image."""

@@ -24,7 +24,7 @@ from tfx_bsl.public import tfxio
 from components.evaluator.judge.statistics import compare_accuracies, gap_closed
 from components.evaluator.measure import analysis
 from components.evaluator.measure.outcomes import Outcomes
-from components.layout import OUTCOMES_FILE
+from components.layout import OUTCOMES_DIRECTORY
 from components.models.mnist import mnist_student
 from components.serving.forms import open_servable
 from components.serving.servable import Servable
@@ -156,13 +156,12 @@ def read_only(examples: str) -> None:
 
 def compare(folder: pathlib.Path, *, names: list[str]) -> None:
     """Computes all intervals and tests, from the outcomes of the last evaluation."""
-    outcomes = Outcomes.read(folder / "results" / OUTCOMES_FILE)
-    right = {name: outcomes.right(name) for name in names}
+    outcomes = Outcomes.read(folder / "results" / OUTCOMES_DIRECTORY)
     teacher, scratch, *students = names
     for student in students:
         for baseline in (teacher, scratch):
-            compare_accuracies(right[student], baseline=right[baseline], confidence=0.95)
-        gap_closed(right[student], scratch=right[scratch], teacher=right[teacher], confidence=0.95)
+            compare_accuracies(outcomes.right(student, baseline), confidence=0.95)
+        gap_closed(outcomes.right(student, scratch, teacher), confidence=0.95)
 
 
 def shortest(action: Callable[[], object], *, repeats: int) -> float:

@@ -18,11 +18,11 @@ import keras
 import tensorflow as tf
 
 from benchmarks.examples import Examples, concatenate, load_splits, write_examples
+from benchmarks.predictions import store_predictions
 from benchmarks.table import Row, ratios, report
 from components.distiller.methods.kd import Kd
 from components.distiller.objective import Distillation
 from components.settings.training import TrainingJob
-from components.teacher_predictions.store import choose_batch_size, write_predictions
 from components.training.inputs.training_data import TrainingData
 from components.training.job import train_model
 from pipeline.config.experiment import Config
@@ -71,14 +71,12 @@ def prepare(examples: Examples, config: Config, folder: pathlib.Path) -> None:
     model = keras.Sequential(
         [keras.Input(config.image.shape), keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2)]
     )
-    (folder / "predictions").mkdir()
-    write_predictions(
-        model,
-        teacher_fingerprint="",
-        example_files=files,
+    model.save(folder / "teacher.keras")
+    store_predictions(
+        folder / "teacher.keras",
+        {"train": files},
         image_shape=config.image.shape,
-        batch_size=choose_batch_size(config.image.shape),
-        directory=str(folder / "predictions"),
+        directory=folder / "predictions",
     )
     (folder / "examples.txt").write_text(str(len(examples)), encoding="utf-8")
 
@@ -92,7 +90,7 @@ def train(folder: pathlib.Path) -> float:
         validation_files=_files(folder / "validation"),
         num_validation_examples=32,
         class_names=["cat", "dog"],
-        prediction_files=_files(folder / "predictions"),
+        prediction_files=_files(folder / "predictions/Split-train"),
     )
     job = TrainingJob(
         name="student",

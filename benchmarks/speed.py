@@ -22,7 +22,7 @@ import shlex
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
@@ -33,6 +33,7 @@ import tensorflow_datasets as tfds
 
 from benchmarks.examples import Examples, load_splits, write_examples
 from benchmarks.labs import Lab1Distiller, Lab2Distiller, lab1_batches
+from benchmarks.predictions import store_predictions
 from benchmarks.table import Row, Seconds, ratios, report, take_turns
 from components.distiller.methods.kd import Kd
 from components.distiller.objective import Distillation
@@ -40,12 +41,6 @@ from components.models import registry
 from components.models.building import build_model
 from components.settings.models import ModelSettings
 from components.settings.training import HardwareSettings, TrainingJob
-from components.teacher_predictions.store import (
-    choose_batch_size,
-    fingerprint_teacher,
-    open_predictions,
-    write_predictions,
-)
 from components.training.hardware.precision import resolve_precision
 from components.training.inputs.batches import epoch_counter, training_batches
 from components.training.inputs.training_data import TrainingData
@@ -265,7 +260,7 @@ class Bench:
             ),
         ]
 
-    def _train(self, objective: keras.losses.Loss, *, predictions: tuple[str, ...] = ()) -> None:
+    def _train(self, objective: keras.losses.Loss, *, predictions: Sequence[str] = ()) -> None:
         train_model(
             self._job,
             dataclasses.replace(self._data, prediction_files=predictions),
@@ -273,26 +268,13 @@ class Bench:
             run_dir=str(self._folder / f"run-{next(self._numbers)}"),
         )
 
-    def _write_predictions(self) -> tuple[str, ...]:
-        directory = self._folder / f"predictions-{next(self._numbers)}"
-        directory.mkdir()
-        fingerprint = fingerprint_teacher(str(self._teacher_file))
-        write_predictions(
-            self._teacher,
-            teacher_fingerprint=fingerprint,
-            example_files=self._data.training_files,
+    def _write_predictions(self) -> Sequence[str]:
+        return store_predictions(
+            self._teacher_file,
+            {"train": self._data.training_files},
             image_shape=self._config.image.shape,
-            batch_size=choose_batch_size(self._config.image.shape),
-            directory=str(directory),
-        )
-        return tuple(
-            open_predictions(
-                str(directory),
-                teacher_fingerprint=fingerprint,
-                num_examples=len(self._training),
-                example_files=self._data.training_files,
-            )
-        )
+            directory=self._folder / f"predictions-{next(self._numbers)}",
+        )["train"]
 
     def _best_batch_size(self, batches: list[tf.Tensor]) -> int:
         """Tries batch sizes on a part of the images; returns the fastest."""

@@ -31,7 +31,7 @@ from components.distiller.methods.kd import Kd
 from components.distiller.methods.logits_mse import LogitsMse
 from components.evaluator.judge.statistics import compare_means
 from components.settings.models import ModelSettings
-from components.teacher_predictions.store import choose_batch_size, read_logits
+from components.teacher_predictions.store import read_logits
 from pipeline.config.experiment import Config
 from pipeline.config.loading import load_config
 
@@ -91,7 +91,7 @@ def measure_speed(arguments: argparse.Namespace, overrides: Sequence[str]) -> No
         )
         as_it_is.train_teacher()
         start = time.perf_counter()
-        from_views.predict(batch_size=choose_batch_size(plain.image.shape))
+        from_views.predict()
         print(f"teacher's pass over {NUM_VIEWS} views: {time.perf_counter() - start:.1f} s", flush=True)
         contenders: dict[str, Callable[[], Trained]] = {
             "scratch, as it is": lambda: as_it_is.train("scratch", plain.student),
@@ -124,7 +124,7 @@ def measure_rounding(arguments: argparse.Namespace, overrides: Sequence[str]) ->
             images = Images.write(division, folder / "examples")
             bench = Bench(config, images, seed=seed, folder=folder)
             bench.train_teacher()
-            exact = bench.predict(batch_size=choose_batch_size(config.image.shape))
+            exact = bench.predict()
             rounded = {split: list(_round(files)) for split, files in exact.items()}
             logits, halves = (read_logits(each["train"], at_most=20_000) for each in (exact, rounded))
             print(
@@ -150,7 +150,9 @@ def _shortened(settings: ModelSettings) -> ModelSettings:
 def _print_rounding(correct: dict[tuple[str, str], list[dict[str, bool]]]) -> None:
     for method in METHODS:
         means = {dtype: mean_correct(correct[method.method, dtype]) for dtype in ("float32", "float16")}
-        difference = compare_means(means["float16"], baseline=means["float32"], confidence=CONFIDENCE)
+        difference = compare_means(
+            lambda means=means: [means["float16"] - means["float32"]], confidence=CONFIDENCE
+        )
         print(
             f"{method.method}: float32 {means['float32'].mean():.2%}, float16 {means['float16'].mean():.2%}; "
             f"{100 * difference.estimate:+.2f} points [{100 * difference.low:+.2f}, "

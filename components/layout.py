@@ -58,10 +58,10 @@ EVALUATION_FILE = "evaluation.json"
 # `{"images": [...]}`: test images on which the models differ, with the pictures themselves:
 # `{"id", "label", "predictions": {model: {"class", "probability"}}, "image": "data:image/png;base64,..."}`.
 DISAGREEMENTS_FILE = "disagreements.json"
-# The id, the label and what each model says of every test image.
-OUTCOMES_FILE = "outcomes.parquet"
+# Parquet files with the id, the label and what each model says of every test image.
+OUTCOMES_DIRECTORY = "outcomes"
 # The same of the reference images, where there are any.
-REFERENCE_OUTCOMES_FILE = "reference_outcomes.parquet"
+REFERENCE_OUTCOMES_DIRECTORY = "reference_outcomes"
 # The verdict, for `tfma.load_validation_result`.
 VALIDATION_FILE = "validations-00000-of-00001.tfrecord"
 # The overview for the page of Kubeflow Pipelines.

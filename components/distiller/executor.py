@@ -39,7 +39,7 @@ from components.training.online_teacher import OnlineTeacher
 class Executor(base_executor.BaseExecutor):
     """Distils a student from stored predictions, or from the teacher in the training step."""
 
-    @on_this_machine
+    @on_this_machine()
     def Do(
         self,
         input_dict: dict[str, list[Artifact]],

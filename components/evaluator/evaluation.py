@@ -129,8 +129,8 @@ def describe(
 
 def _share_of_largest_class(evidence: Evidence) -> float:
     """Returns the accuracy of who names the same class for every image, and the most frequent one."""
-    labels = evidence.outcomes.labels
-    return float(np.bincount(labels).max() / len(labels))
+    counts = evidence.label_counts
+    return float(counts.max() / counts.sum())
 
 
 def _as_sentence(finding: str) -> str:
@@ -225,7 +225,7 @@ def _reference(evidence: Evidence, *, candidate: str) -> Reference | None:
                     REFERENCE_METRICS,
                     {
                         ACCURACY.name: evidence.accuracy(name, split="reference"),
-                        CROSS_ENTROPY.name: float(outcomes.losses(name).mean()),
+                        CROSS_ENTROPY.name: outcomes.mean_loss(name),
                     },
                 )
             )
@@ -276,8 +276,8 @@ def _warnings(evidence: Evidence) -> Iterator[str]:
             "The teacher is worse than the student trained from scratch: distilling from it cannot be "
             "expected to help, and the gap closed is undefined."
         )
-    present = set(evidence.outcomes.labels)
-    absent = [name for label, name in enumerate(evidence.class_names) if label not in present]
+    counts = zip(evidence.class_names, evidence.label_counts, strict=True)
+    absent = [name for name, count in counts if not count]
     if absent:
         yield (
             f"The test split has no images of {', '.join(absent)}: how well the models recognise them is "

@@ -1,7 +1,6 @@
 """Executor of ExampleValidator."""
 
 import json
-import pathlib
 from typing import Any
 
 import pyarrow as pa
@@ -19,7 +18,6 @@ from components.data_checks.identity import DataIdentity, fingerprint
 from components.errors import InputError
 from components.example_validator.anomalies import describe
 from components.example_validator.data_check import check_data
-from components.files import read_json, write_json
 from components.layout import (
     DATA_CHECK_FILE,
     DATASET_FILE,
@@ -32,6 +30,9 @@ from components.schema_gen.schema import check_class_weights, class_names
 from components.serving.versions import Versions
 from components.settings.data_checks import DataCheckSettings
 from components.storage.artifacts import on_this_machine
+from components.storage.copies import local_copy
+from components.storage.files import read_json, write_json
+from components.storage.uri import join
 
 CLASS_WEIGHTS_KEY = "class_weights"
 EXAMPLES_KEY = "examples"
@@ -43,7 +44,7 @@ INCUMBENT_KEY = "incumbent"
 class Executor(tfx_executor.Executor):
     """Validates as TFX does, looks for drift and duplicates, and stops the run where something is wrong."""
 
-    @on_this_machine
+    @on_this_machine(but=(EXAMPLES_KEY,))
     def Do(
         self,
         input_dict: dict[str, list[types.Artifact]],
@@ -90,19 +91,22 @@ class Executor(tfx_executor.Executor):
             versions=Versions(exec_properties[VERSIONS_DIRECTORY_KEY]),
             incumbent=exec_properties[INCUMBENT_KEY],
         )
-        write_json(pathlib.Path(artifact.uri, PROFILE_FILE), found.profile.model_dump(mode="json"))
-        write_json(pathlib.Path(artifact.uri, DATA_CHECK_FILE), found.check.model_dump(mode="json"))
+        write_json(join(artifact.uri, PROFILE_FILE), found.profile.model_dump(mode="json"))
+        write_json(join(artifact.uri, DATA_CHECK_FILE), found.check.model_dump(mode="json"))
         identity = DataIdentity(spans=_read_spans(examples), fingerprint=fingerprint(described))
-        write_json(pathlib.Path(artifact.uri, IDENTITY_FILE), identity.model_dump(mode="json"))
+        write_json(join(artifact.uri, IDENTITY_FILE), identity.model_dump(mode="json"))
         return output
 
 
 def _read_descriptors(examples: types.Artifact) -> dict[str, pa.Table]:
-    return {split: descriptors.read(descriptor_files(examples.uri, split)) for split in _splits(examples)}
+    return {
+        split: descriptors.read(str(local_copy(file)) for file in descriptor_files(examples.uri, split))
+        for split in _splits(examples)
+    }
 
 
 def _read_spans(examples: types.Artifact) -> tuple[DataSpan, ...]:
-    dataset = read_json(pathlib.Path(examples.uri, DATASET_FILE))
+    dataset = read_json(join(examples.uri, DATASET_FILE))
     found = dataset.get("spans", ())  # Examples in the cache of an older version have none.
     return tuple(DataSpan(**span) for span in found)
 

@@ -24,11 +24,13 @@ from components.schema_gen.schema import class_names
 from components.serving.export import export_model
 from components.settings.models import ImageSettings, OnnxTeacher, PredictionsImport, TeacherImport
 from components.storage.artifacts import on_this_machine
-from components.teacher_predictions.store import Batch, choose_batch_size, write_batches
+from components.teacher_predictions.records import Batch
+from components.teacher_predictions.shard_writer import choose_batch_size
+from components.teacher_predictions.store import write_batches
 from components.telling import tell
 from components.training.adapter import example_files
 from components.training.callbacks.history import write_untrained
-from components.training.inputs.batches import batches_by_file, read_ids
+from components.training.inputs.batches import batches_of_file, read_ids
 
 Artifacts = dict[str, list[Artifact]]
 
@@ -41,7 +43,7 @@ def member_key(name: str) -> str:
 class ImportExecutor(base_executor.BaseExecutor):
     """Imports a pretrained teacher."""
 
-    @on_this_machine
+    @on_this_machine()
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:
         """Writes the `model` and an empty `model_run`.
 
@@ -64,7 +66,7 @@ class ImportExecutor(base_executor.BaseExecutor):
 class AverageExecutor(base_executor.BaseExecutor):
     """Makes one teacher of several."""
 
-    @on_this_machine
+    @on_this_machine()
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:
         """Writes the `model` and an empty `model_run`.
 
@@ -88,7 +90,7 @@ class AverageExecutor(base_executor.BaseExecutor):
 class PredictionsExecutor(base_executor.BaseExecutor):
     """Stores what an outside teacher predicts."""
 
-    @on_this_machine
+    @on_this_machine()
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:
         """Writes the `predictions` for every split of `examples`, each in a directory.
 
@@ -117,7 +119,6 @@ class PredictionsExecutor(base_executor.BaseExecutor):
             write_batches(
                 predicted,
                 teacher_fingerprint=teacher_fingerprint,
-                num_classes=len(classes),
                 example_files=files[split],
                 directory=directory,
             )
@@ -139,8 +140,9 @@ def _run(
 
 def _predict(model: OnnxModel, files: Sequence[str], *, image: ImageSettings) -> Iterator[Batch]:
     batch_size = choose_batch_size(image.shape)
-    for number, images, ids in batches_by_file(files, image_shape=image.shape, batch_size=batch_size):
-        yield Batch(int(number), ids.numpy(), model.predict(images))
+    for number, file in enumerate(files):
+        for images, ids in batches_of_file(file, image_shape=image.shape, batch_size=batch_size):
+            yield Batch(number, ids.numpy(), model.predict(images))
 
 
 def _look_up(predictions: Predictions, files: Mapping[str, Sequence[str]]) -> dict[str, Iterator[Batch]]:

@@ -21,7 +21,7 @@ from components.storage.artifacts import on_this_machine
 class Executor(executor.Executor):
     """Pushes a blessed student as TFX's executor does, but whole or not at all; puts a refused one aside."""
 
-    @on_this_machine
+    @on_this_machine()
     def Do(
         self,
         input_dict: dict[str, list[Artifact]],

@@ -34,6 +34,10 @@ class Servable(abc.ABC):
     def __reduce__(self) -> tuple[Callable[..., Self], tuple[Any, ...]]:
         return functools.partial(type(self), network=self._network), (self.uri,)
 
+    def on_this_machine(self) -> Self:
+        """Returns the same model, which other processes of this machine load without copies of their own."""
+        return type(self)(self.directory, network=self._network)
+
     @property
     def directory(self) -> pathlib.Path:
         """The directory on this machine, or a copy of it."""

@@ -2,7 +2,7 @@
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from components.storage.copies import local_copy, temporary_directory, upload
@@ -22,24 +22,32 @@ class Artifact(Protocol):
     uri: str
 
 
-def on_this_machine(do: Callable[P, R]) -> Callable[P, R]:
+def on_this_machine(*, but: Collection[str] = ()) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Has an executor's `Do` find its inputs on this machine, and copies its outputs back.
 
+    Artifacts that are here stay as they are.
+
     Args:
-      do: Takes the executor, `input_dict`, `output_dict` and more. Artifacts that are here stay as they are.
+      but: The keys of inputs that stay where they are, since little is read of them.
+
+    Returns:
+      A decorator of a method that takes `input_dict`, `output_dict` and more.
     """
 
-    @functools.wraps(do)
-    def do_here(*args: P.args, **kwargs: P.kwargs) -> R:
-        _, inputs, outputs, *_ = args
-        with at_hand(_each(inputs), _each(outputs)) as places:
-            result = do(*args, **kwargs)
-        for found in getattr(result, "output_artifacts", {}).values():  # As ExampleValidator returns them.
-            for artifact in found.artifacts:
-                artifact.uri = places.get(artifact.uri, artifact.uri)
-        return result
+    def decorate(do: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(do)
+        def do_here(*args: P.args, **kwargs: P.kwargs) -> R:
+            _, inputs, outputs, *_ = args
+            with at_hand(_each(inputs, but=but), _each(outputs)) as places:
+                result = do(*args, **kwargs)
+            for found in getattr(result, "output_artifacts", {}).values():  # As ExampleValidator does.
+                for artifact in found.artifacts:
+                    artifact.uri = places.get(artifact.uri, artifact.uri)
+            return result
 
-    return do_here
+        return do_here
+
+    return decorate
 
 
 @contextlib.contextmanager
@@ -78,5 +86,5 @@ def keep_empty(uri: str) -> None:
         write_bytes(join(uri, _EMPTY), b"")
 
 
-def _each(artifacts: Any) -> list[Artifact]:
-    return [each for several in artifacts.values() for each in several]
+def _each(artifacts: Any, *, but: Collection[str] = ()) -> list[Artifact]:
+    return [each for key, several in artifacts.items() if key not in but for each in several]

@@ -3,14 +3,19 @@
 import contextlib
 import pathlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import IO, Any
 
 from components.errors import InputError, first_line
 from components.storage.place import Entry, Place
 from components.storage.uri import join, name_of, parent_of
 
-_NOT_FOUND = 404
+_options: list[str] = []
+
+
+def use_options(options: Sequence[str]) -> None:
+    """Sets the options of Beam by which file systems are reached, until this process makes a pipeline."""
+    _options[:] = options
 
 
 class BeamFiles(Place):
@@ -108,7 +113,7 @@ def _file_systems() -> Any:
     from apache_beam.options.pipeline_options import PipelineOptions
 
     if FileSystems._pipeline_options is None:  # No pipeline was made in this process yet.
-        FileSystems.set_options(PipelineOptions([]))
+        FileSystems.set_options(PipelineOptions(_options))
     return FileSystems
 
 

@@ -1,4 +1,4 @@
-"""What TFX reads and writes by its own `fileio`, of a URI that TensorFlow no longer knows. Imports TFX."""
+"""What TFX reads and writes by its own `fileio`, of URIs that TensorFlow no longer knows. Imports TFX."""
 
 import contextlib
 import fnmatch
@@ -13,13 +13,13 @@ from tfx.dsl.io.filesystem import PathType
 from components.storage import files
 from components.storage.uri import join, name_of, parent_of
 
-_PRIORITY = 1  # TensorFlow's has 10, and claims these schemes although it fails.
+_PRIORITY = 1  # TensorFlow's has 10, and claims these schemes, although of them it knows gs:// alone.
 
 
 class StorageFileSystem(filesystem.Filesystem):
     """A file system of TFX's over `components.storage.files`; it has no empty folders."""
 
-    SUPPORTED_SCHEMES = ["s3://", "hdfs://"]
+    SUPPORTED_SCHEMES = ["gs://", "s3://", "hdfs://"]
 
     @staticmethod
     def open(name: PathType, mode: str = "r") -> Any:

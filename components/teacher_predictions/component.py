@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 
-from tfx.dsl.components.base import base_component, executor_spec
+from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import BaseChannel, Channel, component_spec, standard_artifacts
 
 from components.artifacts import TeacherPredictions
@@ -27,7 +27,7 @@ class TeacherPredictionsSpec(component_spec.ComponentSpec):
     }
 
 
-class TeacherPredictor(base_component.BaseComponent):
+class TeacherPredictor(base_beam_component.BaseBeamComponent):
     """Runs the teacher once over splits, as a rule the training split alone, and stores its logits.
 
     With views it runs once over each view of the training images.
@@ -37,7 +37,7 @@ class TeacherPredictor(base_component.BaseComponent):
     """
 
     SPEC_CLASS = TeacherPredictionsSpec
-    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
 
     def __init__(
         self,

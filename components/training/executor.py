@@ -11,7 +11,7 @@ from components.storage.artifacts import on_this_machine
 class Executor(executor.GenericExecutor):
     """Calls `run_fn` as TFX does, with paths on this machine."""
 
-    @on_this_machine
+    @on_this_machine()
     def Do(
         self,
         input_dict: dict[str, list[Artifact]],

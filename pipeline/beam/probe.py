@@ -17,6 +17,8 @@ import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 
 from components.errors import InputError, first_line
+from components.storage import files
+from components.storage.uri import join
 from pipeline.beam.failures import find_lost
 
 # What must be the same where a job is put together and where it runs.
@@ -42,19 +44,19 @@ def probe(args: Sequence[str], *, engine: str, root: str, seconds: int) -> None:
       InputError: None comes, or it shows that the workers cannot do the work.
     """
     name = f".probe-{uuid.uuid4().hex}"
-    question, answer = (FileSystems.join(root, f"{name}.{part}") for part in ("question", "answer"))
-    _write(question, name)
+    question, answer = (join(root, f"{name}.{part}") for part in ("question", "answer"))
+    files.write_text(question, name)
     try:
         _run_within(seconds, args, question=question, answer=answer, engine=engine)
-        if not FileSystems.exists(answer):
+        if not files.exists(answer):
             raise InputError(
                 f"beam: the workers of {engine} write to another {root} than this machine reads; let both "
                 "see one volume, or give an object store as pipeline_root."
             )
-        with FileSystems.open(answer) as file:
-            _compare(json.loads(file.read()), engine=engine)
+        _compare(files.read_json(answer), engine=engine)
     finally:
-        FileSystems.delete([path for path in (question, answer) if FileSystems.exists(path)])
+        for each in (question, answer):
+            files.remove(each)
 
 
 def respond(question: str, answer: str) -> None:
@@ -68,16 +70,12 @@ def respond(question: str, answer: str) -> None:
             file.read()
     except Exception as error:
         raise UnreadableError(f"{_UNREADABLE}: {question}") from error
-    _write(answer, json.dumps(_versions()))
+    with FileSystems.create(answer, mime_type="text/plain") as file:
+        file.write(json.dumps(_versions()).encode())
 
 
 def _versions() -> dict[str, str]:
     return {package: importlib.metadata.version(package) for package in _PACKAGES}
-
-
-def _write(path: str, text: str) -> None:
-    with FileSystems.create(path, mime_type="text/plain") as file:
-        file.write(text.encode())
 
 
 def _run_within(seconds: int, args: Sequence[str], *, question: str, answer: str, engine: str) -> None:

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, model_
 from components.errors import InputError
 from components.settings.base import NonNegativeInt, PositiveInt, Settings, custom_error
 from components.settings.explaining import explain
+from pipeline.config.beam import BeamSettings
 from pipeline.config.nodes import LOOK, distiller_id, is_training_node
 
 _CPU = re.compile(r"\d+(\.\d+)?|\d+m")
@@ -109,7 +110,8 @@ class KubeflowSettings(Settings):
     A setting of `nodes` goes before one of `training_nodes`, and that before one of `every_node`.
     `gpu_image` is the image of the nodes that have GPUs; None is `image`. `pipeline_root` is where the
     artifacts of a run go; None leaves it to the server. `checkpoint_directory` is on a volume that the
-    training nodes mount, so that a training goes on in another pod; None starts it over.
+    training nodes mount, so that a training goes on in another pod; None starts it over. `beam` is the engine
+    to which the nodes that use Beam send their work from their pods.
     """
 
     image: NonEmpty = "distillation-pipeline:0.1.0"
@@ -120,6 +122,7 @@ class KubeflowSettings(Settings):
     every_node: NodeSettings = NodeSettings()
     training_nodes: NodeSettings = NodeSettings()
     nodes: dict[str, NodeSettings] = {}
+    beam: BeamSettings = BeamSettings()
 
     @model_validator(mode="after")
     def _checkpoints_outlive_pods(self) -> Self:
@@ -133,6 +136,16 @@ class KubeflowSettings(Settings):
                     f"checkpoint_directory {str(directory)!r} is on no volume of {node}, and would end "
                     "with its pod; mount one there with training_nodes.volumes"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _workers_are_elsewhere(self) -> Self:
+        engine = {"flink": self.beam.flink, "spark": self.beam.spark}.get(self.beam.engine)
+        if engine is not None and engine.workers.kind == "loopback":
+            raise custom_error(
+                f"beam.{self.beam.engine}.workers: loopback is the pod of the node, which no engine "
+                "reaches; choose another kind"
+            )
         return self
 
     @model_validator(mode="after")
@@ -233,6 +246,20 @@ def _check_names(volumes: Iterable[Volume], secrets: Iterable[Secret]) -> None:
                 f"{secret.name!r} and a secret of that name in one pod; give one of them another name, or "
                 f"kubeflow.nodes.{LOOK} others at their paths."
             )
+
+
+def check_workers_reach_artifacts(settings: KubeflowSettings) -> None:
+    """Refuses an engine whose workers would look for the artifacts in a pod.
+
+    Raises:
+      InputError: The artifacts go to no object store that workers of Beam's reach by themselves.
+    """
+    engine, root = settings.beam.engine, settings.pipeline_root
+    if engine != "direct" and not (root and root.startswith(("s3://", "gs://"))):
+        raise InputError(
+            f"kubeflow.beam: the workers of {engine} read and write the artifacts where they lie, but "
+            f"kubeflow.pipeline_root is {root or 'not given'}; give it a place that begins with s3:// or gs://."
+        )
 
 
 def override(settings: KubeflowSettings, *, image: str | None, pipeline_root: str | None) -> KubeflowSettings:

@@ -1,9 +1,10 @@
-"""How the nodes of the graph are named, and which of them train. Knows no configuration, imports no TFX."""
+"""How the nodes of the graph are named, and what kind they are of. Knows no configuration, imports no TFX."""
 
 # Before all others, on Kubeflow alone: takes the fingerprints that a run on a laptop takes by itself.
 LOOK = "Look"
 
 _TRAINING_NODES = ("Teacher", "TeacherPredictions", "Scratch")
+_BEAM_NODES = ("ExampleGen", "StatisticsGen", "Transform", "TeacherPredictions", "Evaluator")
 _TEACHER, _DISTILLER = "Teacher-", "Distiller-"
 
 
@@ -24,3 +25,12 @@ def is_training_node(node: str) -> bool:
       node: The node's id.
     """
     return node in _TRAINING_NODES or node.startswith((_TEACHER, _DISTILLER))
+
+
+def uses_beam(node: str) -> bool:
+    """Tells whether the work of a node is a Beam pipeline.
+
+    Args:
+      node: The node's id.
+    """
+    return node in _BEAM_NODES

@@ -11,7 +11,7 @@ from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import (
 from components.files import write_text
 from pipeline.config.experiment import Config
 from pipeline.config.hints import check_hints
-from pipeline.config.kubeflow import override
+from pipeline.config.kubeflow import check_workers_reach_artifacts, override
 from pipeline.graph import create_pipeline
 from pipeline.kubeflow.checker import check
 from pipeline.kubeflow.documents import finish
@@ -63,6 +63,7 @@ def render_pipeline(config: Config, *, image: str | None = None, pipeline_root: 
         }
     )
     check_hints(config)
+    check_workers_reach_artifacts(config.kubeflow)
     settings = config.kubeflow.with_look(config.nodes_with_files)
     told = findings(config)
     documents = finish(

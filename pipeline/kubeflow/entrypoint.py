@@ -7,6 +7,8 @@ over differs from what TFX expects:
 - an output `executor-logs` is added, which is no artifact of TFX's;
 - artifacts have the URIs of the object store, whereas their files lie where the launcher mounts it;
 - no directory is made for an output;
+- workers of another engine of Beam's than this container reach the object store alone: their nodes read and
+  write there, and what the launcher has downloaded is not used;
 - the parameters of a run are inputs of their own, and so is what Look has found; see
   `pipeline.kubeflow.run_parameters` and `pipeline.kubeflow.findings`.
 
@@ -14,12 +16,13 @@ Look itself has no executor of TFX's, and does without TFX.
 """
 
 import argparse
+import functools
 import json
 import logging
 import os
 import pathlib
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import pydantic
@@ -27,12 +30,13 @@ import yaml
 
 from components import tfx_patches
 from components.errors import InputError
-from components.files import read_json, write_json
 from components.layout import EVALUATION_FILE
 from components.report.summary import Evaluation
 from components.report.terminal import to_text
 from components.settings.explaining import explain
-from pipeline.beam.options import to_args
+from components.storage.files import read_json, read_text, write_json
+from components.storage.uri import is_remote, join, parent_of
+from pipeline.beam.failures import explain as explain_failure
 from pipeline.config.beam import BeamSettings
 from pipeline.config.experiment import Config
 from pipeline.kubeflow.ledger_line import (
@@ -54,6 +58,7 @@ _TERMINATION_LOG = pathlib.Path("/dev/termination-log")
 _LONGEST_MESSAGE = 4096  # Kubernetes keeps no more of it.
 _MOUNTS = {"gs://": "gcs", "s3://": "s3", "minio://": "minio"}
 _LOGS = "executor-logs"
+_EXECUTOR_DIRECTORY = ".executor"
 _NATIVE = "system."
 _RUN = "run"  # The parameter of a Pusher, which asks for the id of the run: TFX does not know it there.
 
@@ -114,6 +119,13 @@ def _parser() -> argparse.ArgumentParser:
         help="Puts the parameter NAME of the run at PATH in the exec properties. May be repeated.",
     )
     parser.add_argument(
+        "--beam",
+        type=BeamSettings.model_validate_json,
+        default=BeamSettings(),
+        metavar="JSON",
+        help="On which engine Beam runs, as kubeflow.beam says.",
+    )
+    parser.add_argument(
         "--mounts",
         default="/",
         help="Below which directory the launcher mounts object stores: / in a container.",
@@ -125,8 +137,9 @@ def _run_node(options: argparse.Namespace) -> None:
     """Runs the node between two translations."""
     invocation = _look(options) if options.look else _carry_out(options)
     _print_result(invocation["outputs"]["artifacts"], mounts=options.mounts)
-    output_file = pathlib.Path(invocation["outputs"]["outputFile"])
-    write_json(output_file, restore_uris(read_json(output_file), mounts=options.mounts))
+    output = read_json(invocation["outputs"]["outputFile"])
+    output_file = options.json_serialized_invocation_args["outputs"]["outputFile"]
+    write_json(output_file, restore_uris(output, mounts=options.mounts))
 
 
 def _translate(options: argparse.Namespace) -> dict[str, Any]:
@@ -135,6 +148,7 @@ def _translate(options: argparse.Namespace) -> dict[str, Any]:
         inputs=options.json_serialized_inputs_spec_args,
         run_parameters=options.run_parameter,
         mounts=options.mounts,
+        in_place=options.beam.engine != "direct",
     )
 
 
@@ -204,22 +218,29 @@ def _execute(options: argparse.Namespace, *, invocation: dict[str, Any]) -> None
     from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
 
     from components.storage import tfx_file_system
+    from pipeline.beam.operator import Engine
 
     tfx_file_system.register()
     with (
         tfx_patches.direct_runner(),
         tfx_patches.no_packing(),
         tfx_patches.no_repetition(),
+        tfx_patches.one_s3_client(),
         tfx_patches.artifact_types(),
     ):
-        kubeflow_v2_run_executor._run_executor(
-            argparse.Namespace(
-                executor_class_path=options.executor_class_path,
-                json_serialized_invocation_args=json.dumps(invocation),
-                json_serialized_inputs_spec_args=json.dumps(options.json_serialized_inputs_spec_args),
-            ),
-            list(to_args(BeamSettings())),
+        engine = Engine(settings=options.beam, root=parent_of(invocation["outputs"]["outputFile"]))
+        arguments = argparse.Namespace(
+            executor_class_path=options.executor_class_path,
+            json_serialized_invocation_args=json.dumps(invocation),
+            json_serialized_inputs_spec_args=json.dumps(options.json_serialized_inputs_spec_args),
         )
+        try:
+            kubeflow_v2_run_executor._run_executor(arguments, list(engine.args))
+        except Exception as error:
+            explained = explain_failure(error, engine=options.beam.engine)
+            if explained is None:
+                raise
+            raise explained from error
 
 
 def _print_result(outputs: Mapping[str, Any], *, mounts: str) -> None:
@@ -230,7 +251,7 @@ def _print_result(outputs: Mapping[str, Any], *, mounts: str) -> None:
     if "evaluation" not in outputs:
         return
     (evaluation,) = outputs["evaluation"]["artifacts"]
-    content = pathlib.Path(evaluation["uri"], EVALUATION_FILE).read_text(encoding="utf-8")
+    content = read_text(join(evaluation["uri"], EVALUATION_FILE))
     table = to_text(Evaluation.model_validate_json(content)).splitlines()
     (report,) = outputs["report"]["artifacts"]
     for line in (*table, f"Report:  {store_uri(report['uri'], mounts=mounts)}"):
@@ -238,7 +259,12 @@ def _print_result(outputs: Mapping[str, Any], *, mounts: str) -> None:
 
 
 def translate(
-    invocation: dict[str, Any], *, inputs: dict[str, Any], run_parameters: Iterable[str], mounts: str
+    invocation: dict[str, Any],
+    *,
+    inputs: dict[str, Any],
+    run_parameters: Iterable[str],
+    mounts: str,
+    in_place: bool = False,
 ) -> dict[str, Any]:
     """Turns what KFP's launcher hands over into what TFX's entry point takes.
 
@@ -247,6 +273,8 @@ def translate(
       inputs: The ComponentInputsSpec of the node, as TFX compiled it.
       run_parameters: `PATH=NAME` for each parameter of the run that the node takes.
       mounts: Below which directory the object stores are mounted.
+      in_place: Whether artifacts keep the URIs of the object store, all but those of KFP's own kinds, which
+        its launcher uploads; what TFX says of the execution goes beside them, too.
 
     Returns:
       A new ExecutorInput: typed inputs, without `executor-logs`, with local URIs and the parameters of the
@@ -258,14 +286,29 @@ def translate(
     given, outputs = invocation.get("inputs", {}), invocation["outputs"]
     properties = _exec_properties(given.get("parameterValues", {}), run_parameters)
     types = {key: artifact["artifactType"] for key, artifact in inputs.get("artifacts", {}).items()}
+    place = functools.partial(_place, mounts=mounts, in_place=in_place)
+    translated = _translate_artifacts(outputs.get("artifacts", {}), types={}, place=place)
     return {
         "inputs": {
-            "artifacts": _translate_artifacts(given.get("artifacts", {}), types=types, mounts=mounts),
+            "artifacts": _translate_artifacts(given.get("artifacts", {}), types=types, place=place),
             "parameterValues": properties,
         },
         "outputs": outputs
-        | {"artifacts": _translate_artifacts(outputs.get("artifacts", {}), types={}, mounts=mounts)},
+        | {"artifacts": translated}
+        | ({"outputFile": _beside(translated)} if in_place else {}),
     }
+
+
+def _beside(outputs: Mapping[str, Any]) -> str:
+    """Returns where TFX may say, for workers elsewhere too, what became of a node and what is in between."""
+    uris = (artifact["uri"] for found in outputs.values() for artifact in found["artifacts"])
+    return join(parent_of(next(filter(is_remote, uris))), _EXECUTOR_DIRECTORY, "output_metadata.json")
+
+
+def _place(artifact: Mapping[str, Any], *, mounts: str, in_place: bool) -> str:
+    """Returns where a node finds an artifact, or puts it."""
+    stays = in_place and not _title(artifact.get("type", {})).startswith(_NATIVE)
+    return str(artifact["uri"]) if stays else local_path(artifact["uri"], mounts=mounts)
 
 
 def local_path(uri: str, *, mounts: str) -> str:
@@ -296,17 +339,16 @@ def store_uri(path: str, *, mounts: str) -> str:
 
 
 def _translate_artifacts(
-    artifacts: dict[str, Any], *, types: Mapping[str, Any], mounts: str
+    artifacts: dict[str, Any], *, types: Mapping[str, Any], place: Callable[[Mapping[str, Any]], str]
 ) -> dict[str, Any]:
-    """Gives artifacts their types, where there are any, and local URIs."""
+    """Gives artifacts their types, where there are any, and their places."""
     translated = {}
     for key, found in artifacts.items():
         if key != _LOGS:
             changes = {"type": types[key]} if types else {}
             translated[key] = {
                 "artifacts": [
-                    artifact | changes | {"uri": local_path(artifact["uri"], mounts=mounts)}
-                    for artifact in found["artifacts"]
+                    artifact | changes | {"uri": place(artifact | changes)} for artifact in found["artifacts"]
                 ]
             }
     return translated
@@ -339,9 +381,12 @@ def _assign_parameter(properties: dict[str, Any], *, path: str, name: str, value
 
 def _make_directories(outputs: dict[str, Any]) -> None:
     """Makes what TFX's launcher would make; an artifact of KFP's own kind is a file."""
-    pathlib.Path(outputs["outputFile"]).parent.mkdir(parents=True, exist_ok=True)
+    if not is_remote(outputs["outputFile"]):
+        pathlib.Path(outputs["outputFile"]).parent.mkdir(parents=True, exist_ok=True)
     for found in outputs["artifacts"].values():
         for artifact in found["artifacts"]:
+            if is_remote(artifact["uri"]):
+                continue
             path = pathlib.Path(artifact["uri"])
             is_file = _title(artifact.get("type", {})).startswith(_NATIVE)
             (path.parent if is_file else path).mkdir(parents=True, exist_ok=True)

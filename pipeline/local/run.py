@@ -12,7 +12,7 @@ from components.errors import InputError
 from components.example_gen.spans.pattern import holds_span
 from components.report.summary import Summary
 from components.serving.versions import NO_VERSION, OvertakenError, Versions
-from components.storage import copies, files
+from components.storage import beam_files, copies, files
 from components.storage.uri import is_remote
 from pipeline.beam.reaching import check_engine
 from pipeline.config.experiment import Config
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from pipeline.beam.operator import Engine
 
 Orchestrator = Literal["local", "beam"]
+
+_LOST = "Could not connect to the endpoint URL"  # As the client says by which Beam reaches S3.
 
 
 @contextlib.contextmanager
@@ -119,6 +121,7 @@ def run_graph(report: Report, *, config: Config, workspace: Workspace, orchestra
         push_directory=push_directory,
         checkpoint_directory=workspace.checkpoints,
     )
+    beam_files.use_options(config.beam.options)
     engine = Engine(settings=config.beam, root=workspace.artifacts)
     with copies.kept_in(workspace.copies):
         fingerprints = fingerprint_files(config, workspace=workspace, push_directory=push_directory)
@@ -157,6 +160,10 @@ def _check_reached(config: Config, workspace: Workspace, *, cause: NodeError) ->
                 files.check_readable(uri)
             except InputError as error:
                 raise InputError(f"{cause.node} was interrupted: {error}") from cause
+    if _LOST in str(cause.__cause__):  # It is there again.
+        raise InputError(
+            f"{cause.node} was interrupted: the object store was away for a while; run again to go on."
+        ) from cause
 
 
 def run_pipeline(
@@ -199,6 +206,7 @@ def run_pipeline(
         tfx_patches.no_packing(),
         tfx_patches.loopback_workers(),
         tfx_patches.no_repetition(),
+        tfx_patches.one_s3_client(),
         observer.observed(report, engine=engine, password=password) as watched,
     ):
         try:

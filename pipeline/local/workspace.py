@@ -19,6 +19,7 @@ from components.layout import (
     PUSHED_DIRECTORY,
     ROOT_FILE,
 )
+from components.storage import beam_files
 from components.storage.files import check_writable, is_folder
 from components.storage.uri import is_remote, join
 from components.stores.store import is_object_store
@@ -172,6 +173,7 @@ def open_workspace(
       environment: May hold the password of the database.
     """
     mysql = open_mysql(config.metadata, environment=environment) if config.metadata else None
+    beam_files.use_options(config.beam.options)
     root = config.pipeline_root
     if root is not None and not is_remote(root):
         root = str(pathlib.Path(root).absolute())

@@ -133,3 +133,30 @@ def artifact() -> Callable[..., Any]:
         return made
 
     return make
+
+
+@pytest.fixture(scope="session")
+def store_predictions() -> Callable[..., None]:
+    """A function that stores what a teacher says of some files of examples, in this process."""
+
+    def store(
+        teacher: Any,
+        *,
+        teacher_fingerprint: str,
+        example_files: Sequence[str],
+        directory: str,
+        views: Any = None,
+        **settings: Any,
+    ) -> None:
+        from components.teacher_predictions.shard_writer import ShardWriter
+        from components.teacher_predictions.store import Shard, write_manifest
+
+        writer = ShardWriter(teacher, views=views, **settings)
+        shards = {}
+        for file in example_files:
+            path = pathlib.Path(directory, pathlib.Path(file).name)
+            num_examples = writer.write(file, str(path))
+            shards[path.name] = Shard(num_examples=num_examples, num_bytes=path.stat().st_size)
+        write_manifest(directory, teacher_fingerprint=teacher_fingerprint, shards=shards, views=views)
+
+    return store

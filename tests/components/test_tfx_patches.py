@@ -215,3 +215,24 @@ def test_a_pipeline_gives_the_same_result_from_memory() -> None:
 
 def _is_450(number: int) -> None:
     assert number == 450
+
+
+def test_beam_makes_its_client_of_s3_once(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import boto3
+    from apache_beam.io.filesystems import FileSystems
+
+    FileSystems.set_options(PipelineOptions([]))
+    made = []
+    make = boto3.session.Session.client
+    monkeypatch.setattr(
+        boto3.session.Session, "client", lambda self, **given: made.append(given) or make(self, **given)
+    )
+    with tfx_patches.one_s3_client():
+        for number in range(3):
+            with FileSystems.create(f"{bucket}/{number}") as file:
+                file.write(bytes([number]))
+        contents = [FileSystems.open(f"{bucket}/{number}").read() for number in range(3)]
+    assert contents == [b"\0", b"\1", b"\2"]
+    assert len(made) == 1
+    assert FileSystems.exists(f"{bucket}/0")
+    assert len(made) == 2

@@ -220,7 +220,7 @@ def _pictures() -> Pictures:
 
 def _check_bound(year: Year, row: dict[str, Any]) -> None:
     """What ships is not worse than what shipped by more than the bound, on the test images as files."""
-    evaluations = year.workspace.glob("artifacts/Evaluator/evaluation/*/outcomes.parquet")
+    evaluations = year.workspace.glob("artifacts/Evaluator/evaluation/*/outcomes")
     newest = max(evaluations, key=lambda path: int(path.parent.name))
     files = [year.image(id_.decode()) for id_ in pq.read_table(newest)["id"].to_pylist()]
     before, now = (_accuracy(year.versions.directory / row[which], files) for which in ("before", "ships"))

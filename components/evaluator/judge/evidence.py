@@ -16,15 +16,17 @@ from components.evaluator.judge.statistics import (
 )
 from components.evaluator.judge.statistics import gap_closed as measure_gap_closed
 from components.evaluator.measure.cost import Cost, measure_cost
-from components.evaluator.measure.outcomes import Outcomes
+from components.evaluator.measure.outcomes import Outcomes, Where
 from components.evaluator.measure.predictions import Stored
 from components.evaluator.measure.results import MeasuredQuality, read_quality
 from components.evaluator.measure.slices import CLASS, Slice
 from components.evaluator.measure.speed import Speed
-from components.layout import OUTCOMES_FILE, REFERENCE_OUTCOMES_FILE
+from components.layout import OUTCOMES_DIRECTORY, REFERENCE_OUTCOMES_DIRECTORY
 from components.report.summary import Role, TestedOn
 from components.serving.servable import Servable
-from components.storage.copies import fresh_copy
+from components.storage.copies import fresh_copy, local_copy
+from components.storage.files import is_folder
+from components.storage.uri import join
 
 TEACHER: Final = "teacher"
 SCRATCH: Final = "scratch"
@@ -76,7 +78,8 @@ class Evidence:
 
     def accuracy(self, model: str, *, split: TestedOn) -> float:
         """Returns the share of the images of a split that a model gets right."""
-        return float(self.outcomes_on(split).right(model).mean())
+        wrong, right = self.outcomes_on(split).right(model)
+        return float(right / (wrong + right))
 
     def difference(
         self,
@@ -91,14 +94,14 @@ class Evidence:
 
         Only the test split has slices.
         """
-        outcomes = self.outcomes_on(split)
-        mine = np.full(len(outcomes), True) if of is None else self._mask(of)
-        if not mine.any():
+        outcomes, where = self.outcomes_on(split), of and self._where(of)
+        right = outcomes.right(candidate, baseline, where=where)
+        if not right.any():
             return PairedDifference(estimate=math.nan, low=math.nan, high=math.nan, p_value=math.nan)
-        values, compare = (
-            (outcomes.right, compare_accuracies) if metric == "accuracy" else (outcomes.losses, compare_means)
-        )
-        return compare(values(candidate)[mine], baseline=values(baseline)[mine], confidence=self.confidence)
+        if metric == "accuracy":
+            return compare_accuracies(right, confidence=self.confidence)
+        differences = functools.partial(outcomes.loss_differences, candidate, baseline=baseline, where=where)
+        return compare_means(differences, confidence=self.confidence)
 
     def outcomes_on(self, split: TestedOn) -> Outcomes:
         """Returns what each model says of each image of a split.
@@ -118,18 +121,21 @@ class Evidence:
             return GapEstimate(
                 estimate=None, low=None, high=None, reason="there is no student trained from scratch"
             )
-        right = self.outcomes.right
-        return measure_gap_closed(
-            right(student), scratch=right(SCRATCH), teacher=right(TEACHER), confidence=self.confidence
-        )
+        right = self.outcomes.right(student, SCRATCH, TEACHER)
+        return measure_gap_closed(right, confidence=self.confidence)
 
-    def _mask(self, of: Slice) -> np.ndarray:
+    @functools.cached_property
+    def label_counts(self) -> np.ndarray:
+        """How many test examples each class has, `[classes]`."""
+        return self.outcomes.label_counts(len(self.class_names))
+
+    def _where(self, of: Slice) -> Where:
+        """Says which examples are in a slice; none are in one of a class that does not exist."""
         feature, value = of
         if feature != CLASS:
-            return self.outcomes.where(feature, value)
-        if value not in self.class_names:
-            return np.full(len(self.outcomes), False)
-        return self.outcomes.labels == self.class_names.index(value)
+            return Where(f"feature:{feature}", value)
+        is_known = value in self.class_names
+        return Where("label", self.class_names.index(value) if is_known else len(self.class_names))
 
 
 def gather(
@@ -153,19 +159,17 @@ def gather(
       InputError: There were no examples.
     """
     with fresh_copy(output) as directory:
-        reference = directory / REFERENCE_OUTCOMES_FILE
         qualities = read_quality(str(directory), class_names=class_names)
-        return Evidence(
-            class_names=class_names,
-            quality={name: qualities[name] for name in models},
-            costs={
-                name: measure_cost(model) for name, model in models.items() if isinstance(model, Servable)
-            },
-            speeds=speeds,
-            outcomes=Outcomes.read(directory / OUTCOMES_FILE),
-            reference=Outcomes.read(reference) if reference.exists() else None,
-            confidence=confidence,
-        )
+    outcomes, reference = (join(output, name) for name in (OUTCOMES_DIRECTORY, REFERENCE_OUTCOMES_DIRECTORY))
+    return Evidence(
+        class_names=class_names,
+        quality={name: qualities[name] for name in models},
+        costs={name: measure_cost(model) for name, model in models.items() if isinstance(model, Servable)},
+        speeds=speeds,
+        outcomes=Outcomes.read(local_copy(outcomes)),
+        reference=Outcomes.read(local_copy(reference)) if is_folder(reference) else None,
+        confidence=confidence,
+    )
 
 
 def parse_slice(name: str | None) -> Slice | None:

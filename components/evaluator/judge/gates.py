@@ -102,7 +102,7 @@ def gates(
 def _always(evidence: Evidence, *, candidate: str) -> Iterator[Gate]:
     cross_entropy = evidence.metric(candidate, "cross_entropy")
     yield finite(cross_entropy, name="finite cross-entropy", model=candidate, unit="nats")
-    if len(set(evidence.outcomes.labels)) > 1:
+    if np.count_nonzero(evidence.label_counts) > 1:
         named = int(np.count_nonzero(evidence.quality[candidate].confusion.sum(axis=0)))
         yield at_least(2, named, name="number of classes named", model=candidate, unit="none")
 

@@ -1,6 +1,8 @@
 """How sure one can be of a difference between models that were asked about the same images."""
 
 import dataclasses
+import math
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 from scipy import stats
@@ -51,7 +53,7 @@ class GapEstimate:
     reason: str | None
 
 
-def compare_accuracies(candidate: np.ndarray, *, baseline: np.ndarray, confidence: float) -> PairedDifference:
+def compare_accuracies(right: np.ndarray, *, confidence: float) -> PairedDifference:
     """Compares the accuracies of two models on the same examples.
 
     The interval is Agresti and Min's (2005, doi:10.1002/sim.1781): Wald's, after half an example was added to
@@ -59,18 +61,16 @@ def compare_accuracies(candidate: np.ndarray, *, baseline: np.ndarray, confidenc
     or few on which the models differ.
 
     Args:
-      candidate: Whether the candidate is right, bool `[examples]`.
-      baseline: Whether the baseline is right, likewise.
+      right: The number of examples `[2, 2]` by whether the candidate and whether the baseline is right.
       confidence: Level of the interval, in (0, 1).
 
     Returns:
       The difference of the shares in [0, 1], with the exact p-value of `mcnemar`.
     """
-    wins = int(np.count_nonzero(candidate & ~baseline))
-    losses = int(np.count_nonzero(~candidate & baseline))
-    low, high = paired_interval(wins, losses=losses, examples=len(candidate), confidence=confidence)
+    wins, losses, examples = int(right[1, 0]), int(right[0, 1]), int(right.sum())
+    low, high = paired_interval(wins, losses=losses, examples=examples, confidence=confidence)
     return PairedDifference(
-        estimate=(wins - losses) / len(candidate),
+        estimate=(wins - losses) / examples,
         low=float(low),
         high=float(high),
         p_value=mcnemar(wins, losses=losses),
@@ -111,37 +111,52 @@ def mcnemar(wins: int, *, losses: int) -> float:
     return float(stats.binomtest(wins, wins + losses).pvalue) if wins + losses else 1.0
 
 
-def compare_means(candidate: np.ndarray, *, baseline: np.ndarray, confidence: float) -> PairedDifference:
+def compare_means(differences: Callable[[], Iterable[np.ndarray]], *, confidence: float) -> PairedDifference:
     """Compares the means of a loss of two models on the same examples, by the paired t-test.
 
+    The sums are exact, so that the order of the examples does not matter.
+
     Args:
-      candidate: The candidate's loss of each example, `[examples]`.
-      baseline: The baseline's.
+      differences: Yields the candidate's loss less the baseline's of each example, some `[examples]` at a
+        time; it is called twice.
       confidence: Level of the interval, in (0, 1).
 
     Returns:
       The difference of the means. Its interval and p-value are NaN if there is but one example, all three
       if a loss is not finite.
     """
-    differences = candidate - baseline
-    estimate = float(differences.mean())
-    if len(differences) < 2 or not np.isfinite(estimate):
+    examples, estimate = _mean(differences())
+    if examples < 2 or not np.isfinite(estimate):
         return PairedDifference(estimate=estimate, low=np.nan, high=np.nan, p_value=np.nan)
-    if np.ptp(differences) == 0:  # To the t-test 0 / 0.
+    _, variance = _mean((piece - estimate) ** 2 for piece in differences())
+    error = math.sqrt(variance / (examples - 1))
+    if error == 0:  # All are equal: to the t-test 0 / 0.
         return PairedDifference(estimate=estimate, low=estimate, high=estimate, p_value=float(estimate == 0))
-    test = stats.ttest_rel(candidate, baseline)
-    interval = test.confidence_interval(confidence)
+    distribution = stats.t(examples - 1)
+    width = float(distribution.ppf((1 + confidence) / 2)) * error
     return PairedDifference(
         estimate=estimate,
-        low=float(interval.low),
-        high=float(interval.high),
-        p_value=float(test.pvalue),
+        low=estimate - width,
+        high=estimate + width,
+        p_value=float(2 * distribution.sf(abs(estimate) / error)),
     )
 
 
-def gap_closed(
-    distilled: np.ndarray, *, scratch: np.ndarray, teacher: np.ndarray, confidence: float
-) -> GapEstimate:
+def _mean(pieces: Iterable[np.ndarray]) -> tuple[int, float]:
+    """Returns how many values there are, and their mean, exact but for its rounding; NaN if one is."""
+    count = 0
+
+    def values() -> Iterator[float]:
+        nonlocal count
+        for piece in pieces:
+            count += len(piece)
+            yield from piece.tolist()
+
+    total = math.fsum(values())
+    return count, total / count
+
+
+def gap_closed(right: np.ndarray, *, confidence: float) -> GapEstimate:
     """Measures the gap closed, (distilled - scratch) / (teacher - scratch), in accuracy.
 
     The interval is Fieller's (1954): all ratios r for which the mean of
@@ -150,26 +165,27 @@ def gap_closed(
     nothing: it is bounded only if the gap itself is significant.
 
     Args:
-      distilled: Whether the distilled student is right, bool `[examples]`.
-      scratch: Whether the student trained from scratch is right.
-      teacher: Whether the teacher is right.
+      right: The number of examples `[2, 2, 2]` by whether the distilled student, the one trained from scratch
+        and the teacher are right.
       confidence: Level of the interval, in (0, 1).
 
     Returns:
       The ratio; undefined, with a reason, unless the teacher is clearly better than scratch.
     """
-    gain = distilled.astype(np.float64) - scratch
-    gap = teacher.astype(np.float64) - scratch
-    if gap.mean() <= 0:
-        worse = "is worse than" if gap.mean() < 0 else "is no better than"
+    distilled, scratch, teacher = (axis.ravel() for axis in np.indices(right.shape))
+    examples, counts = int(right.sum()), right.ravel()
+    gain, gap = distilled - scratch, teacher - scratch
+    mean_gain, mean_gap = np.average([gain, gap], axis=1, weights=counts)
+    if mean_gap <= 0:
+        worse = "is worse than" if mean_gap < 0 else "is no better than"
         return GapEstimate(
             estimate=None, low=None, high=None, reason=f"the teacher {worse} the student trained from scratch"
         )
-    if len(gap) > 1:
-        moments = np.cov(np.stack([gain, gap])) / len(gap)
+    if examples > 1:
+        moments = np.cov([gain, gap], fweights=counts) / examples
         low, high = fieller_interval(
-            gain.mean(),
-            denominator=gap.mean(),
+            mean_gain,
+            denominator=mean_gap,
             variance=moments[0, 0],
             denominator_variance=moments[1, 1],
             covariance=moments[0, 1],
@@ -177,7 +193,7 @@ def gap_closed(
         )
         if np.isfinite(low):
             return GapEstimate(
-                estimate=float(gain.mean() / gap.mean()), low=float(low), high=float(high), reason=None
+                estimate=float(mean_gain / mean_gap), low=float(low), high=float(high), reason=None
             )
     reason = "the teacher is not significantly better than the student trained from scratch"
     return GapEstimate(estimate=None, low=None, high=None, reason=reason)

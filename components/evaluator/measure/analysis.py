@@ -21,7 +21,7 @@ from components.evaluator.measure.disagreements import KeepDisagreements
 from components.evaluator.measure.outcomes import table_schema, to_table
 from components.evaluator.measure.predictions import Predict, Stored, logits_of
 from components.evaluator.measure.slices import LABEL, add_image_size, rows_by_slice, to_text
-from components.layout import DISAGREEMENTS_FILE, OUTCOMES_FILE, REFERENCE_OUTCOMES_FILE
+from components.layout import DISAGREEMENTS_FILE, OUTCOMES_DIRECTORY, REFERENCE_OUTCOMES_DIRECTORY
 from components.serving.servable import Servable
 from components.storage.files import write_json
 
@@ -51,8 +51,8 @@ def analyse(
 
     Each batch of examples is read and parsed once and goes through every model. Once the pipeline has run,
     the directory holds TFMA's metrics, to be read with `components.evaluator.measure.results` or with
-    `tfma.load_eval_result(output, model_name=...)`, `outcomes.parquet` and `disagreements.json`; and
-    `reference_outcomes.parquet` if there are reference images.
+    `tfma.load_eval_result(output, model_name=...)`, `outcomes` and `disagreements.json`; and
+    `reference_outcomes` if there are reference images.
 
     Args:
       pipeline: The Beam pipeline.
@@ -135,13 +135,14 @@ def _observe_reference(
         | "Features" >> features.ptransform
         | "Predict" >> beam.ParDo(predict)
         | "Outcomes" >> beam.Map(_outcomes, models=list(models), slices=[])
-        | "Write" >> _write_outcomes(f"{output}/{REFERENCE_OUTCOMES_FILE}", models=models, slices=())
+        | "Write" >> _write_outcomes(f"{output}/{REFERENCE_OUTCOMES_DIRECTORY}", models=models, slices=())
     )
 
 
-def _write_outcomes(path: str, *, models: Sequence[str], slices: Sequence[str]) -> beam.PTransform:
+def _write_outcomes(directory: str, *, models: Sequence[str], slices: Sequence[str]) -> beam.PTransform:
+    """Writes a file for each part of the work, so that nobody has to hold all of them."""
     schema = table_schema(models=models, features=slices)
-    return beam.io.WriteToParquetBatched(path, schema, shard_name_template="", num_shards=1)
+    return beam.io.WriteToParquetBatched(f"{directory}/part", schema, file_name_suffix=".parquet")
 
 
 def _eval_config(
@@ -255,7 +256,7 @@ def _writers(
     metrics_writer = metrics_plots_and_validations_writer.MetricsPlotsAndValidationsWriter(
         output_paths={key: f"{output}/{key}" for key in keys}, eval_config=config
     )
-    write_outcomes = _write_outcomes(f"{output}/{OUTCOMES_FILE}", models=names, slices=slices)
+    write_outcomes = _write_outcomes(f"{output}/{OUTCOMES_DIRECTORY}", models=names, slices=slices)
     write_disagreements = beam.Map(_write_json, path=f"{output}/{DISAGREEMENTS_FILE}")
     return [
         config_writer,

@@ -1,12 +1,14 @@
 """What each model predicts for each test example: models are compared by it on the same examples."""
 
+import dataclasses
+import math
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet
+import pyarrow.dataset
 
 from components.evaluator.measure.tally import log_softmax, predicted_classes
 
@@ -59,44 +61,82 @@ def to_table(
     return pa.table([pa.array(c, field.type) for c, field in zip(columns, schema, strict=True)], schema)
 
 
+# Rows that are in memory at a time, of the columns that are asked for.
+_ROWS = 65_536
+
+
+@dataclasses.dataclass(frozen=True)
+class Where:
+    """Some of the examples: those whose column, `label` or `feature:NAME`, has a value."""
+
+    column: str
+    value: int | str
+
+
 class Outcomes:
-    """The outcomes of a test split, in the order of the ids.
+    """The outcomes of a test split, which are read piece by piece, each time that something is asked.
+
+    What is said of them does not depend on their order.
 
     Args:
-      table: Of the columns that `table_schema` names.
+      source: Of the columns that `table_schema` names.
     """
 
-    def __init__(self, table: pa.Table) -> None:
-        self._table = table.sort_by("id")
+    def __init__(self, source: pyarrow.dataset.Dataset) -> None:
+        self._source = source
 
     @classmethod
-    def read(cls, path: pathlib.Path) -> "Outcomes":
-        """Reads a Parquet file."""
-        return cls(pa.parquet.read_table(path))
+    def read(cls, directory: pathlib.Path) -> "Outcomes":
+        """Opens the Parquet files in a directory, which have to stay where they are."""
+        return cls(pyarrow.dataset.dataset(directory, format="parquet"))
 
     def __len__(self) -> int:
-        return self._table.num_rows
+        return int(self._source.count_rows())
 
-    @property
-    def labels(self) -> np.ndarray:
-        """The label of each example, `[examples]`."""
-        return self._column("label")
+    def label_counts(self, num_classes: int) -> np.ndarray:
+        """Counts the examples of each label, `[num_classes]`."""
+        counts = np.zeros(num_classes, np.int64)
+        for (labels,) in self._pieces(["label"], where=None):
+            counts += np.bincount(labels, minlength=num_classes)
+        return counts
 
-    def named(self, model: str) -> np.ndarray:
-        """The class that a model names, or `NO_CLASS`, `[examples]`."""
-        return self._column(f"{model}:{_CLASS}")
+    def right(self, *models: str, where: Where | None = None) -> np.ndarray:
+        """Counts the examples by which of some models are right.
 
-    def right(self, model: str) -> np.ndarray:
-        """Whether a model is right, bool `[examples]`."""
-        return self.named(model) == self.labels
+        Args:
+          *models: Their names.
+          where: Of which examples; None is of all.
 
-    def losses(self, model: str) -> np.ndarray:
-        """A model's cross-entropy in nats, `[examples]`; NaN where its outputs are not finite."""
-        return self._column(f"{model}:{_LOSS}")
+        Returns:
+          An array of as many axes, each of length 2: `counts[1, 0]` are those that of two models the first
+          alone is right about.
+        """
+        counts = np.zeros((2,) * len(models), np.int64)
+        columns = ["label", *(f"{model}:{_CLASS}" for model in models)]
+        for labels, *named in self._pieces(columns, where=where):
+            np.add.at(counts, tuple((each == labels).astype(np.int64) for each in named), 1)
+        return counts
 
-    def where(self, feature: str, value: str) -> np.ndarray:
-        """Whether a feature of an example has a value, given as text, bool `[examples]`."""
-        return self._column(f"feature:{feature}") == value
+    def mean_loss(self, model: str) -> float:
+        """Returns a model's mean cross-entropy in nats; NaN where its outputs are not finite."""
+        pieces = self._pieces([f"{model}:{_LOSS}"], where=None)
+        return math.fsum(loss for (losses,) in pieces for loss in losses.tolist()) / len(self)
 
-    def _column(self, name: str) -> np.ndarray:
-        return self._table[name].to_numpy()
+    def loss_differences(
+        self, model: str, *, baseline: str, where: Where | None = None
+    ) -> Iterator[np.ndarray]:
+        """Yields, piece by piece, by how much a model's cross-entropy of each example is above another's."""
+        for losses, others in self._pieces([f"{model}:{_LOSS}", f"{baseline}:{_LOSS}"], where=where):
+            yield losses - others
+
+    def _pieces(self, columns: Sequence[str], *, where: Where | None) -> Iterator[list[np.ndarray]]:
+        """Yields some columns of a piece of the table at a time."""
+        batches = self._source.to_batches(
+            columns=list(columns),
+            filter=where and pyarrow.dataset.field(where.column) == where.value,
+            batch_size=_ROWS,
+            batch_readahead=1,
+            fragment_readahead=1,
+        )
+        for batch in batches:
+            yield [batch[name].to_numpy(zero_copy_only=False) for name in columns]

@@ -144,46 +144,43 @@ def ordered_batches(
     )
 
 
-def batches_by_file(
-    files: Sequence[str], *, image_shape: ImageShape, batch_size: int, views: Views | None = None
+def batches_of_file(
+    file: str | tf.Variable, *, image_shape: ImageShape, batch_size: int, views: Views | None = None
 ) -> tf.data.Dataset:
-    """Reads batches in the order of the files, each from one file only.
+    """Reads the batches of a file, in order.
 
     Args:
-      files: TFRecord files of transformed examples; their labels are not looked at.
+      file: A TFRecord file of transformed examples, whose labels are not looked at; or a variable that holds
+        its path, looked at whenever reading starts over.
       image_shape: `(height, width, channels)`.
-      batch_size: Examples in a batch; the last one of a file may be smaller.
+      batch_size: Examples in a batch; the last one may be smaller.
       views: Of the images; None reads the images as they are.
 
     Returns:
-      A dataset of `(number, images, ids)`: the file's number, an int64 scalar; images as in
-      `training_batches`; ids string `[batch]`. With views, a batch comes once for each of them, in order.
+      A dataset of `(images, ids)`: images as in `training_batches`; ids string `[batch]`. With views, a batch
+      comes once for each of them, in order.
     """
 
-    def batches_of(number: tf.Tensor, file: tf.Tensor) -> tf.data.Dataset:
-        def view_of(view: tf.Tensor) -> tf.data.Dataset:
-            records = _read([file])
-            if views is not None and views.augment.mixup:
-                records = with_partners(records.batch(BLOCK), changes=changes_of_view(views, view))
-            return records.batch(batch_size).map(lambda *examples: (number, view, *examples))
-
-        count = 1 if views is None else views.number
-        return tf.data.Dataset.range(count).interleave(view_of, cycle_length=count, block_length=1)
+    def view_of(view: tf.Tensor) -> tf.data.Dataset:
+        records = _read([tf.convert_to_tensor(file)])
+        if views is not None and views.augment.mixup:
+            records = with_partners(records.batch(BLOCK), changes=changes_of_view(views, view))
+        return records.batch(batch_size).map(lambda *examples: (view, *examples))
 
     def parse(
-        number: tf.Tensor, view: tf.Tensor, examples: tf.Tensor, partners: tf.Tensor | None = None
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        view: tf.Tensor, examples: tf.Tensor, partners: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         texts = {key: tf.io.FixedLenFeature([], tf.string) for key in ("image", "id")}
         features = tf.io.parse_example(examples, texts)
         others = None if partners is None else tf.io.parse_example(partners, texts)
         changes = None if views is None else changes_of_view(views, view)
         images, _ = _unpack(features, others, image_shape=image_shape, changes=changes)
-        return number, images, features["id"]
+        return images, features["id"]
 
+    count = 1 if views is None else views.number
     return (
-        tf.data.Dataset.from_tensor_slices(list(files))
-        .enumerate()
-        .flat_map(batches_of)
+        tf.data.Dataset.range(count)
+        .interleave(view_of, cycle_length=count, block_length=1)
         .map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         .prefetch(2)
     )

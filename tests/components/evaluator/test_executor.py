@@ -27,7 +27,8 @@ from components.report.summary import DataCheck, Drift
 from components.serving.versions import Origin, Versions
 from components.settings.data_checks import DriftSettings
 from components.settings.evaluation import EvaluationSettings, PushSettings
-from components.teacher_predictions.store import Batch, write_batches
+from components.teacher_predictions.records import Batch
+from components.teacher_predictions.store import write_batches
 
 CLASSES = ("ant", "bee", "cat")
 LN2 = math.log(2)
@@ -366,9 +367,7 @@ def predict(tmp_path, data):
             if (mine := [number for number in numbers if number % 2 == shard])
         ]
         files = sorted(map(str, pathlib.Path(data.uri, "Split-test").iterdir()))
-        write_batches(
-            batches, teacher_fingerprint="x", num_classes=3, example_files=files, directory=str(directory)
-        )
+        write_batches(batches, teacher_fingerprint="x", example_files=files, directory=str(directory))
 
     return run
 
@@ -417,9 +416,7 @@ def test_a_teacher_known_by_its_predictions_is_measured_on_reference_images_too(
     stored = predictions / "Split-reference"
     stored.mkdir()
     batch = Batch(0, np.array([b"r0", b"r1"], object), math.log(4) * np.eye(3, dtype=np.float32)[[2, 0]])
-    write_batches(
-        [batch], teacher_fingerprint="x", num_classes=3, example_files=[file], directory=str(stored)
-    )
+    write_batches([batch], teacher_fingerprint="x", example_files=[file], directory=str(stored))
 
     outputs = evaluate(students={"kd": (STUDENT, [0.7])}, teacher=None, predictions=predictions)
 

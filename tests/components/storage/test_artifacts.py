@@ -18,9 +18,10 @@ class Artifact:
 class Executor:
     """Copies what it reads to one of its outputs; another stays empty."""
 
-    @on_this_machine
+    @on_this_machine(but=("data",))
     def Do(self, inputs: dict[str, Any], outputs: dict[str, Any], properties: dict[str, Any]) -> None:
         ((model,), (copy,)) = inputs["model"], outputs["copy"]
+        assert [each.uri for each in inputs["data"]] == properties["data"]
         for name in ("weights", "variables/data"):
             target = pathlib.Path(copy.uri, name)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -38,7 +39,9 @@ def artifacts(bucket: str) -> tuple[Artifact, Artifact, Artifact]:
 
 def run(artifacts: tuple[Artifact, Artifact, Artifact], *, fails: bool = False) -> None:
     model, copy, empty = artifacts
-    Executor().Do({"model": [model]}, {"copy": [copy], "empty": [empty]}, {"fails": fails})
+    inputs = {"model": [model], "data": [Artifact("s3://lake/of-a-million-images")]}
+    properties = {"fails": fails, "data": ["s3://lake/of-a-million-images"]}
+    Executor().Do(inputs, {"copy": [copy], "empty": [empty]}, properties)
 
 
 def test_a_node_finds_its_inputs_here_and_leaves_its_outputs_there(artifacts, bucket: str) -> None:

@@ -1,6 +1,5 @@
 import json
 import pathlib
-import subprocess
 from collections.abc import Callable
 
 import keras
@@ -13,7 +12,6 @@ from components.layout import MANIFEST_FILE
 from components.teacher_predictions.store import (
     fingerprint_teacher,
     open_predictions,
-    write_predictions,
 )
 
 SHAPE = (2, 2, 1)
@@ -50,11 +48,16 @@ def teacher() -> keras.Model:
 
 
 @pytest.fixture
-def stored(tmp_path: pathlib.Path, example_files: list[str], teacher: keras.Model) -> pathlib.Path:
+def stored(
+    tmp_path: pathlib.Path,
+    example_files: list[str],
+    teacher: keras.Model,
+    store_predictions: Callable[..., None],
+) -> pathlib.Path:
     """The teacher's predictions, in batches of 4."""
     directory = tmp_path / "predictions"
     directory.mkdir()
-    write_predictions(
+    store_predictions(
         teacher,
         teacher_fingerprint="abc",
         example_files=example_files,
@@ -82,7 +85,6 @@ def test_each_shard_holds_the_logits_of_its_examples_in_order(stored: pathlib.Pa
 def test_the_manifest_counts_every_file(stored: pathlib.Path) -> None:
     assert json.loads((stored / MANIFEST_FILE).read_text()) == {
         "teacher_fingerprint": "abc",
-        "num_classes": 5,
         "shards": {
             name: {"num_examples": count, "num_bytes": (stored / name).stat().st_size}
             for name, count in (("part-0", 7), ("part-1", 3), ("part-2", 0))
@@ -121,7 +123,7 @@ def test_predictions_of_anything_else_are_refused(
         open_predictions(str(stored), **arguments)
 
 
-@pytest.mark.parametrize("manifest", [None, "", '{"num_classes": 5}'])
+@pytest.mark.parametrize("manifest", [None, "", '{"num_views": 5}'])
 def test_predictions_without_a_usable_manifest_are_incomplete(
     manifest: str | None, stored: pathlib.Path, example_files: list[str]
 ) -> None:
@@ -139,38 +141,6 @@ def test_a_file_cut_short_is_refused(stored: pathlib.Path, example_files: list[s
 
     with pytest.raises(InputError, match=rf"damaged: part-1 has \d+ bytes, not the {len(content)} that were"):
         open_predictions(str(stored), teacher_fingerprint="abc", num_examples=10, example_files=example_files)
-
-
-def test_a_disk_that_fills_is_named_and_nothing_is_left_to_be_trusted(
-    teacher: keras.Model, tmp_path: pathlib.Path, write_examples: Callable[..., str]
-) -> None:
-    """On a real file system of 64 kB, which some 700 predictions fill."""
-    example_file = write_examples(
-        tmp_path / "part",
-        pixels=np.zeros((5000, 4)),
-        labels=[0] * 5000,
-        ids=[f"{i:08}" for i in range(5000)],
-    )
-    directory = tmp_path / "small"
-    directory.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(directory)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("needs the right to mount a file system")
-    try:
-        with pytest.raises(
-            InputError, match=f"No space left on device for the teacher predictions in {directory}"
-        ):
-            write_predictions(
-                teacher,
-                teacher_fingerprint="abc",
-                example_files=[example_file],
-                image_shape=SHAPE,
-                batch_size=500,
-                directory=str(directory),
-            )
-        assert list(directory.iterdir()) == []
-    finally:
-        subprocess.run(["umount", str(directory)], check=True)
 
 
 def test_the_fingerprint_is_that_of_the_file(tmp_path: pathlib.Path) -> None:

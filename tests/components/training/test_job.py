@@ -18,7 +18,7 @@ from components.distiller.methods.kd import Kd
 from components.distiller.objective import Distillation
 from components.errors import InputError
 from components.settings.training import AugmentSettings, TrainingJob, Views
-from components.teacher_predictions.store import fingerprint_teacher, open_predictions, write_predictions
+from components.teacher_predictions.store import fingerprint_teacher, open_predictions
 from components.training.callbacks.checkpoints import Checkpoints, State
 from components.training.hardware.precision import resolve_precision
 from components.training.inputs.batches import epoch_counter, ordered_batches, training_batches
@@ -106,13 +106,17 @@ def teacher_file(train: Callable[..., pathlib.Path]) -> str:
 
 
 @pytest.fixture(scope="module")
-def predict(teacher_file: str, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., list[str]]:
+def predict(
+    teacher_file: str,
+    tmp_path_factory: pytest.TempPathFactory,
+    store_predictions: Callable[..., None],
+) -> Callable[..., list[str]]:
     """A function that stores what the teacher says of examples, or of views of them."""
     fingerprint = fingerprint_teacher(teacher_file)
 
     def run(example_files: list[str], num_examples: int, *, views: Views | None = None) -> list[str]:
         directory = str(tmp_path_factory.mktemp("predictions"))
-        write_predictions(
+        store_predictions(
             keras.saving.load_model(teacher_file),
             teacher_fingerprint=fingerprint,
             example_files=example_files,

@@ -3,12 +3,14 @@
 import pathlib
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 from components.errors import InputError
 from components.storage import files
 from pipeline.config.loading import load_config
+from pipeline.local.background import NodeError
 from pipeline.local.retention import prune
-from pipeline.local.run import running
+from pipeline.local.run import _check_reached, running
 from pipeline.local.workspace import Workspace, locked, open_workspace
 
 HERE = pathlib.Path(__file__).parent
@@ -81,6 +83,18 @@ def test_kubeflow_takes_the_root_unless_it_has_its_own() -> None:
     assert root("pipeline_root=s3://a/b") == "s3://a/b"
     assert root("pipeline_root=s3://a/b", "kubeflow.pipeline_root=minio://c/d") == "minio://c/d"
     assert root("pipeline_root=hdfs://a/b") is root("pipeline_root=/a/b") is None
+
+
+def test_a_store_that_was_away_is_told_although_it_is_back(bucket: str, tmp_path: pathlib.Path) -> None:
+    """Beam makes text of what its client of S3 says."""
+    config = load_config(DIGITS, overrides=[f"pipeline_root={bucket}"])
+    workspace = open_workspace(config, directory=tmp_path, environment={})
+    error = NodeError(node="StatisticsGen")
+    error.__cause__ = RuntimeError(str(EndpointConnectionError(endpoint_url="http://localhost:9000/lake")))
+    with pytest.raises(InputError, match=r"StatisticsGen was interrupted: the object store was away"):
+        _check_reached(config, workspace, cause=error)
+    error.__cause__ = KeyError("a fault")
+    _check_reached(config, workspace, cause=error)
 
 
 def test_the_cache_and_retention_work_there(

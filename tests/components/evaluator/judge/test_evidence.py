@@ -1,4 +1,5 @@
 import numpy as np
+import pyarrow.dataset
 import pytest
 
 from components.evaluator.evaluation import describe
@@ -24,11 +25,13 @@ def logits(errors):
 
 def make_outcomes(errors):
     return Outcomes(
-        to_table(
-            ids=np.array([f"{number:03}".encode() for number in range(100)], object),
-            labels=LABELS,
-            features={"image_size": ["8-15", "16-31"] * 50},
-            logits={name: logits(count) for name, count in errors.items()},
+        pyarrow.dataset.dataset(
+            to_table(
+                ids=np.array([f"{number:03}".encode() for number in range(100)], object),
+                labels=LABELS,
+                features={"image_size": ["8-15", "16-31"] * 50},
+                logits={name: logits(count) for name, count in errors.items()},
+            )
         )
     )
 

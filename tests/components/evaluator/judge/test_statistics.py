@@ -17,9 +17,8 @@ SIMULATIONS = 1000
 
 
 def pairs(both, wins, losses, neither):
-    """Whether candidate and baseline are right, for so many examples of each kind."""
-    counts = (both, wins, losses, neither)
-    return np.repeat([True, True, False, False], counts), np.repeat([True, False, True, False], counts)
+    """So many examples of each kind, by whether candidate and baseline are right."""
+    return np.array([[neither, losses], [wins, both]])
 
 
 @pytest.mark.parametrize(("wins", "losses"), [(0, 0), (1, 0), (9, 2), (2, 9), (5, 5), (300, 250)])
@@ -30,8 +29,7 @@ def test_mcnemar_is_the_exact_binomial_test(wins, losses):
 
 def test_a_difference_worked_by_hand():
     # Agresti and Min: (9 - 2) / 102; sqrt((9 + 2 + 1) - 7² / 102) / 102.
-    candidate, baseline = pairs(80, 9, 2, 9)
-    found = compare_accuracies(candidate, baseline=baseline, confidence=0.95)
+    found = compare_accuracies(pairs(80, 9, 2, 9), confidence=0.95)
     assert found.estimate == pytest.approx(0.07)
     spread = math.sqrt(12 - 49 / 102) / 102
     assert found.low == pytest.approx(7 / 102 - 1.959964 * spread, abs=1e-6)
@@ -42,10 +40,10 @@ def test_a_difference_worked_by_hand():
 
 
 def test_the_interval_is_close_to_the_bootstrap():
-    candidate, baseline = pairs(700, 80, 40, 180)
-    found = compare_accuracies(candidate, baseline=baseline, confidence=0.95)
+    found = compare_accuracies(pairs(700, 80, 40, 180), confidence=0.95)
+    differences = np.repeat([0.0, 1.0, -1.0, 0.0], [700, 80, 40, 180])
     bootstrap = stats.bootstrap(
-        (candidate.astype(float) - baseline,), np.mean, n_resamples=4000, rng=np.random.default_rng(0)
+        (differences,), np.mean, n_resamples=4000, rng=np.random.default_rng(0)
     ).confidence_interval
     assert (found.low, found.high) == pytest.approx((bootstrap.low, bootstrap.high), abs=0.002)
 
@@ -68,17 +66,31 @@ def test_the_p_value_of_equal_models_is_rarely_small():
 
 
 def test_two_copies_of_one_model_do_not_differ():
-    right = np.array([True, False, True])
-    found = compare_accuracies(right, baseline=right, confidence=0.95)
+    found = compare_accuracies(pairs(2, 0, 0, 1), confidence=0.95)
     assert found.estimate == 0
     assert found.low < 0 < found.high
     assert found.p_value == found.p_better() == found.p_worse() == 1
 
 
+def compare(candidate, baseline, *, confidence=0.95):
+    """Compares two losses, of which some examples come at a time."""
+    differences = np.subtract(candidate, baseline)
+    return compare_means(lambda: np.array_split(differences, 3), confidence=confidence)
+
+
+def test_the_order_of_the_examples_does_not_matter():
+    differences = np.random.default_rng(7).normal(1e-3, 1, 10_000)
+    found = [
+        compare_means(lambda order=order: [differences[order]], confidence=0.95)
+        for order in (slice(None), slice(None, None, -1), np.argsort(differences))
+    ]
+    assert found[0] == found[1] == found[2]
+
+
 def test_means_are_compared_by_the_paired_t_test():
     random = np.random.default_rng(3)
     candidate, baseline = random.gamma(1, 1, 50), random.gamma(1, 1.3, 50)
-    found = compare_means(candidate, baseline=baseline, confidence=0.9)
+    found = compare(candidate, baseline, confidence=0.9)
     expected = stats.ttest_rel(candidate, baseline)
     interval = expected.confidence_interval(0.9)
     assert found.estimate == pytest.approx((candidate - baseline).mean())
@@ -88,16 +100,16 @@ def test_means_are_compared_by_the_paired_t_test():
 
 
 def test_means_of_one_example_or_of_nan_have_no_interval():
-    one = compare_means(np.array([1.0]), baseline=np.array([3.0]), confidence=0.95)
+    one = compare([1.0], [3.0])
     assert one.estimate == -2
     assert math.isnan(one.low)
     assert math.isnan(one.p_value)
-    broken = compare_means(np.array([1.0, np.nan]), baseline=np.array([3.0, 1.0]), confidence=0.95)
+    broken = compare([1.0, np.nan], [3.0, 1.0])
     assert math.isnan(broken.estimate)
     assert math.isnan(broken.p_worse())
-    same = compare_means(np.array([1.0, 2.0]), baseline=np.array([1.0, 2.0]), confidence=0.95)
+    same = compare([1.0, 2.0], [1.0, 2.0])
     assert (same.estimate, same.low, same.high, same.p_value) == (0, 0, 0, 1)
-    shifted = compare_means(np.array([1.0, 2.0]), baseline=np.array([2.0, 3.0]), confidence=0.95)
+    shifted = compare([1.0, 2.0], [2.0, 3.0])
     assert (shifted.estimate, shifted.low, shifted.high, shifted.p_value) == (-1, -1, -1, 0)
 
 
@@ -125,9 +137,16 @@ def test_the_interval_of_the_gap_closed_covers_a_known_ratio_95_percent_of_the_t
     assert 0.93 <= np.mean((low <= 0.5) & (high >= 0.5)) <= 0.97
 
 
+def triples(distilled, *, scratch, teacher):
+    """Counts examples by which of the three are right."""
+    counts = np.zeros((2, 2, 2), int)
+    np.add.at(counts, tuple(np.asarray(each, int) for each in (distilled, scratch, teacher)), 1)
+    return counts
+
+
 def test_the_gap_closed_is_close_to_the_bootstrap():
     ((teacher,), (distilled,), (scratch,)) = models(np.random.default_rng(5), examples=4000)
-    found = gap_closed(distilled, scratch=scratch, teacher=teacher, confidence=0.95)
+    found = gap_closed(triples(distilled, scratch=scratch, teacher=teacher), confidence=0.95)
     assert found.estimate == pytest.approx(
         (distilled.mean() - scratch.mean()) / (teacher.mean() - scratch.mean())
     )
@@ -148,7 +167,7 @@ def test_the_gap_closed_is_close_to_the_bootstrap():
     ],
 )
 def test_the_gap_closed_is_undefined_unless_the_teacher_is_clearly_better(teacher, scratch, reason):
-    teacher, scratch = np.array(teacher, bool), np.array(scratch, bool)
-    found = gap_closed(np.ones_like(scratch), scratch=scratch, teacher=teacher, confidence=0.95)
+    counts = triples(np.ones_like(scratch), scratch=scratch, teacher=teacher)
+    found = gap_closed(counts, confidence=0.95)
     assert (found.estimate, found.low, found.high) == (None, None, None)
     assert found.reason.startswith(reason)

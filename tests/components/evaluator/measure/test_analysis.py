@@ -1,11 +1,13 @@
 import base64
 import io
+import itertools
 import json
 import math
 import pathlib
 
 import apache_beam as beam
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
 import tensorflow_model_analysis as tfma
@@ -15,7 +17,7 @@ from sklearn import metrics as sklearn
 from tensorflow_metadata.proto.v0 import schema_pb2
 
 from components.evaluator.measure.analysis import analyse
-from components.evaluator.measure.outcomes import Outcomes
+from components.evaluator.measure.outcomes import Outcomes, Where
 from components.evaluator.measure.results import read_quality
 from components.evaluator.measure.slices import image_size
 from components.serving.forms import open_servable
@@ -167,16 +169,33 @@ def test_metrics_equal_numpy_and_scikit_learn_for_every_model_and_slice(evaluate
                 assert found[key][metric] == pytest.approx(value, abs=tolerance, nan_ok=True), (key, metric)
 
 
-def test_outcomes_are_those_of_every_example_in_the_order_of_ids(evaluated):
+def test_outcomes_are_those_of_every_example(evaluated):
     output, _, labels, heights, logits = evaluated
-    outcomes = Outcomes.read(output / "outcomes.parquet")
+    outcomes = Outcomes.read(output / "outcomes")
     assert len(outcomes) == EXAMPLES
-    np.testing.assert_array_equal(outcomes.labels, labels)
-    np.testing.assert_array_equal(outcomes.where("height", "32"), heights == 32)
-    for name, each in logits.items():
-        np.testing.assert_array_equal(outcomes.named(name), each.argmax(axis=1))
-        losses = np.log(np.exp(each).sum(axis=1)) - each[np.arange(EXAMPLES), labels]
-        np.testing.assert_allclose(outcomes.losses(name), losses, atol=1e-5)
+    np.testing.assert_array_equal(outcomes.label_counts(CLASSES), np.bincount(labels, minlength=CLASSES))
+    right = {name: each.argmax(axis=1) == labels for name, each in logits.items()}
+    losses = {
+        name: np.log(np.exp(each).sum(axis=1)) - each[np.arange(EXAMPLES), labels]
+        for name, each in logits.items()
+    }
+    for name in logits:
+        assert outcomes.right(name).tolist() == [np.sum(~right[name]), np.sum(right[name])]
+        assert outcomes.mean_loss(name) == pytest.approx(losses[name].mean(), abs=1e-5)
+    one, other = list(logits)[:2]
+    small, label = heights == 32, labels == 1
+    for where, mine in (
+        (None, np.full(EXAMPLES, True)),
+        (Where("feature:height", "32"), small),
+        (Where("label", 1), label),
+        (Where("label", -1), np.full(EXAMPLES, False)),
+    ):
+        counts = outcomes.right(one, other, where=where)
+        for first, second in itertools.product((0, 1), repeat=2):
+            assert counts[first, second] == np.sum(mine & (right[one] == first) & (right[other] == second))
+        differences = [*outcomes.loss_differences(one, baseline=other, where=where), np.empty(0)]
+        expected = np.sort((losses[one] - losses[other])[mine])
+        np.testing.assert_allclose(np.sort(np.concatenate(differences)), expected, atol=1e-5)
 
 
 def test_the_confusion_matrix_is_that_of_scikit_learn(evaluated):
@@ -259,7 +278,7 @@ def test_a_model_that_gives_nan_is_right_nowhere_and_agrees_with_nobody(extremes
     assert overall["accuracy"] == overall["agreement_with_teacher"] == 0
     for metric in ("cross_entropy", "expected_calibration_error", "macro_f1", "kl_from_teacher"):
         assert math.isnan(overall[metric])
-    assert Outcomes.read(extremes / "outcomes.parquet").named("broken") == [-1]
+    assert pq.read_table(extremes / "outcomes")["broken:class"].to_pylist() == [-1]
     assert read(extremes, "broken").confusion.sum() == 0
     assert all(each["count"] == 0 for each in read(extremes, "broken").reliability)
     (shown,) = json.loads((extremes / "disagreements.json").read_text())["images"]

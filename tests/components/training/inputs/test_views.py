@@ -16,7 +16,7 @@ import tensorflow as tf
 from components.errors import InputError
 from components.layout import MANIFEST_FILE
 from components.settings.training import AugmentSettings, TrainingJob, Views
-from components.teacher_predictions.store import open_predictions, read_logits, write_predictions
+from components.teacher_predictions.store import open_predictions, read_logits
 from components.training.inputs.batches import training_batches
 from components.training.inputs.training_data import TrainingData
 
@@ -64,11 +64,11 @@ Store = Callable[..., list[str]]
 
 
 @pytest.fixture
-def store(tmp_path: pathlib.Path, example_files: list[str]) -> Store:
+def store(tmp_path: pathlib.Path, example_files: list[str], store_predictions: Callable[..., None]) -> Store:
     """A function that stores what a teacher says of views, and returns the files."""
 
     def run(views: Views, *, teacher: keras.Model | None = None) -> list[str]:
-        write_predictions(
+        store_predictions(
             teacher or pixels_as_logits(),
             teacher_fingerprint="abc",
             example_files=example_files,

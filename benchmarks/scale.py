@@ -1,0 +1,232 @@
+"""How each node's time, memory and output grow with the data.
+
+    .venv/bin/python -m benchmarks.scale --data-dir DIR --folder FOLDER [--images 6000 60000 600000] \
+        [--flink KEY=VALUE ...]
+
+`--data-dir` holds MNIST in TFDS's format. For each number of images MNIST is replicated, each copy with noise
+of its own, into a data set of that size, of which 80 % are for training and 10 % each to validate and to test
+on; it is kept in `--folder`, and so is what the nodes make. Every node runs in a process of its own, those
+before it from the cache, once with Beam's direct runner and, where the settings of `beam.flink` are given, on
+that cluster. The models train for one epoch. The exponent of a node is the slope of the logarithm of its
+seconds, less those with the fewest images, over that of the number of images: what starting costs does not
+count.
+"""
+
+import argparse
+import dataclasses
+import pathlib
+import resource
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from tfx.dsl.components.base.base_node import BaseNode
+
+from benchmarks.table import RESULTS
+from components.evaluator.measure.machine import describe_machine, describe_versions
+from components.files import read_json, write_json
+
+ROOT = pathlib.Path(__file__).parent.parent
+IMAGES = (6_000, 60_000, 600_000)
+EXPONENT, MEMORY = 1.05, 1.1
+NOISE = 8
+VERSION = "1.0.0"
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """What a node took: seconds, the peak of its resident memory, and the bytes of what it wrote."""
+
+    seconds: float
+    peak_bytes: int
+    output_bytes: int
+
+
+def main() -> None:
+    """Measures, prints a table and writes the results."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data-dir", required=True, help="Where TFDS's MNIST is prepared already.")
+    parser.add_argument("--folder", type=pathlib.Path, required=True, help="For data and artifacts.")
+    parser.add_argument("--images", type=int, nargs="+", default=IMAGES, help="How many, in ascending order.")
+    parser.add_argument("--flink", nargs="*", default=(), help="Settings of beam.flink, as for --set.")
+    parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--set", action="append", default=[], help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.child:
+        run_node(arguments.child[0], pathlib.Path(arguments.child[1]), overrides=arguments.set)
+        return
+    engines = {"direct": ["beam.engine=direct"]}
+    if arguments.flink:
+        engines["flink"] = ["beam.engine=flink", *(f"beam.flink.{each}" for each in arguments.flink)]
+    found: dict[str, dict[str, dict[str, Any]]] = {engine: {} for engine in engines}
+    for images in arguments.images:
+        replicate(arguments.data_dir, arguments.folder / "data", images=images)
+        for engine, settings in engines.items():
+            workspace = arguments.folder / f"{engine}-{images}"
+            shutil.rmtree(workspace, ignore_errors=True)
+            overrides = [*settings, *shortened(arguments.folder / "data", images=images)]
+            for node, measured in measure(workspace, overrides=overrides):
+                found[engine].setdefault(node, {})[str(images)] = dataclasses.asdict(measured)
+                print(engine, images, node, measured, flush=True)
+    report(found, command=shlex.join(["python", "-m", "benchmarks.scale", *sys.argv[1:]]))
+
+
+def replicate(data_dir: str, folder: pathlib.Path, *, images: int) -> None:
+    """Writes so many images of MNIST, each with noise of its own, as a data set of TFDS."""
+    import tensorflow as tf
+    import tensorflow_datasets as tfds
+
+    if (folder / name_of(images) / VERSION).exists():
+        return
+    mnist = tfds.load("mnist", split="train+test", data_dir=data_dir, download=False)
+    pictures = [(each["image"].numpy(), int(each["label"])) for each in mnist]
+    random = np.random.default_rng(0)
+
+    def examples() -> Iterator[dict[str, Any]]:
+        for number in range(images):
+            image, label = pictures[number % len(pictures)]
+            noise = random.integers(-NOISE, NOISE + 1, image.shape)
+            yield {"image": np.clip(image + noise, 0, 255).astype(np.uint8), "label": label}
+
+    features = tfds.features.FeaturesDict(
+        {
+            "image": tfds.features.Image(shape=(28, 28, 1)),
+            "label": tfds.features.ClassLabel(num_classes=10),
+        }
+    )
+    specification = {"image": tf.TensorSpec((28, 28, 1), tf.uint8), "label": tf.TensorSpec((), tf.int64)}
+    tfds.dataset_builders.store_as_tfds_dataset(
+        name=name_of(images),
+        version=VERSION,
+        features=features,
+        split_datasets={"train": tf.data.Dataset.from_generator(examples, output_signature=specification)},
+        data_dir=folder,
+    )
+
+
+def name_of(images: int) -> str:
+    """Returns the name of the data set of so many images."""
+    return f"mnist_{images}"
+
+
+def shortened(folder: pathlib.Path, *, images: int) -> list[str]:
+    """Returns what makes MNIST's experiment one of so many images, in which all models train for an epoch."""
+    splits = "{train: 'train[:80%]', validation: 'train[80%:90%]', test: 'train[90%:]'}"
+    return [
+        f"name={name_of(images)}",
+        f"data.dataset={name_of(images)}",
+        f"data.data_dir={folder}",
+        f"data.splits={splits}",
+        *("teacher.epochs=1", "student.epochs=1", "evaluation.min_accuracy=0.0"),
+    ]
+
+
+def measure(workspace: pathlib.Path, *, overrides: Sequence[str]) -> Iterator[tuple[str, Measured]]:
+    """Runs one node after the other, each in a process of its own."""
+    from pipeline.config.loading import load_config
+
+    workspace.mkdir(parents=True)
+    settings = [part for override in overrides for part in ("--set", override)]
+    required = ["--data-dir", "", "--folder", ""]
+    for node in load_config(ROOT / "configs/mnist.yaml", overrides=overrides).node_ids:
+        command = [sys.executable, "-m", "benchmarks.scale", "--child", node, str(workspace)]
+        with (workspace / "run.log").open("ab") as log:
+            subprocess.run([*command, *required, *settings], check=True, stdout=log, stderr=log)
+        yield node, Measured(**read_json(workspace / f"{node}.json"), output_bytes=size_of(workspace, node))
+
+
+def size_of(workspace: pathlib.Path, node: str) -> int:
+    """Returns the bytes of what a node has written."""
+    return sum(file.stat().st_size for file in (workspace / "artifacts" / node).rglob("*") if file.is_file())
+
+
+def run_node(node: str, directory: pathlib.Path, *, overrides: Sequence[str]) -> None:
+    """Runs a node and what it needs, which is in the cache; writes what it took."""
+    from tfx.orchestration.pipeline import Pipeline
+
+    from pipeline.beam.operator import Engine
+    from pipeline.config.loading import load_config
+    from pipeline.graph import create_pipeline
+    from pipeline.local.run import run_pipeline
+    from pipeline.local.workspace import Workspace
+
+    config = load_config(ROOT / "configs/mnist.yaml", overrides=overrides)
+    workspace = Workspace(directory)
+
+    def up_to_node() -> Pipeline:
+        whole = create_pipeline(
+            config,
+            root=workspace.artifacts,
+            push_directory=str(directory / "pushed"),
+            metadata=workspace.database.connection_config(),
+        )
+        components = needed_for(next(each for each in whole.components if each.id == node))
+        for each in components:
+            each.downstream_nodes.intersection_update(components)
+        return Pipeline(
+            pipeline_name=whole.pipeline_info.pipeline_name,
+            pipeline_root=whole.pipeline_info.pipeline_root,
+            components=components,
+            enable_cache=True,
+            metadata_connection_config=workspace.database.connection_config(),
+        )
+
+    nodes = run_pipeline(
+        up_to_node,
+        orchestrator="local",
+        engine=Engine(settings=config.beam, root=workspace.artifacts),
+        report=lambda event: None,
+    )
+    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    write_json(directory / f"{node}.json", {"seconds": nodes[node]["seconds"], "peak_bytes": peak * 1024})
+
+
+def needed_for(node: BaseNode) -> list[BaseNode]:
+    """Returns a node and all on which it depends."""
+    found: dict[BaseNode, None] = {node: None}
+    for each in list(node.upstream_nodes):
+        found |= dict.fromkeys(needed_for(each))
+    return list(found)
+
+
+def report(found: dict[str, dict[str, dict[str, Any]]], *, command: str) -> None:
+    """Prints a line for each node, with its exponent and the growth of its memory, and writes all of it."""
+    summary: dict[str, dict[str, Any]] = {}
+    for engine, nodes in found.items():
+        for node, sizes in nodes.items():
+            images = np.array(list(map(int, sizes)))
+            seconds = np.array([each["seconds"] for each in sizes.values()])
+            peaks = [each["peak_bytes"] for each in sizes.values()]
+            growth = {
+                "exponent": exponent(images, seconds),
+                "memory_growth": peaks[-1] / peaks[-2] if len(peaks) > 1 else None,
+            }
+            summary.setdefault(engine, {})[node] = growth
+            print(engine, node, seconds.round(1).tolist(), [peak >> 20 for peak in peaks], growth)
+    content = {
+        "command": command,
+        "bounds": {"exponent": EXPONENT, "memory_growth": MEMORY},
+        "summary": summary,
+        "measured": found,
+        "machine": describe_machine(),
+        "versions": describe_versions(),
+    }
+    write_json(RESULTS / "scale.json", content)
+
+
+def exponent(images: np.ndarray, seconds: np.ndarray) -> float | None:
+    """Returns the slope of log seconds over log images, less the seconds of the fewest; None of too few."""
+    if len(images) < 3 or not (np.diff(seconds) > 0).all():  # A line has two points.
+        return None
+    slope, _ = np.polyfit(np.log(images[1:]), np.log(seconds[1:] - seconds[0]), 1)
+    return float(slope)
+
+
+if __name__ == "__main__":
+    main()
