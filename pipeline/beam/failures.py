@@ -13,7 +13,8 @@ _INPUT_ERROR = re.compile(r"components\.errors\.\w+: (?P<message>.+?)(?: \[while
 # What Flink and Beam's job server say, by the part whose loss makes them say it; the first that fits counts.
 _LOST = {
     "its TaskManagers": re.compile(
-        r"NoResourceAvailable|TaskManager|TaskExecutor|RemoteTransportException|PartitionNotFound"
+        # The timeout is that of slots which no TaskManager offers.
+        r"Timeout has occurred|NoResourceAvailable|TaskManager|TaskExecutor|RemoteTransportException"
     ),
     # The channel to a pool is gRPC's, which names the call of the system.
     "its Python workers": re.compile(r"finishConnect|StatusRuntimeException|SDK harness closed|[Ww]orker"),

@@ -199,6 +199,7 @@ class Cluster:
         # Not Flink itself, which the job server has on its class path.
         return [
             *("--beam", "flink", "--set", f"beam.flink={json.dumps(self.settings(workers=pool))}"),
+            *("--set", "beam.start_seconds=300"),  # This machine may be busy.
             *("--beam-arg", f"--files_to_stage={JOB_SERVER}"),
         ]
 
@@ -218,6 +219,9 @@ class Cluster:
             self._parts[name] = Part(name, command, ready=ready, directory=self._directory)
         for name in names:
             self._parts[name].wait_until_ready()
+        if "jobmanager" in names:  # A new one knows no TaskManager until they have found it.
+            for name in self._task_managers:
+                self["jobmanager"].wait_for(f"Registering TaskManager with ResourceID {name} ")
 
     def stop(self) -> None:
         """Ends all parts."""

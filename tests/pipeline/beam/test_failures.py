@@ -28,6 +28,7 @@ _FAILED = "Pipeline BeamApp-1_2 failed in state FAILED: "
             "Slot request bulk is not fulfillable!",
             "its TaskManagers",
         ),
+        ("java.util.concurrent.TimeoutException: Timeout has occurred: 10000 ms", "its TaskManagers"),
         (
             "org.apache.flink.runtime.io.network.netty.exception.RemoteTransportException: Connection "
             "unexpectedly closed by remote task manager '127.0.0.1/127.0.0.1:43001'.",
