@@ -19,7 +19,7 @@ import apache_beam as beam
 import tensorflow as tf
 from apache_beam.utils.shared import Shared
 
-from components.files import replacing
+from components.storage.copies import replaced
 from components.storage.files import is_file, place_of, read_bytes, write_text
 from components.storage.uri import as_path, is_remote, name_of
 
@@ -120,7 +120,7 @@ class _OneAtATime:
 
     def write(self, shard: Shard) -> Written:
         """Writes a shard, whole or not at all."""
-        with self._lock, _at_hand(shard.source) as source, _replaced(shard.target) as target:
+        with self._lock, _at_hand(shard.source) as source, replaced(shard.target) as target:
             num_records = self._open().write(str(source), str(target))
             num_bytes = target.stat().st_size
         logger.info("wrote %s", shard.target)
@@ -156,20 +156,6 @@ def _at_hand(uri: str) -> Iterator[pathlib.Path]:
         copy = pathlib.Path(directory, name_of(uri))
         place_of(uri).download(uri, copy)
         yield copy
-
-
-@contextlib.contextmanager
-def _replaced(uri: str) -> Iterator[pathlib.Path]:
-    """Yields where on this machine to write a file, which appears in its place when it is whole."""
-    if not is_remote(uri):
-        as_path(uri).parent.mkdir(parents=True, exist_ok=True)
-        with replacing(as_path(uri)) as partial:
-            yield partial
-        return
-    with tempfile.TemporaryDirectory(prefix="distill-") as directory:
-        file = pathlib.Path(directory, name_of(uri))
-        yield file
-        place_of(uri).upload(file, uri)
 
 
 def _write_report(written: list[Written], *, path: str) -> None:
