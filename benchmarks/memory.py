@@ -101,10 +101,10 @@ def train(folder: pathlib.Path) -> float:
     )
     objective = Distillation(Kd(name="student", method="kd"))
     train_model(job, data, objective=objective, run_dir=str(folder / "run"))
-    return _peak_kib() / 1024
+    return peak_kib() / 1024
 
 
-def _peak_kib() -> int:
+def peak_kib() -> int:
     """Reads the peak of this program alone; `getrusage` would count the one that started it, too."""
     status = pathlib.Path("/proc/self/status").read_text(encoding="ascii")
     (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))

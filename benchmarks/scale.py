@@ -15,7 +15,6 @@ count.
 import argparse
 import dataclasses
 import pathlib
-import resource
 import shlex
 import shutil
 import subprocess
@@ -26,6 +25,7 @@ from typing import Any
 import numpy as np
 from tfx.dsl.components.base.base_node import BaseNode
 
+from benchmarks.memory import peak_kib
 from benchmarks.table import RESULTS
 from components.evaluator.measure.machine import describe_machine, describe_versions
 from components.files import read_json, write_json
@@ -183,8 +183,8 @@ def run_node(node: str, directory: pathlib.Path, *, overrides: Sequence[str]) ->
         engine=Engine(settings=config.beam, root=workspace.artifacts),
         report=lambda event: None,
     )
-    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    write_json(directory / f"{node}.json", {"seconds": nodes[node]["seconds"], "peak_bytes": peak * 1024})
+    measured = {"seconds": nodes[node]["seconds"], "peak_bytes": peak_kib() * 1024}
+    write_json(directory / f"{node}.json", measured)
 
 
 def needed_for(node: BaseNode) -> list[BaseNode]:

@@ -34,5 +34,9 @@ class MissingSpanError(InputError):
     """A span of the data is not there, or holds no image: it may be late, and come yet."""
 
 
+class LostEngineError(InputError):
+    """What did the work of a node was lost in the middle, through no fault of what the user gave."""
+
+
 class DriftError(InputError):
     """The data has drifted further from what the champion was trained on than the user allows."""

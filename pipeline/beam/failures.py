@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from components.errors import InputError
+from components.errors import InputError, LostEngineError
 from pipeline.config.beam import Engine
 
 _JOB_FAILED = re.compile(r"failed in state FAILED: (?P<cause>.*)", re.DOTALL)
@@ -40,14 +40,14 @@ def explain(error: Exception, *, engine: Engine) -> InputError | None:
     lost = find_lost(error)
     if lost is not None:
         part, sign = lost
-        return InputError(
+        return LostEngineError(
             f"beam: {engine} lost {part} in the middle of a job ({sign}); see that all of it runs, and run "
             "the same command again: what was complete comes from the cache."
         )
     cause = _cause_of_job(error)
     if cause is None or _RAISED_IN_WORKER.search(cause):
         return None
-    return InputError(
+    return LostEngineError(
         f"beam: {engine} failed in the middle of a job ({_first_line(cause)}); see its own logs, and run the "
         "same command again: what was complete comes from the cache."
     )

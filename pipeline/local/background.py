@@ -20,7 +20,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import ForkContext, SpawnContext
 from multiprocessing.process import BaseProcess
 
-from components.errors import InputError
+from components.errors import InputError, LostEngineError
 from components.report.summary import Summary
 from pipeline.events import Event, Report, RunFailed, RunFinished
 
@@ -153,7 +153,7 @@ def _redirect_output(log: pathlib.Path) -> None:
 
 def _as_event(error: Exception, *, log: pathlib.Path) -> RunFailed:
     if isinstance(error, InputError):
-        return RunFailed(str(error), is_input_error=True)
+        return RunFailed(str(error), is_input_error=not isinstance(error, LostEngineError))
     where = ""
     if isinstance(error, NodeError) and isinstance(error.__cause__, Exception):
         where, error = f" in {error.node}", error.__cause__
