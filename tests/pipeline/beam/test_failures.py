@@ -3,7 +3,7 @@
 import grpc
 import pytest
 
-from components.errors import InputError
+from components.errors import LostEngineError
 from pipeline.beam.failures import explain
 from pipeline.local.background import NodeError
 
@@ -39,7 +39,7 @@ _FAILED = "Pipeline BeamApp-1_2 failed in state FAILED: "
 def test_the_part_that_was_lost_is_named_in_one_sentence(said, part):
     told = explain(RuntimeError(_FAILED + said), engine="flink")
 
-    assert isinstance(told, InputError)
+    assert isinstance(told, LostEngineError)
     assert str(told).startswith(f"beam: flink lost {part} in the middle of a job (")
     assert str(told).endswith("run the same command again: what was complete comes from the cache.")
     assert "Exception" not in str(told)

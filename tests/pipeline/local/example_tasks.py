@@ -6,7 +6,7 @@ import subprocess
 import sys
 from typing import Any
 
-from components.errors import InputError
+from components.errors import InputError, LostEngineError
 from pipeline.events import NodeStarted, Report
 from pipeline.local.background import NodeError
 
@@ -22,6 +22,10 @@ def chatter(report: Report) -> dict[str, Any]:
 
 def raise_input_error(report: Report) -> dict[str, Any]:
     raise InputError("The folder 'x' holds no images.")
+
+
+def lose_engine(report: Report) -> dict[str, Any]:
+    raise LostEngineError("beam: flink lost its JobManager.")
 
 
 def raise_fault(report: Report) -> dict[str, Any]:

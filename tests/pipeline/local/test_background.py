@@ -57,6 +57,10 @@ def test_what_the_user_did_wrong_is_told_in_its_own_words(events_of):
     ]
 
 
+def test_what_was_lost_on_the_way_is_no_fault_of_what_the_user_gave(events_of):
+    assert events_of("lose_engine") == [RunFailed("beam: flink lost its JobManager.", is_input_error=False)]
+
+
 def test_fault_is_named_in_one_line_and_traced_in_the_log(events_of, tmp_path):
     (failed,) = events_of("raise_fault")
     log = tmp_path / "run.log"
