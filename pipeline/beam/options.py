@@ -1,7 +1,7 @@
 """From the `beam` section of the configuration to the options of Beam's pipelines."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pipeline.config.beam import BeamSettings, FlinkSettings, SparkSettings, WorkerSettings
 
@@ -37,36 +37,31 @@ def _direct(settings: BeamSettings) -> Iterator[str]:
 
 
 def _flink(flink: FlinkSettings, *, version: str | None) -> Iterator[str]:
-    if flink.job_server:
-        yield from _portable(flink.job_server)
-    else:
-        yield "--runner=FlinkRunner"
-        yield f"--flink_master={with_scheme(str(flink.master))}"
-        if version:
-            yield f"--flink_version={version}"
-        if flink.job_server_jar:
-            yield f"--flink_job_server_jar={flink.job_server_jar}"
-    if flink.parallelism:
-        yield f"--parallelism={flink.parallelism}"
-    yield from _workers(flink.workers)
+    started = ["--runner=FlinkRunner", f"--flink_master={with_scheme(str(flink.master))}"]
+    if version:
+        started.append(f"--flink_version={version}")
+    yield from _by_job_server(flink, started=started, jar="flink_job_server_jar")
 
 
 def _spark(spark: SparkSettings) -> Iterator[str]:
-    if spark.job_server:
-        yield from _portable(spark.job_server)
+    started = ["--runner=SparkRunner", f"--spark_master_url={spark.master}"]
+    yield from _by_job_server(spark, started=started, jar="spark_job_server_jar")
+
+
+def _by_job_server(
+    settings: FlinkSettings | SparkSettings, *, started: Sequence[str], jar: str
+) -> Iterator[str]:
+    """Yields the options for a job server that runs, or those with which one is started from a jar."""
+    if settings.job_server:
+        yield "--runner=PortableRunner"
+        yield f"--job_endpoint={settings.job_server}"
     else:
-        yield "--runner=SparkRunner"
-        yield f"--spark_master_url={spark.master}"
-        if spark.job_server_jar:
-            yield f"--spark_job_server_jar={spark.job_server_jar}"
-    if spark.parallelism:
-        yield f"--parallelism={spark.parallelism}"
-    yield from _workers(spark.workers)
-
-
-def _portable(job_server: str) -> Iterator[str]:
-    yield "--runner=PortableRunner"
-    yield f"--job_endpoint={job_server}"
+        yield from started
+        if settings.job_server_jar:
+            yield f"--{jar}={settings.job_server_jar}"
+    if settings.parallelism:
+        yield f"--parallelism={settings.parallelism}"
+    yield from _workers(settings.workers)
 
 
 def _workers(workers: WorkerSettings) -> Iterator[str]:
