@@ -109,9 +109,8 @@ def summarise(runs: list[dict[str, dict[str, Any]]]) -> dict[str, dict[str, Any]
         }
         if name in (DISTILLED, LONGER):
             leads = accuracies - correct[SCRATCH].mean(axis=1)
-            over_images = compare_means(
-                right.mean(axis=0), baseline=correct[SCRATCH].mean(axis=0), confidence=CONFIDENCE
-            )
+            differences = right.mean(axis=0) - correct[SCRATCH].mean(axis=0)
+            over_images = compare_means(lambda found=differences: [found], confidence=CONFIDENCE)
             rows[name]["lead"] = {
                 "estimate": float(leads.mean()),
                 "over_seeds": _interval(leads),

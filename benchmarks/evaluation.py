@@ -161,7 +161,9 @@ def compare(folder: pathlib.Path, *, names: list[str]) -> None:
     for student in students:
         for baseline in (teacher, scratch):
             compare_accuracies(outcomes.right(student, baseline), confidence=0.95)
-        gap_closed(outcomes.right(student, scratch, teacher), confidence=0.95)
+        counts = outcomes.right(student, scratch, teacher)
+        kinds = np.indices(counts.shape).reshape(3, -1)
+        gap_closed(kinds[0], scratch=kinds[1], teacher=kinds[2], counts=counts.ravel(), confidence=0.95)
 
 
 def shortest(action: Callable[[], object], *, repeats: int) -> float:

@@ -129,7 +129,7 @@ def _against(means: Mapping[str, np.ndarray], method: str) -> dict[str, Any]:
     """Compares a student with scratch on the test images, each averaged over the seeds."""
     if method in ("teacher", "scratch"):
         return {}
-    lead = compare_means(means[method], baseline=means["scratch"], confidence=CONFIDENCE)
+    lead = compare_means(lambda: [means[method] - means["scratch"]], confidence=CONFIDENCE)
     gap = gap_closed(means[method], scratch=means["scratch"], teacher=means["teacher"], confidence=CONFIDENCE)
     return {
         "lead": {"estimate": lead.estimate, "low": lead.low, "high": lead.high},

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import pathlib
+import uuid
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
@@ -46,16 +47,18 @@ def write_text(path: pathlib.Path, text: str) -> None:
 
 
 @contextlib.contextmanager
-def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
+def replacing(path: pathlib.Path, *, alone: bool = True) -> Iterator[pathlib.Path]:
     """Replaces a file at once: until all of the new one is on disk, what was there before stays.
 
     Args:
       path: The file; its directory exists.
+      alone: Whether nobody else may be writing it; then what a kill has left is written over.
 
     Yields:
       Where to write the new one. It is removed if writing fails.
     """
-    partial = path.with_name(f".{path.name}.partial")
+    writer = "" if alone else f".{uuid.uuid4().hex}"
+    partial = path.with_name(f".{path.name}{writer}.partial")
     try:
         yield partial
         with partial.open("rb") as file:

@@ -52,6 +52,8 @@ MAKING_FILE = "making.json"
 SEARCH_FILE = "search.json"
 # The teacher's predictions for a split: whose they are, and how many. Written last.
 MANIFEST_FILE = "manifest.json"
+# Beside the executions of that output: what is whole of an attempt that was interrupted, for the next.
+KEPT_SHARDS_DIRECTORY = ".shards"
 
 # An `evaluation`: what was measured and decided. Written last.
 EVALUATION_FILE = "evaluation.json"

@@ -125,6 +125,7 @@ def _problem(worker: BaseProcess, receiver: Connection) -> str:
 
 
 def _worker_main(worker_id: str, provision_endpoint: str, sender: Connection) -> None:
+    signal.signal(signal.SIGTERM, _leave)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
     _follow_parent_into_death()
     from components.beam_workers.boot import run_worker
@@ -141,6 +142,11 @@ def _worker_main(worker_id: str, provision_endpoint: str, sender: Connection) ->
         if not is_connected.is_set():
             sender.send(traceback.format_exc())
         raise
+
+
+def _leave(*_: object) -> None:
+    """Ends a worker as if it had come to its end, so that its temporary files go with it."""
+    raise SystemExit
 
 
 def _follow_parent_into_death() -> None:

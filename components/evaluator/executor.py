@@ -33,8 +33,10 @@ from components.layout import (
     EVALUATION_FILE,
     IDENTITY_ASSET,
     IDENTITY_FILE,
+    OUTCOMES_DIRECTORY,
     PROFILE_ASSET,
     REFERENCE,
+    REFERENCE_OUTCOMES_DIRECTORY,
     REPORT_FILE,
     predictions_directory,
 )
@@ -47,7 +49,7 @@ from components.settings.data_checks import DriftSettings
 from components.settings.evaluation import EvaluationSettings
 from components.storage.artifacts import keep_empty
 from components.storage.copies import local_copy
-from components.storage.files import copy, write_json, write_text
+from components.storage.files import copy, remove, write_json, write_text
 from components.storage.uri import join
 from components.teacher_predictions.store import open_predictions, read_first_view
 from components.training.adapter import example_files
@@ -155,6 +157,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
     ) -> Evidence:
         """Has all models go over the images that test them, and measures their speed once that is done."""
         models: dict[str, Servable | Stored] = {**stored, **opened.models}
+        for name in (OUTCOMES_DIRECTORY, REFERENCE_OUTCOMES_DIRECTORY):
+            remove(join(output, name))  # Of an attempt that was interrupted.
         image_bytes = math.prod(opened.image_shape)
         with measuring_speed(opened.models, image_bytes=image_bytes) as measure_speed:
             with self._make_beam_pipeline() as pipeline:

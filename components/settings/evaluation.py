@@ -196,6 +196,8 @@ class PushSettings(Settings):
     @model_validator(mode="after")
     def _can_be_written(self) -> Self:
         directory = self.directory or ""
+        if directory.startswith("file://"):
+            raise custom_error(f"directory: got {directory!r}; give the path alone, without file://")
         if is_object_store(directory) and not directory.startswith(
             tuple(f"{each}://" for each in OBJECT_STORES)
         ):

@@ -10,7 +10,6 @@ import functools
 import json
 import logging
 import pathlib
-import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
@@ -19,7 +18,7 @@ import apache_beam as beam
 import tensorflow as tf
 from apache_beam.utils.shared import Shared
 
-from components.storage.copies import replaced
+from components.storage.copies import replaced, temporary_directory
 from components.storage.files import is_file, place_of, read_bytes, write_text
 from components.storage.uri import as_path, is_remote, name_of
 
@@ -152,8 +151,8 @@ def _at_hand(uri: str) -> Iterator[pathlib.Path]:
     if not is_remote(uri):
         yield as_path(uri)
         return
-    with tempfile.TemporaryDirectory(prefix="distill-") as directory:
-        copy = pathlib.Path(directory, name_of(uri))
+    with temporary_directory() as directory:
+        copy = directory / name_of(uri)
         place_of(uri).download(uri, copy)
         yield copy
 

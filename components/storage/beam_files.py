@@ -3,6 +3,7 @@
 import contextlib
 import pathlib
 import shutil
+import uuid
 from collections.abc import Iterator, Sequence
 from typing import IO, Any
 
@@ -92,7 +93,7 @@ class BeamFiles(Place):
         from apache_beam.io.filesystem import CompressionTypes
 
         file_systems = _file_systems()
-        partial = join(parent_of(uri), f".{name_of(uri)}.partial")
+        partial = join(parent_of(uri), f".{name_of(uri)}.{uuid.uuid4().hex}.partial")
         with _reaching(uri):
             with contextlib.suppress(OSError):  # It is there already.
                 file_systems.mkdirs(parent_of(uri))
@@ -124,7 +125,9 @@ def _reaching(uri: str) -> Iterator[None]:
 
     try:
         yield
-    except (BeamIOError, ValueError) as error:
+    except FileNotFoundError:
+        raise
+    except (BeamIOError, ValueError, ConnectionError) as error:
         raise InputError(
             f"{uri} cannot be used ({first_line(error)}); see to it that it is there, and that Beam's file "
             "systems reach it with the options that are given."

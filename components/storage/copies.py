@@ -18,6 +18,7 @@ from components.storage.uri import as_path, is_remote, join, name_of
 _parent: str | None = None  # Where copies are made; None is the directory of the system.
 _AT_ONCE = 8  # A large file goes in parts, several of them at once.
 _LOCK = threading.Lock()
+_ORIGINS: dict[pathlib.Path, str] = {}
 
 
 @contextlib.contextmanager
@@ -63,9 +64,18 @@ def local_copy(uri: str) -> pathlib.Path:
         return _copied(uri.rstrip("/"), os.getpid())
 
 
+def origin_of(path: str) -> str:
+    """Returns what a path in a copy of this process is a copy of, for messages; any other as it is."""
+    for copy, uri in _ORIGINS.items():
+        if pathlib.Path(path).is_relative_to(copy):
+            return join(uri, *pathlib.Path(path).relative_to(copy).parts)
+    return path
+
+
 @functools.cache
 def _copied(uri: str, process: int) -> pathlib.Path:
     copy = pathlib.Path(tempfile.mkdtemp(dir=_directory_of(process))) / name_of(uri)
+    _ORIGINS[copy] = uri
     if is_file(uri):
         place_of(uri).download(uri, copy)
         return copy
@@ -123,12 +133,14 @@ def written_back(uri: str, *, last: Sequence[str] = ()) -> Iterator[pathlib.Path
 def replaced(uri: str) -> Iterator[pathlib.Path]:
     """Lets a file be written on this machine, and puts it in its place at the end, whole or not at all.
 
+    Several may write one file at the same time, as a worker does that was taken for lost: the last counts.
+
     Args:
       uri: A path or URI; the folders above it are made.
     """
     if not is_remote(uri):
         as_path(uri).parent.mkdir(parents=True, exist_ok=True)
-        with replacing(as_path(uri)) as partial:
+        with replacing(as_path(uri), alone=False) as partial:
             yield partial
         return
     with temporary_directory() as directory:

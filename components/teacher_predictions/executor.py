@@ -6,15 +6,12 @@ from typing import Any
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import Artifact, artifact_utils
 
-from components.layout import keras_file
+from components.layout import KEPT_SHARDS_DIRECTORY, keras_file
 from components.settings.models import ImageSettings
 from components.settings.training import Views
 from components.storage.uri import join, parent_of
 from components.teacher_predictions.predicting import write_predictions
 from components.training.adapter import example_files
-
-# Beside the executions of this output, where the next attempt finds it: TFX gives each another directory.
-_KEPT = ".shards"
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
@@ -42,7 +39,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             image_shape=ImageSettings.model_validate_json(exec_properties["image"]).shape,
             views=views or None,
             uri=uri,
-            kept=join(parent_of(parent_of(uri)), _KEPT),
+            kept=join(parent_of(parent_of(uri)), KEPT_SHARDS_DIRECTORY),
             make_pipeline=self._make_beam_pipeline,
             report=join(self._get_tmp_dir(), "written.json"),
         )

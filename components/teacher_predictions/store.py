@@ -20,8 +20,9 @@ from components.errors import InputError
 from components.files import read_json, replacing, sha256
 from components.layout import MANIFEST_FILE
 from components.settings.training import Views
+from components.storage.copies import origin_of
 from components.storage.files import write_json
-from components.storage.uri import join, name_of
+from components.storage.uri import join, name_of, parent_of
 from components.teacher_predictions.records import Batch, decode_logits, write_records
 from components.training.inputs.augmentation import fingerprint_views
 
@@ -138,36 +139,36 @@ def open_predictions(
     Raises:
       InputError: The predictions are incomplete, of another teacher, or of other examples or views.
     """
-    path = pathlib.Path(directory, MANIFEST_FILE)
-    advice = f"delete {pathlib.Path(directory).parent} and run again"  # The artifact, with all its splits.
+    path, place = pathlib.Path(directory, MANIFEST_FILE), origin_of(directory)
+    advice = f"delete {parent_of(place)} and run again"  # The artifact, with all its splits.
     manifest = _read_manifest(path)
     if manifest is None:
-        raise InputError(f"The teacher predictions in {directory} are incomplete: {advice}.")
+        raise InputError(f"The teacher predictions in {place} are incomplete: {advice}.")
     if teacher_fingerprint is not None and manifest.teacher_fingerprint != teacher_fingerprint:
         raise InputError(
-            f"The teacher predictions in {directory} are of the teacher {manifest.teacher_fingerprint[:12]}, "
+            f"The teacher predictions in {place} are of the teacher {manifest.teacher_fingerprint[:12]}, "
             f"not of {teacher_fingerprint[:12]}: {advice}."
         )
     if manifest.views_fingerprint != _describe(views).get("views_fingerprint", ""):
         raise InputError(
-            f"The teacher predictions in {directory} are of other views of the images: augment, the seed, "
+            f"The teacher predictions in {place} are of other views of the images: augment, the seed, "
             f"their number or the code that makes them has changed; {advice}."
         )
     stored = sum(shard.num_examples for shard in manifest.shards.values())
     if num_examples is not None and stored != num_examples:
         raise InputError(
-            f"The teacher predictions in {directory} cover {stored} examples, but the split has "
+            f"The teacher predictions in {place} cover {stored} examples, but the split has "
             f"{num_examples}: {advice}."
         )
     names = [name_of(example_file) for example_file in example_files]
     if sorted(names) != sorted(manifest.shards):
-        raise InputError(f"The teacher predictions in {directory} are of other files of examples: {advice}.")
+        raise InputError(f"The teacher predictions in {place} are of other files of examples: {advice}.")
     for name, shard in manifest.shards.items():
         file = pathlib.Path(directory, name)
         num_bytes = file.stat().st_size if file.exists() else 0
         if num_bytes != shard.num_bytes:
             raise InputError(
-                f"The teacher predictions in {directory} are damaged: {name} has {num_bytes} bytes, not the "
+                f"The teacher predictions in {place} are damaged: {name} has {num_bytes} bytes, not the "
                 f"{shard.num_bytes} that were written; {advice}."
             )
     return [str(pathlib.Path(directory, name)) for name in names]

@@ -51,6 +51,7 @@ class Executor(executor.Executor):
             shards += (
                 Shard(source=join(source, name), target=join(target, transformed_name(name)))
                 for name in file_names(source)
+                if not name.startswith(".")
             )
         write_shards(
             shards,

@@ -32,11 +32,11 @@ def explain(error: Exception, *, engine: Engine) -> InputError | None:
     Returns:
       What to tell the user, or None if the engine is not to blame.
     """
-    if engine == "direct":
-        return None
     said = find_input_error(error)
     if said:
         return said
+    if engine == "direct":
+        return None
     lost = find_lost(error)
     if lost is not None:
         part, sign = lost
@@ -55,8 +55,8 @@ def explain(error: Exception, *, engine: Engine) -> InputError | None:
 
 def find_input_error(error: Exception) -> InputError | None:
     """Returns the error of a user's mistake that was raised in a worker, from which only text comes back."""
-    said = _INPUT_ERROR.search(_cause_of_job(error) or "")
-    return InputError(said["message"]) if said else None
+    found = (_INPUT_ERROR.search(str(cause)) for cause in _causes(error))
+    return next((InputError(said["message"]) for said in found if said), None)
 
 
 def find_lost(error: Exception) -> tuple[str, str] | None:
@@ -72,7 +72,7 @@ def find_lost(error: Exception) -> tuple[str, str] | None:
 
 def _first_line(cause: str) -> str:
     """Returns what an exception of Java's says, without the names of classes."""
-    return cause.splitlines()[0].rpartition("Exception: ")[2]
+    return next(iter(cause.splitlines()), "it said nothing").rpartition("Exception: ")[2]
 
 
 def _cause_of_job(error: Exception) -> str | None:

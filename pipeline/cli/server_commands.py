@@ -106,7 +106,7 @@ def submit(
         settings.kubeflow, image=image, pipeline_root=pipeline_root or settings.kubeflow_root
     ).pipeline_root
     server = access.connect()
-    version = _upload(server, settings, image=image)
+    version = _upload(server, settings, image=image, pipeline_root=pipeline_root)
     run = pipelines.start_run(
         server,
         version=version,
@@ -163,7 +163,7 @@ def schedule(
         settings.kubeflow, image=image, pipeline_root=pipeline_root or settings.kubeflow_root
     ).pipeline_root
     server = access.connect()
-    version = _upload(server, settings, image=image)
+    version = _upload(server, settings, image=image, pipeline_root=pipeline_root)
     made, older = schedules.put_schedule(
         server,
         schedules.Schedule(
@@ -265,20 +265,24 @@ def _refuse_unfilled(parameters: Mapping[str, Value]) -> None:
             )
 
 
-def _upload(server: Server, experiment: Config, *, image: str | None) -> pipelines.Version:
+def _upload(
+    server: Server, experiment: Config, *, image: str | None, pipeline_root: str | None = None
+) -> pipelines.Version:
     console = stdout()
     print_line(console, "Compiling the pipeline, which can take half a minute.")
-    text = _compile(experiment, image)
+    # A run says where its artifacts go; only workers elsewhere have to be told before.
+    root = pipeline_root if experiment.kubeflow.beam.engine != "direct" else None
+    text = _compile(experiment, image, root)
     version = pipelines.upload(server, pipeline=experiment.name, text=text)
     print_line(console, f"Version {version.name}: {'uploaded' if version.is_new else 'is there already'}.")
     return version
 
 
-def _compile(experiment: Config, image: str | None) -> str:
+def _compile(experiment: Config, image: str | None, pipeline_root: str | None) -> str:
     with silenced():
         from pipeline.kubeflow.compiler import render_pipeline
 
-        return render_pipeline(experiment, image=image)
+        return render_pipeline(experiment, image=image, pipeline_root=pipeline_root)
 
 
 def _follow(server: Server, run: Any, *, nodes: tuple[str, ...]) -> None:

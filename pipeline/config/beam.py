@@ -111,7 +111,7 @@ class FlinkSettings(_JobServer):
     """An Apache Flink cluster.
 
     Attributes:
-      master: The address of its REST interface, where its version and its free slots are asked.
+      master: The address of its REST interface, where its version and its slots are asked.
     """
 
     master: Master | None = None

@@ -222,6 +222,8 @@ class Config(Settings):
     @field_validator("pipeline_root")
     @classmethod
     def _root_can_be_reached(cls, root: str | None) -> str | None:
+        if root is not None and root.startswith("file://"):
+            raise custom_error(f"got {root!r}; give the path alone, without file://")
         if root is not None and scheme_of(root) not in (None, *_ROOTS):
             raise custom_error(
                 f"{root!r} is in no store that TFX and Beam know; give a directory or a URI of "

@@ -12,6 +12,7 @@ from typing import Any
 from google.protobuf import json_format
 from kfp.kubernetes import kubernetes_executor_config_pb2 as kubernetes_pb2
 
+from pipeline.config.beam import BeamSettings
 from pipeline.config.kubeflow import KubeflowSettings, NodeSettings, Secret, Volume
 from pipeline.config.nodes import LOOK, uses_beam
 from pipeline.kubeflow.findings import Finding
@@ -63,7 +64,7 @@ def finish(
         container = executors[_EXECUTOR.format(node)]["container"]
         container.pop("lifecycle", None)
         container["resources"] = _resources(of_node)
-        if uses_beam(node) and settings.beam.engine != "direct":
+        if uses_beam(node) and settings.beam != BeamSettings():
             container["args"] += ["--beam", settings.beam.model_dump_json(exclude_defaults=True)]
     for parameter in parameters:
         _add_parameter(specification, parameter)

@@ -29,7 +29,7 @@ import pydantic
 import yaml
 
 from components import tfx_patches
-from components.errors import InputError
+from components.errors import InputError, LostEngineError
 from components.layout import EVALUATION_FILE
 from components.report.summary import Evaluation
 from components.report.terminal import to_text
@@ -84,7 +84,8 @@ def run(arguments: Sequence[str], *, termination_log: pathlib.Path = _TERMINATIO
       The exit code.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    options = _parser().parse_args(arguments)
+    # Pipelines of earlier versions hand over options of Beam's, too.
+    options, _ = _parser().parse_known_args(arguments)
     try:
         _run_node(options)
     except Exception as error:
@@ -236,6 +237,8 @@ def _execute(options: argparse.Namespace, *, invocation: dict[str, Any]) -> None
         )
         try:
             kubeflow_v2_run_executor._run_executor(arguments, list(engine.args))
+        except InputError:
+            raise
         except Exception as error:
             explained = explain_failure(error, engine=options.beam.engine)
             if explained is None:
@@ -423,6 +426,8 @@ def _set_by_run(options: argparse.Namespace) -> dict[str, str]:
 
 def _describe(error: Exception, *, parameters: Mapping[str, str]) -> tuple[int, str]:
     """Puts an error into one line, and says whose it is."""
+    if isinstance(error, LostEngineError):
+        return FAILURE, str(error)
     if isinstance(error, InputError):
         return INPUT_ERROR, str(error)
     if isinstance(error, pydantic.ValidationError):

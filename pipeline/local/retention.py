@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from components.errors import InputError
 from components.files import write_text
+from components.layout import KEPT_SHARDS_DIRECTORY
 from components.serving.versions import Versions
 from components.storage.files import folder_names, remove, size_of
 from components.storage.uri import join
@@ -62,6 +63,8 @@ def prune(config: Config, *, workspace: Workspace, dry_run: bool = False) -> Pru
         uris = [uri for id_, uri in records.artifact_uris().items() if id_ not in traces.artifacts]
         executions = records.executions() - traces.executions
         unknown = list(_unknown(workspace.artifacts, uris=uris, executions=executions))
+        if runs[0].finished:  # Else it goes on from there.
+            unknown += _kept_shards(workspace.artifacts)
         pruned = Pruned(len(old), len(runs) - len(old), sum(map(size_of, unknown)))
         if dry_run:
             return pruned
@@ -111,6 +114,13 @@ def _unknown(artifacts: str, *, uris: Iterable[str], executions: set[int]) -> It
         for name in folder_names(attempts):
             if name.isdecimal() and int(name) not in executions:
                 yield join(attempts, name)
+
+
+def _kept_shards(artifacts: str) -> Iterator[str]:
+    """Finds what attempts that were given up have left for the next, which came to its end without it."""
+    for node in folder_names(artifacts):
+        if KEPT_SHARDS_DIRECTORY in folder_names(join(artifacts, node)):
+            yield join(artifacts, node, KEPT_SHARDS_DIRECTORY)
 
 
 def _place(path: pathlib.PurePath) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 
 from components.errors import InputError
-from components.files import read_json, write_json
+from components.files import expand_user, read_json, write_json
 from components.layout import (
     ARTIFACTS_DIRECTORY,
     CHECKPOINTS_DIRECTORY,
@@ -176,7 +176,7 @@ def open_workspace(
     beam_files.use_options(config.beam.options)
     root = config.pipeline_root
     if root is not None and not is_remote(root):
-        root = str(pathlib.Path(root).absolute())
+        root = str(expand_user(root).absolute())
     return Workspace(directory or pathlib.Path("runs", config.name), mysql, root)
 
 

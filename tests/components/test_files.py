@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from components.files import read_json, write_json, write_text
+from components.files import read_json, replacing, write_json, write_text
 
 
 def test_json_survives(tmp_path):
@@ -21,3 +21,14 @@ def test_nan_never_reaches_a_file(tmp_path):
     with pytest.raises(ValueError, match="JSON compliant"):
         write_json(tmp_path / "a.json", {"accuracy": math.nan})
     assert not (tmp_path / "a.json").exists()
+
+
+def test_two_may_write_one_file_at_the_same_time(tmp_path):
+    file = tmp_path / "shard"
+    with replacing(file, alone=False) as first:
+        first.write_bytes(b"the first")
+        with replacing(file, alone=False) as second:
+            second.write_bytes(b"the second, which is longer")
+        assert file.read_bytes() == b"the second, which is longer"
+    assert file.read_bytes() == b"the first"
+    assert list(tmp_path.iterdir()) == [file]

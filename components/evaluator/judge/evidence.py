@@ -121,8 +121,11 @@ class Evidence:
             return GapEstimate(
                 estimate=None, low=None, high=None, reason="there is no student trained from scratch"
             )
-        right = self.outcomes.right(student, SCRATCH, TEACHER)
-        return measure_gap_closed(right, confidence=self.confidence)
+        counts = self.outcomes.right(student, SCRATCH, TEACHER)
+        distilled, scratch, teacher = np.indices(counts.shape).reshape(3, -1)
+        return measure_gap_closed(
+            distilled, scratch=scratch, teacher=teacher, counts=counts.ravel(), confidence=self.confidence
+        )
 
     @functools.cached_property
     def label_counts(self) -> np.ndarray:

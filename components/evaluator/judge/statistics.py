@@ -156,7 +156,14 @@ def _mean(pieces: Iterable[np.ndarray]) -> tuple[int, float]:
     return count, total / count
 
 
-def gap_closed(right: np.ndarray, *, confidence: float) -> GapEstimate:
+def gap_closed(
+    distilled: np.ndarray,
+    *,
+    scratch: np.ndarray,
+    teacher: np.ndarray,
+    counts: np.ndarray | None = None,
+    confidence: float,
+) -> GapEstimate:
     """Measures the gap closed, (distilled - scratch) / (teacher - scratch), in accuracy.
 
     The interval is Fieller's (1954): all ratios r for which the mean of
@@ -165,16 +172,18 @@ def gap_closed(right: np.ndarray, *, confidence: float) -> GapEstimate:
     nothing: it is bounded only if the gap itself is significant.
 
     Args:
-      right: The number of examples `[2, 2, 2]` by whether the distilled student, the one trained from scratch
-        and the teacher are right.
+      distilled: Whether the distilled student is right, or how often of several times, `[kinds]`.
+      scratch: Likewise of the student trained from scratch.
+      teacher: Likewise of the teacher.
+      counts: The number of examples of each kind; None is one of each.
       confidence: Level of the interval, in (0, 1).
 
     Returns:
       The ratio; undefined, with a reason, unless the teacher is clearly better than scratch.
     """
-    distilled, scratch, teacher = (axis.ravel() for axis in np.indices(right.shape))
-    examples, counts = int(right.sum()), right.ravel()
-    gain, gap = distilled - scratch, teacher - scratch
+    counts = np.ones(len(distilled), int) if counts is None else counts
+    examples = int(counts.sum())
+    gain, gap = distilled.astype(np.float64) - scratch, teacher.astype(np.float64) - scratch
     mean_gain, mean_gap = np.average([gain, gap], axis=1, weights=counts)
     if mean_gap <= 0:
         worse = "is worse than" if mean_gap < 0 else "is no better than"

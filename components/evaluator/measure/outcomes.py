@@ -61,6 +61,8 @@ def to_table(
     return pa.table([pa.array(c, field.type) for c, field in zip(columns, schema, strict=True)], schema)
 
 
+# As Beam calls the files of a pass when all of them are there; before, they lie in a folder beside.
+_FINISHED = "part-*-of-*.parquet"
 # Rows that are in memory at a time, of the columns that are asked for.
 _ROWS = 65_536
 
@@ -87,8 +89,8 @@ class Outcomes:
 
     @classmethod
     def read(cls, directory: pathlib.Path) -> "Outcomes":
-        """Opens the Parquet files in a directory, which have to stay where they are."""
-        return cls(pyarrow.dataset.dataset(directory, format="parquet"))
+        """Opens the finished Parquet files in a directory, which have to stay where they are."""
+        return cls(pyarrow.dataset.dataset(sorted(map(str, directory.glob(_FINISHED))), format="parquet"))
 
     def __len__(self) -> int:
         return int(self._source.count_rows())

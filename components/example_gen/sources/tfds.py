@@ -218,7 +218,10 @@ def prepared_folder(dataset: str, *, data_dir: DataPath) -> DataPath | None:
     folder = data_path(str(data_dir / name))  # At a URI, of which no other data set is listed.
     if version:
         return folder / version if (folder / version / _INFO_FILE).is_file() else None
-    versions = filter(_version, folder.iterdir()) if folder.is_dir() else ()
+    try:
+        versions: list[DataPath] = list(filter(_version, folder.iterdir())) if folder.is_dir() else []
+    except PermissionError:
+        return None
     found = [each for each in versions if (each / _INFO_FILE).is_file()]
     return max(found, key=_version, default=None)
 

@@ -123,8 +123,9 @@ def _folders(path: str) -> Iterator[tuple[int, int | None, DataPath]]:
     """Yields the position, the version and the path of each folder that a path means."""
     parts = str(path if is_remote(path) else expand_user(path)).rstrip("/").split("/")
     first = next(number for number, part in enumerate(parts) if holds_span(part))
-    root, pattern = "/".join(parts[:first]), re.compile("/".join(map(_to_expression, parts[first:])))
-    for name in _names_below(root or ("/" if first else "."), levels=len(parts) - first):
+    root = "/".join(parts[:first]) or ("/" if first else ".")
+    pattern = re.compile("/".join(map(_to_expression, parts[first:])))
+    for name in _names_below(root, levels=len(parts) - first):
         match = pattern.fullmatch(name)
         if match:
             found = match.groupdict()
@@ -137,8 +138,12 @@ def _folders(path: str) -> Iterator[tuple[int, int | None, DataPath]]:
 
 
 def _names_below(root: str, *, levels: int) -> Iterator[str]:
-    """Yields the paths of the folders so many levels below one, relative to it."""
-    for name in folder_names(root):
+    """Yields the paths of the folders so many levels below one, relative to it, as far as one may look."""
+    try:
+        names = folder_names(root)
+    except PermissionError:
+        return
+    for name in names:
         if levels == 1:
             yield name
         else:

@@ -18,6 +18,7 @@ from components.distiller.methods.kd import Kd
 from components.distiller.objective import Distillation
 from components.errors import InputError
 from components.settings.training import AugmentSettings, TrainingJob, Views
+from components.teacher_predictions.records import Batch, decode_logits, write_records
 from components.teacher_predictions.store import fingerprint_teacher, open_predictions
 from components.training.callbacks.checkpoints import Checkpoints, State
 from components.training.hardware.precision import resolve_precision
@@ -139,6 +140,29 @@ def predict(
 @pytest.fixture(scope="module")
 def prediction_files(predict: Callable[..., list[str]], data: dict[str, Any]) -> list[str]:
     return predict(data["training_files"], 600)
+
+
+@pytest.fixture(scope="module")
+def store_exactly(
+    teacher_file: str, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[list[str]], list[str]]:
+    """A function that stores what the teacher says of examples without rounding it."""
+
+    def run(example_files: list[str]) -> list[str]:
+        teacher, stored = keras.saving.load_model(teacher_file), []
+        for file in example_files:
+            records = [tf.train.Example.FromString(r.numpy()) for r in tf.data.TFRecordDataset(file)]
+            ids, images = (
+                [record.features.feature[key].bytes_list.value[0] for record in records]
+                for key in ("id", "image")
+            )
+            pixels = np.array([np.frombuffer(image, np.uint8).reshape(SHAPE) for image in images]) / 255
+            stored.append(str(tmp_path_factory.mktemp("exact") / pathlib.Path(file).name))
+            logits = teacher.predict(pixels, verbose=0)
+            write_records(stored[-1], [Batch(0, np.array(ids, object), logits)])
+        return stored
+
+    return run
 
 
 def kd(*, weight: float, temperature: float = 4.0) -> Distillation:
@@ -349,11 +373,15 @@ def test_a_distilled_student_comes_closer_to_its_teacher(
 
 
 def test_a_teacher_in_the_training_step_teaches_what_its_stored_predictions_do(
-    train: Callable[..., pathlib.Path], teacher_file: str, prediction_files: list[str]
+    train: Callable[..., pathlib.Path],
+    teacher_file: str,
+    data: dict[str, Any],
+    store_exactly: Callable[[list[str]], list[str]],
 ) -> None:
     objective = kd(weight=0.1, temperature=2.0)
 
-    stored = train(objective=objective, prediction_files=prediction_files)
+    exact = store_exactly(data["training_files"])
+    stored = train(objective=objective, prediction_files=exact)
     online = train(objective=objective, teacher=OnlineTeacher(keras_file=teacher_file))
 
     for first, second in zip(weights_of(stored), weights_of(online), strict=True):
@@ -441,7 +469,7 @@ def distance_to(
 ) -> float:
     """The mean KL(teacher ‖ student) over 8-bit images, else the training examples, in NumPy."""
     records = [tf.train.Example.FromString(r.numpy()) for r in tf.data.TFRecordDataset(prediction_files)]
-    teacher = np.array([record.features.feature["logits"].float_list.value for record in records])
+    teacher = np.concatenate([decode_logits(record) for record in records])
     images = (load_digits().images[TRAINING] * 255 / 16).round() if images is None else images
     student = keras.saving.load_model(directory / "model.keras").predict(images[..., None] / 255, verbose=0)
     p, q = (np.exp(x) / np.exp(x).sum(axis=-1, keepdims=True) for x in (teacher, student))
@@ -736,8 +764,7 @@ def test_images_without_labels_count_in_the_distance_and_in_no_accuracy(
 def test_images_without_labels_are_part_of_what_is_learnt(
     train: Callable[..., pathlib.Path],
     data: dict[str, Any],
-    predict: Callable[..., list[str]],
-    prediction_files: list[str],
+    store_exactly: Callable[[list[str]], list[str]],
     teacher_file: str,
     tmp_path: pathlib.Path,
     write_examples: Callable[..., str],
@@ -748,7 +775,8 @@ def test_images_without_labels_are_part_of_what_is_learnt(
         tmp_path / "bare.tfrecord", pixels=images, labels=[-1] * 600, ids=[str(i) for i in range(600)]
     )
     unlabelled = {"unlabelled_files": [bare], "num_unlabelled_examples": 600}
-    stored = unlabelled | {"unlabelled_prediction_files": predict([bare], 600)}
+    stored = unlabelled | {"unlabelled_prediction_files": store_exactly([bare])}
+    prediction_files = store_exactly(data["training_files"])
     objective = kd(weight=0.1, temperature=2.0)
 
     with caplog.at_level("INFO", logger="components"):

@@ -79,3 +79,15 @@ def test_a_fault_of_ours_stays_one():
     assert explain(KeyError("a"), engine="flink") is None
     assert explain(grpc.RpcError(), engine="direct") is None
     assert explain(NodeError(node="Trainer"), engine="spark") is None
+
+
+def test_what_the_users_data_is_blamed_for_in_another_process_of_this_machine_is_told_too():
+    said = "components.errors.InputError: data.path: a.png is no image. [while running 'Map(f)']"
+    assert (
+        str(explain(RuntimeError(f"Traceback:\n{said}"), engine="direct")) == "data.path: a.png is no image."
+    )
+
+
+def test_a_job_that_fails_without_a_word():
+    told = explain(RuntimeError(_FAILED), engine="flink")
+    assert str(told).startswith("beam: flink failed in the middle of a job (")

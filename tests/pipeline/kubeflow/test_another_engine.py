@@ -114,6 +114,13 @@ def test_the_nodes_that_use_beam_are_told_and_no_others() -> None:
     assert told["Transform"]["flink"]["job_server"] == "flink:8099"
 
 
+def test_more_workers_in_the_pod_are_told_too() -> None:
+    config = load_config(DIGITS, overrides=["kubeflow.beam={direct: {workers: 4}}"])
+    executors = next(iter(_documents(render_pipeline(config))))["deploymentSpec"]["executors"]
+    args = executors["exec-Transform"]["container"]["args"]
+    assert json.loads(args[args.index("--beam") + 1]) == {"direct": {"workers": 4}}
+
+
 def test_every_node_whose_executor_uses_beam_is_known() -> None:
     from tfx.dsl.components.base.executor_spec import BeamExecutorSpec
 

@@ -137,16 +137,21 @@ def test_the_interval_of_the_gap_closed_covers_a_known_ratio_95_percent_of_the_t
     assert 0.93 <= np.mean((low <= 0.5) & (high >= 0.5)) <= 0.97
 
 
-def triples(distilled, *, scratch, teacher):
-    """Counts examples by which of the three are right."""
-    counts = np.zeros((2, 2, 2), int)
-    np.add.at(counts, tuple(np.asarray(each, int) for each in (distilled, scratch, teacher)), 1)
-    return counts
+def test_the_gap_closed_of_counted_examples_is_that_of_each_of_them():
+    kinds = np.array([[1, 0, 1], [1, 1, 1], [0, 0, 1], [0, 0, 0], [0, 1, 0]], bool)
+    counts = np.array([40, 300, 30, 20, 5])
+    each = np.repeat(kinds, counts, axis=0)
+    counted = gap_closed(
+        kinds[:, 0], scratch=kinds[:, 1], teacher=kinds[:, 2], counts=counts, confidence=0.95
+    )
+    one_by_one = gap_closed(each[:, 0], scratch=each[:, 1], teacher=each[:, 2], confidence=0.95)
+    assert counted.estimate == pytest.approx((40 - 5) / (40 + 30 - 5))
+    assert (counted.low, counted.high) == pytest.approx((one_by_one.low, one_by_one.high))
 
 
 def test_the_gap_closed_is_close_to_the_bootstrap():
     ((teacher,), (distilled,), (scratch,)) = models(np.random.default_rng(5), examples=4000)
-    found = gap_closed(triples(distilled, scratch=scratch, teacher=teacher), confidence=0.95)
+    found = gap_closed(distilled, scratch=scratch, teacher=teacher, confidence=0.95)
     assert found.estimate == pytest.approx(
         (distilled.mean() - scratch.mean()) / (teacher.mean() - scratch.mean())
     )
@@ -167,7 +172,7 @@ def test_the_gap_closed_is_close_to_the_bootstrap():
     ],
 )
 def test_the_gap_closed_is_undefined_unless_the_teacher_is_clearly_better(teacher, scratch, reason):
-    counts = triples(np.ones_like(scratch), scratch=scratch, teacher=teacher)
-    found = gap_closed(counts, confidence=0.95)
+    teacher, scratch = np.array(teacher, bool), np.array(scratch, bool)
+    found = gap_closed(np.ones_like(scratch), scratch=scratch, teacher=teacher, confidence=0.95)
     assert (found.estimate, found.low, found.high) == (None, None, None)
     assert found.reason.startswith(reason)

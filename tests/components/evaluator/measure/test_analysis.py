@@ -4,6 +4,7 @@ import itertools
 import json
 import math
 import pathlib
+import shutil
 
 import apache_beam as beam
 import numpy as np
@@ -298,3 +299,14 @@ def test_results_are_what_tfma_reads(extremes):
 )
 def test_image_size_is_the_geometric_mean_in_powers_of_two(height, width, expected):
     assert image_size(height, width) == expected
+
+
+def test_what_an_interrupted_pass_has_left_is_no_outcome(evaluated, tmp_path):
+    output, *_ = evaluated
+    shutil.copytree(output / "outcomes", tmp_path / "outcomes")
+    (part,) = (tmp_path / "outcomes").glob("*.parquet")
+    (tmp_path / "outcomes" / "beam-temp-part-1").mkdir()
+    shutil.copy(part, tmp_path / "outcomes" / "beam-temp-part-1" / "whole.part.parquet")
+    (tmp_path / "outcomes" / "beam-temp-part-1" / "torn.part.parquet").write_bytes(part.read_bytes()[:99])
+
+    assert len(Outcomes.read(tmp_path / "outcomes")) == EXAMPLES

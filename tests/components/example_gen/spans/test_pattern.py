@@ -1,3 +1,4 @@
+import pathlib
 import re
 
 import pytest
@@ -96,3 +97,12 @@ def test_the_name_of_a_numbered_span_is_a_number(name):
     with pytest.raises(ValueError, match=r"^must be a whole number"):
         to_position("photos/{SPAN}", name)
     assert to_position("photos/{SPAN}", "007") == 7
+
+
+def test_spans_in_the_working_directory(make_folders, monkeypatch):
+    photos = make_folders("day-7")
+    monkeypatch.chdir(photos)
+    for pattern in ("day-{SPAN}", "./day-{SPAN}"):
+        (folder,) = folders(pattern).values()
+        assert folder == pathlib.Path("day-7")
+        assert folder.is_dir()
