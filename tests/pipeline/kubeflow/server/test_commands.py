@@ -48,8 +48,10 @@ def distill(monkeypatch, capsys):
 
 @pytest.fixture
 def compiled(monkeypatch):
-    """Compiling takes half a minute: all but one test do without."""
-    monkeypatch.setattr(commands, "_compile", lambda experiment, image: TEXT)
+    """Compiling takes half a minute: all but one test do without. Returns for which roots it was asked."""
+    roots = []
+    monkeypatch.setattr(commands, "_compile", lambda experiment, image, root: roots.append(root) or TEXT)
+    return roots
 
 
 def test_real_pipeline_is_submitted_as_it_was_committed(stub, distill):
@@ -180,6 +182,16 @@ def test_root_of_the_artifacts_goes_with_the_run_and_the_schedule(stub, compiled
     _, out, _ = distill("schedule", DIGITS, "--host", stub.url, *cron, *root)
     assert "Disabled 1 older schedule of that name." in out
     assert stub.recurring_runs[1]["runtime_config"]["pipeline_root"] == "s3://bucket/runs"
+    assert compiled == [None] * 4  # It is the run's, not the version's.
+
+
+def test_root_of_the_artifacts_is_known_where_workers_elsewhere_need_it(stub, compiled, distill):
+    engine = (
+        "kubeflow.beam={engine: spark, spark: {job_server: 'spark:8099', workers: {kind: docker, image: i}}}"
+    )
+    root = ("--pipeline-root", "s3://bucket/runs")
+    assert distill("submit", DIGITS, "--host", stub.url, *root, "--set", engine)[0] == 0
+    assert compiled == ["s3://bucket/runs"]
 
 
 def test_failed_run_ends_in_one_line_that_names_the_node(stub, compiled, distill):
