@@ -231,9 +231,9 @@ def test_the_predictions_of_a_teacher_take_its_place(
     pixels = (load_digits().images * 255 / 16).round() / 255
     logits = np.array(keras.saving.load_model(model)(pixels[..., np.newaxis].astype(np.float32)))
     ids = [f"digits/{index:04d}" for index in range(len(logits))]
-    # Those that students learnt from, to the last bit, which depends on the size of a batch.
+    # Those that students learnt from, to the last bit: they are rounded to float16.
     for name, stored in stored_logits(workspace).items():
-        np.testing.assert_allclose(stored, logits[ids.index(name)], rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(stored, logits[ids.index(name)], rtol=1e-3, atol=1e-3)
         logits[ids.index(name)] = stored
     np.savez(tmp_path / "teacher.npz", id=ids, logits=logits, classes=summary["class_names"])
 
@@ -267,7 +267,8 @@ def stored_logits(workspace: pathlib.Path) -> dict[str, list[float]]:
     files = workspace.glob("artifacts/TeacherPredictions/predictions/*/Split-*/*-of-*")
     for record in tf.data.TFRecordDataset([str(path) for path in files]):
         features = tf.train.Example.FromString(record.numpy()).features.feature
-        found[features["id"].bytes_list.value[0].decode()] = list(features["logits"].float_list.value)
+        (halves,) = features["halves"].bytes_list.value
+        found[features["id"].bytes_list.value[0].decode()] = np.frombuffer(halves, "<f2").tolist()
     return found
 
 

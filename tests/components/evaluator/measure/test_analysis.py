@@ -304,7 +304,7 @@ def test_image_size_is_the_geometric_mean_in_powers_of_two(height, width, expect
 def test_what_an_interrupted_pass_has_left_is_no_outcome(evaluated, tmp_path):
     output, *_ = evaluated
     shutil.copytree(output / "outcomes", tmp_path / "outcomes")
-    (part,) = (tmp_path / "outcomes").glob("*.parquet")
+    part = next((tmp_path / "outcomes").glob("*.parquet"))
     (tmp_path / "outcomes" / "beam-temp-part-1").mkdir()
     shutil.copy(part, tmp_path / "outcomes" / "beam-temp-part-1" / "whole.part.parquet")
     (tmp_path / "outcomes" / "beam-temp-part-1" / "torn.part.parquet").write_bytes(part.read_bytes()[:99])
