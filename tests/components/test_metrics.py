@@ -9,6 +9,7 @@ import json
 import math
 
 import numpy as np
+import pyarrow.dataset
 
 from components import metrics
 
@@ -59,7 +60,7 @@ evidence = Evidence(
     costs={},
     speeds={},
     reference=None,
-    outcomes=Outcomes(table),
+    outcomes=Outcomes(pyarrow.dataset.dataset(table)),
     confidence=0.95,
 )
 settings = EvaluationSettings.model_validate({"values": [{"metric": "balanced_accuracy", "min": 0.9}]})
