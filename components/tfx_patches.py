@@ -14,6 +14,13 @@ from typing import Any
 
 
 @contextlib.contextmanager
+def wherever_nodes_run() -> Iterator[None]:
+    """Replaces what stands in the way of any node, on a laptop and in a container alike."""
+    with direct_runner(), no_packing(), no_repetition(), one_s3_client():
+        yield
+
+
+@contextlib.contextmanager
 def launcher(launcher_class: type) -> Iterator[None]:
     """Replaces the launcher of nodes in TFX's local runners.
 

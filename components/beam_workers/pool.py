@@ -7,7 +7,6 @@ in no time. The runner is told of a worker that does not come up, and none outli
 import argparse
 import contextlib
 import multiprocessing
-import multiprocessing.connection
 import os
 import signal
 import threading
@@ -20,6 +19,8 @@ from typing import Any
 
 import grpc
 from apache_beam.portability.api import beam_fn_api_pb2, beam_fn_api_pb2_grpc
+
+from components.processes import follow_parent_into_death
 
 # TFX first: it stands in for parts of tfx-bsl.
 _IMPORTED_ONCE = [
@@ -127,7 +128,7 @@ def _problem(worker: BaseProcess, receiver: Connection) -> str:
 def _worker_main(worker_id: str, provision_endpoint: str, sender: Connection) -> None:
     signal.signal(signal.SIGTERM, _leave)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
-    _follow_parent_into_death()
+    follow_parent_into_death(lambda: os._exit(1))
     from components.beam_workers.boot import run_worker
 
     is_connected = threading.Event()
@@ -147,17 +148,6 @@ def _worker_main(worker_id: str, provision_endpoint: str, sender: Connection) ->
 def _leave(*_: object) -> None:
     """Ends a worker as if it had come to its end, so that its temporary files go with it."""
     raise SystemExit
-
-
-def _follow_parent_into_death() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_die_after, args=(parent.sentinel,), daemon=True).start()
-
-
-def _die_after(sentinel: int) -> None:
-    multiprocessing.connection.wait([sentinel])
-    os._exit(1)
 
 
 def _end(worker: BaseProcess) -> None:

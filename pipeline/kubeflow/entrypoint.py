@@ -222,13 +222,7 @@ def _execute(options: argparse.Namespace, *, invocation: dict[str, Any]) -> None
     from pipeline.beam.operator import Engine
 
     tfx_file_system.register()
-    with (
-        tfx_patches.direct_runner(),
-        tfx_patches.no_packing(),
-        tfx_patches.no_repetition(),
-        tfx_patches.one_s3_client(),
-        tfx_patches.artifact_types(),
-    ):
+    with tfx_patches.wherever_nodes_run(), tfx_patches.artifact_types():
         engine = Engine(settings=options.beam, root=parent_of(invocation["outputs"]["outputFile"]))
         arguments = argparse.Namespace(
             executor_class_path=options.executor_class_path,

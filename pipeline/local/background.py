@@ -9,7 +9,6 @@ import contextlib
 import functools
 import logging
 import multiprocessing
-import multiprocessing.connection
 import os
 import pathlib
 import signal
@@ -21,6 +20,7 @@ from multiprocessing.context import ForkContext, SpawnContext
 from multiprocessing.process import BaseProcess
 
 from components.errors import InputError, LostEngineError
+from components.processes import follow_parent_into_death
 from components.report.summary import Summary
 from pipeline.events import Event, Report, RunFailed, RunFinished
 
@@ -113,7 +113,7 @@ def _signal_group(leader: int, signal_: signal.Signals) -> None:
 
 def _child_main(task: Task, log: pathlib.Path, sender: Connection) -> None:
     os.setsid()  # Ctrl-C is for the parent alone, which then ends this whole group.
-    _follow_parent_into_death()
+    follow_parent_into_death(lambda: os.killpg(0, signal.SIGKILL))
     _redirect_output(log)
     sys.argv[1:] = []  # Beam and absl would read the parent's options.
     report = functools.partial(_send, sender, threading.Lock())
@@ -129,17 +129,6 @@ def _child_main(task: Task, log: pathlib.Path, sender: Connection) -> None:
 def _send(sender: Connection, lock: threading.Lock, event: Event) -> None:
     with lock:  # Nodes and trainings may report from several threads.
         sender.send(event)
-
-
-def _follow_parent_into_death() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_die_after, args=(parent.sentinel,), daemon=True).start()
-
-
-def _die_after(sentinel: int) -> None:
-    multiprocessing.connection.wait([sentinel])
-    os.killpg(0, signal.SIGKILL)
 
 
 def _redirect_output(log: pathlib.Path) -> None:

@@ -202,11 +202,8 @@ def run_pipeline(
     orchestrators = {"local": local_dag_runner.LocalDagRunner, "beam": beam_dag_runner.BeamDagRunner}
     pipeline = create_pipeline()
     with (
-        tfx_patches.direct_runner(),
-        tfx_patches.no_packing(),
+        tfx_patches.wherever_nodes_run(),
         tfx_patches.loopback_workers(),
-        tfx_patches.no_repetition(),
-        tfx_patches.one_s3_client(),
         observer.observed(report, engine=engine, password=password) as watched,
     ):
         try:

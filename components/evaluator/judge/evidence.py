@@ -95,13 +95,15 @@ class Evidence:
         Only the test split has slices.
         """
         outcomes, where = self.outcomes_on(split), of and self._where(of)
+        if metric == "cross_entropy":
+            differences = functools.partial(
+                outcomes.loss_differences, candidate, baseline=baseline, where=where
+            )
+            return compare_means(differences, confidence=self.confidence)
         right = outcomes.right(candidate, baseline, where=where)
         if not right.any():
             return PairedDifference(estimate=math.nan, low=math.nan, high=math.nan, p_value=math.nan)
-        if metric == "accuracy":
-            return compare_accuracies(right, confidence=self.confidence)
-        differences = functools.partial(outcomes.loss_differences, candidate, baseline=baseline, where=where)
-        return compare_means(differences, confidence=self.confidence)
+        return compare_accuracies(right, confidence=self.confidence)
 
     def outcomes_on(self, split: TestedOn) -> Outcomes:
         """Returns what each model says of each image of a split.

@@ -123,7 +123,7 @@ def compare_means(differences: Callable[[], Iterable[np.ndarray]], *, confidence
 
     Returns:
       The difference of the means. Its interval and p-value are NaN if there is but one example, all three
-      if a loss is not finite.
+      if there is none or a loss is not finite.
     """
     examples, estimate = _mean(differences())
     if examples < 2 or not np.isfinite(estimate):
@@ -143,7 +143,7 @@ def compare_means(differences: Callable[[], Iterable[np.ndarray]], *, confidence
 
 
 def _mean(pieces: Iterable[np.ndarray]) -> tuple[int, float]:
-    """Returns how many values there are, and their mean, exact but for its rounding; NaN if one is."""
+    """Returns how many values there are, and their mean, exact but for its rounding; NaN of none, or of a NaN."""
     count = 0
 
     def values() -> Iterator[float]:
@@ -153,7 +153,7 @@ def _mean(pieces: Iterable[np.ndarray]) -> tuple[int, float]:
             yield from piece.tolist()
 
     total = math.fsum(values())
-    return count, total / count
+    return count, total / count if count else math.nan
 
 
 def gap_closed(
