@@ -28,7 +28,8 @@ from components.layout import (
     SAVED_MODEL_FILE,
     is_keras_file,
 )
-from components.stores.store import Store, is_object_store, open_store
+from components.storage.uri import is_remote
+from components.stores.store import Store, open_store
 
 NO_VERSION: Final = "none"  # What stands for a version where there is none.
 
@@ -361,7 +362,7 @@ def serving_config(directory: pathlib.Path | str, *, name: str, version: str) ->
       version: Which to serve.
     """
     place = str(directory).replace("minio://", "s3://")
-    if not is_object_store(place):
+    if not is_remote(place):
         place = str(pathlib.Path(place).absolute())
     return (
         "model_config_list {\n"

@@ -10,8 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator, mo
 from components.errors import suggest
 from components.metrics import BY_NAME
 from components.settings.base import Fraction, NonNegativeInt, PositiveInt, Settings, custom_error
-from components.storage.uri import OBJECT_STORES
-from components.stores.store import is_object_store
+from components.storage.uri import OBJECT_STORES, is_remote
 
 
 def _to_tuple(value: Any) -> Any:
@@ -198,9 +197,7 @@ class PushSettings(Settings):
         directory = self.directory or ""
         if directory.startswith("file://"):
             raise custom_error(f"directory: got {directory!r}; give the path alone, without file://")
-        if is_object_store(directory) and not directory.startswith(
-            tuple(f"{each}://" for each in OBJECT_STORES)
-        ):
+        if is_remote(directory) and not directory.startswith(tuple(f"{each}://" for each in OBJECT_STORES)):
             raise custom_error(
                 f"directory: {directory!r} is in a store that is not known; give a directory or a URI of "
                 f"{', '.join(OBJECT_STORES)}, such as s3://bucket/students"

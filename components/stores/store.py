@@ -62,18 +62,13 @@ class Store(abc.ABC):
         """
 
 
-def is_object_store(directory: str) -> bool:
-    """Tells whether a directory is given as a URI."""
-    return is_remote(directory)
-
-
 def open_store(directory: str | pathlib.Path) -> Store:
     """Opens a directory, which need not exist.
 
     Args:
       directory: A path; or the URI of an object store, such as `s3://bucket/students`.
     """
-    if is_object_store(str(directory)):
+    if is_remote(str(directory)):
         from components.stores.bucket import Bucket
 
         return Bucket(str(directory))

@@ -14,7 +14,7 @@ from components.errors import InputError
 from components.layout import CLASSES_ASSET, SAVED_MODEL_FILE
 from components.report.wording import percent
 from components.serving.versions import Versions
-from components.stores.store import is_object_store
+from components.storage.uri import is_remote
 from pipeline.silence import silenced
 
 _FEW_CLASSES = 5
@@ -98,7 +98,7 @@ def _as_prediction(image: pathlib.Path, *, class_names: Sequence[str], probabili
 
 def _find_model(model: str) -> tuple[pathlib.Path, str]:
     """Returns where on this machine a SavedModel lies, and where it was pushed to."""
-    if not is_object_store(model) and not pathlib.Path(model).is_dir():
+    if not is_remote(model) and not pathlib.Path(model).is_dir():
         raise InputError(f"{model} is no directory; expected a pushed model, such as runs/digits/pushed.")
     versions = Versions(model)
     if SAVED_MODEL_FILE in versions.store.names():
@@ -113,10 +113,10 @@ def _find_model(model: str) -> tuple[pathlib.Path, str]:
 
 
 def _find_version(model: str) -> pathlib.Path:
-    if not is_object_store(model):
+    if not is_remote(model):
         return pathlib.Path(model)
     directory, _, version = model.rstrip("/").rpartition("/")
-    if not is_object_store(directory):
+    if not is_remote(directory):
         raise InputError(f"{model} is a whole bucket; expected a pushed model in a directory of it.")
     return Versions(directory).fetch(version)
 

@@ -22,7 +22,6 @@ from components.layout import (
 from components.storage import beam_files
 from components.storage.files import check_writable, is_folder
 from components.storage.uri import is_remote, join
-from components.stores.store import is_object_store
 from pipeline.config.experiment import Config
 from pipeline.metadata.database import Database, MysqlDatabase, SqliteFile, open_mysql
 
@@ -157,7 +156,7 @@ class Workspace:
     def push_directory(self, config: Config) -> str:
         """Returns where a blessed student goes: into the workspace unless it is configured otherwise."""
         directory = config.push.directory
-        if directory and is_object_store(directory):
+        if directory and is_remote(directory):
             return directory
         return str(pathlib.Path(directory or self.directory / PUSHED_DIRECTORY).absolute())
 

@@ -11,7 +11,7 @@ from rich.text import Text
 from components.layout import CHAMPION_FILE, PUSH_HISTORY_FILE, PUSHED_DIRECTORY
 from components.report.wording import percent
 from components.serving.versions import Versions
-from components.stores.store import is_object_store
+from components.storage.uri import is_remote
 from pipeline.results.workspace_files import read_summary
 
 _SHIPS = "ships"
@@ -27,7 +27,7 @@ def find_versions(place: pathlib.Path | str) -> Versions:
     Raises:
       InputError: There is none.
     """
-    if is_object_store(str(place)):
+    if is_remote(str(place)):
         return Versions(str(place))
     place = pathlib.Path(place)
     if (place / CHAMPION_FILE).exists() or (place / PUSH_HISTORY_FILE).exists():

@@ -143,7 +143,7 @@ def compare_means(differences: Callable[[], Iterable[np.ndarray]], *, confidence
 
 
 def _mean(pieces: Iterable[np.ndarray]) -> tuple[int, float]:
-    """Returns how many values there are, and their mean, exact but for its rounding; NaN of none, or of a NaN."""
+    """Returns how many values there are, and their mean, rounded once; NaN of none, or if one is."""
     count = 0
 
     def values() -> Iterator[float]:

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from components.errors import InputError
-from components.stores.store import Store, is_object_store, open_store
+from components.storage.uri import is_remote
+from components.stores.store import Store, open_store
 
 WRITING = """
 import sys
@@ -98,7 +99,7 @@ def test_no_line_is_lost_where_two_write_at_once(store: Store, place: str) -> No
 
 
 def test_a_uri_is_no_path() -> None:
-    assert [is_object_store(each) for each in ("/models", "models", "s3://b/c", "gs://b")] == [
+    assert [is_remote(each) for each in ("/models", "models", "s3://b/c", "gs://b")] == [
         *(False, False),
         *(True, True),
     ]
