@@ -3,6 +3,7 @@
 import bisect
 import hashlib
 import itertools
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Self, TypeVar
 
@@ -11,8 +12,10 @@ from pydantic import Field, model_validator
 from components.errors import InputError
 from components.settings.base import Fraction, Settings, custom_error
 
-_MAX_SHARDS = 8
-_MIN_SHARD_SIZE = 500
+# Few images are cut finely enough for some workers to help; of many the size of a shard counts: it is what a
+# worker holds, and what is done again if one is lost.
+_SHARDS_OF_FEW = 8
+_SHARD_SIZES = (500, 7_500)
 
 T = TypeVar("T")
 
@@ -79,7 +82,8 @@ def check_none_empty(counts: Mapping[str, int], *, fractions: Mapping[str, float
 
 def num_shards(num_examples: int) -> int:
     """Returns into how many shards a split of so many examples is written."""
-    return max(1, min(_MAX_SHARDS, num_examples // _MIN_SHARD_SIZE))
+    least, most = _SHARD_SIZES
+    return max(1, min(_SHARDS_OF_FEW, num_examples // least), math.ceil(num_examples / most))
 
 
 def in_shards(items: Sequence[T]) -> list[tuple[T, ...]]:

@@ -46,7 +46,8 @@ def test_a_share_of_zero_gets_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("examples", "shards"), [(0, 1), (1, 1), (999, 1), (1000, 2), (1797, 3), (4000, 8), (60_000, 8)]
+    ("examples", "shards"),
+    [(0, 1), (1, 1), (999, 1), (1000, 2), (1797, 3), (4000, 8), (60_000, 8), (60_001, 9), (1_281_167, 171)],
 )
 def test_number_of_shards(examples: int, shards: int) -> None:
     assert splitting.num_shards(examples) == shards
