@@ -29,6 +29,15 @@ class NodeProgress:
 
 
 @dataclasses.dataclass(frozen=True)
+class NodeShards:
+    """How many of how many shards a node has written, whichever engine it runs on."""
+
+    node: str
+    number: int
+    total: int
+
+
+@dataclasses.dataclass(frozen=True)
 class NodeNote:
     """Something about a node that the user should know, without a full stop."""
 
@@ -71,5 +80,7 @@ class RunFailed:
     is_input_error: bool
 
 
-Event = NodeStarted | NodeProgress | NodeNote | NodeFinished | NodeFailed | RunFinished | RunFailed
+Event = (
+    NodeStarted | NodeProgress | NodeShards | NodeNote | NodeFinished | NodeFailed | RunFinished | RunFailed
+)
 Report = Callable[[Event], None]

@@ -28,6 +28,7 @@ from components.layout import (
     UNLABELLED,
     descriptor_files,
 )
+from components.sharding.progress import progress_told
 from components.storage.copies import local_copy
 from components.storage.files import read_text, write_text
 from components.storage.uri import join
@@ -119,7 +120,7 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
                 shards.plan(source, split=split, folder=folder, descriptors_folder=descriptors_folder)
             )
         report = join(self._get_tmp_dir(), "outcomes.json")
-        with self._make_beam_pipeline() as pipeline:
+        with progress_told([task.path for task in tasks]), self._make_beam_pipeline() as pipeline:
             _ = (
                 pipeline
                 | "Shards" >> beam.Create(tasks)

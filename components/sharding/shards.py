@@ -18,6 +18,7 @@ import apache_beam as beam
 import tensorflow as tf
 from apache_beam.utils.shared import Shared
 
+from components.sharding.progress import progress_told
 from components.storage.copies import replaced, temporary_directory
 from components.storage.files import is_file, place_of, read_bytes, write_text
 from components.storage.uri import as_path, is_remote, name_of
@@ -77,7 +78,7 @@ def write_shards(
     Returns:
       What was written, in the order of the shards.
     """
-    with make_pipeline() as pipeline:
+    with progress_told([shard.target for shard in shards]), make_pipeline() as pipeline:
         _ = (
             pipeline
             | "Shards" >> beam.Create(shards)  # With more than one, Beam spreads them over its workers.

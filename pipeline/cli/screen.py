@@ -23,6 +23,7 @@ from pipeline.events import (
     NodeFinished,
     NodeNote,
     NodeProgress,
+    NodeShards,
     NodeStarted,
     Report,
     RunFailed,
@@ -83,7 +84,7 @@ class _Row:
     state: str = "waiting"
     start: float = 0.0
     seconds: float | None = None
-    progress: NodeProgress | None = None
+    progress: NodeProgress | NodeShards | None = None
 
     def elapsed(self) -> str:
         if self.state == "running":
@@ -92,7 +93,7 @@ class _Row:
 
 
 class NodeTable:
-    """All nodes with their state, elapsed time and training progress; rich draws it as it is now."""
+    """All nodes with their state, elapsed time and progress; rich draws it as it is now."""
 
     def __init__(self, nodes: Sequence[str], *, starting: str = _STARTING) -> None:
         self._rows = {node: _Row() for node in nodes}
@@ -106,7 +107,7 @@ class NodeTable:
             case NodeStarted(node):
                 self._status = "Running"
                 self._rows[node] = _Row(state="running", start=time.monotonic())
-            case NodeProgress(node):
+            case NodeProgress(node) | NodeShards(node):
                 self._rows[node].progress = event
             case NodeNote():
                 self._notes.append(event)
@@ -133,17 +134,17 @@ class NodeTable:
         for node, row in self._rows.items():
             table.add_row(node, Text(row.state, style=_STYLES[row.state]), row.elapsed())
         status = Text(f"{self._status}, {clock(time.monotonic() - self._start)}")
-        trainings = [
+        progress = [
             Text(f"{node}: {_describe(row.progress)}")
             for node, row in self._rows.items()
             if row.state == "running" and row.progress is not None
         ]
         notes = [Text(f"{note.node} {note.text}.") for note in self._notes]
-        return Group(status, table, *notes, *trainings)
+        return Group(status, table, *notes, *progress)
 
 
 class PlainLines:
-    """A line for each node that starts or ends and for each epoch."""
+    """A line for each node that starts or ends, for each epoch, and now and then for shards."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -158,6 +159,8 @@ class PlainLines:
             case NodeStarted(node):
                 self._print(f"{node}: running")
             case NodeProgress(node, step=step, steps=steps) if step == steps:
+                self._print(f"{node}: {_describe(event)}")
+            case NodeShards(node):
                 self._print(f"{node}: {_describe(event)}")
             case NodeNote(node, text):
                 self._print(f"{node} {text}.")
@@ -231,7 +234,9 @@ def _pushed(model: str | None) -> str:
     return model if shipping in (None, version) else f"{model}, but {shipping} ships"
 
 
-def _describe(progress: NodeProgress) -> str:
+def _describe(progress: NodeProgress | NodeShards) -> str:
+    if isinstance(progress, NodeShards):
+        return f"{progress.number} of {progress.total} shards"
     step = "" if progress.step == progress.steps else f", step {progress.step}/{progress.steps}"
     return (
         f"epoch {progress.epoch}/{progress.epochs}{step}, loss {progress.loss:.4f}, "

@@ -17,7 +17,15 @@ from components.errors import InputError
 from pipeline.beam.failures import explain
 from pipeline.beam.operator import Engine, operator_for
 from pipeline.config.beam import Engine as BeamEngine
-from pipeline.events import NodeFailed, NodeFinished, NodeNote, NodeProgress, NodeStarted, Report
+from pipeline.events import (
+    NodeFailed,
+    NodeFinished,
+    NodeNote,
+    NodeProgress,
+    NodeShards,
+    NodeStarted,
+    Report,
+)
 from pipeline.local.background import NodeError
 
 _LOGGER = "components"  # The modules of the nodes log below it.
@@ -76,7 +84,7 @@ class Observer:
 
 
 class _ProgressHandler(logging.Handler):
-    """Reports the training progress, or the note for the user, that a log record carries."""
+    """Reports the progress, or the note for the user, that a log record carries."""
 
     def __init__(self, report: Report) -> None:
         super().__init__()
@@ -86,6 +94,9 @@ class _ProgressHandler(logging.Handler):
         told = getattr(record, "told", None)
         if told is not None:
             self._report(NodeNote(_running_node.get(), told))
+        written = getattr(record, "shards_written", None)
+        if written is not None:
+            self._report(NodeShards(_running_node.get(), written.number, written.total))
         progress = getattr(record, "training_progress", None)
         if progress is None:
             return

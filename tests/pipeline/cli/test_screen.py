@@ -14,6 +14,7 @@ from pipeline.events import (
     NodeFinished,
     NodeNote,
     NodeProgress,
+    NodeShards,
     NodeStarted,
     RunFailed,
     RunFinished,
@@ -73,6 +74,15 @@ def test_table_shows_how_far_a_training_is():
     table.note(NodeFinished("Teacher", "completed", 65.0))
     assert "epoch" not in draw(table)
     assert "Teacher completed 1:05" in rows_of(draw(table))
+
+
+def test_table_shows_how_many_shards_are_written():
+    table = NodeTable(NODES)
+    table.note(NodeStarted("ExampleGen"))
+    table.note(NodeShards("ExampleGen", 12, 171))
+    assert "ExampleGen: 12 of 171 shards" in draw(table).splitlines()
+    table.note(NodeFinished("ExampleGen", "completed", 65.0))
+    assert "shards" not in draw(table)
 
 
 def test_a_note_about_a_node_is_shown_and_stays():

@@ -1,6 +1,8 @@
 """A small TFX pipeline: Source, then Sink, which can be told to fail."""
 
 import logging
+import pathlib
+import threading
 
 from tfx import v1 as tfx
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
@@ -9,7 +11,29 @@ from tfx.orchestration import metadata
 from tfx.types.standard_artifacts import String
 
 from components.errors import InputError
+from components.sharding.progress import progress_told
 from components.training.callbacks.progress import TrainingProgress
+
+
+class Seen(logging.Handler):
+    """Knows whether there was a log record."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.event = threading.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.event.set()
+
+
+def write_shard(path: pathlib.Path) -> None:
+    """Writes one of two shards, and waits until that was told."""
+    logger, seen = logging.getLogger("components.sharding.progress"), Seen()
+    logger.addHandler(seen)
+    with progress_told([str(path), f"{path}-other"], seconds=0.01):
+        path.write_text("whole")
+        assert seen.event.wait(timeout=60)
+    logger.removeHandler(seen)
 
 
 @component
@@ -21,6 +45,7 @@ def Source(text: OutputArtifact[String]) -> None:
     logging.getLogger("components.training.callbacks.progress").info(
         "2/3", extra={"training_progress": progress}
     )
+    write_shard(pathlib.Path(text.uri).with_name("shard"))
 
 
 @component

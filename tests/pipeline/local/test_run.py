@@ -10,7 +10,15 @@ from components.errors import InputError
 from pipeline.beam.operator import Engine
 from pipeline.config.beam import BeamSettings
 from pipeline.config.loading import load_config
-from pipeline.events import Event, NodeFailed, NodeFinished, NodeProgress, NodeStarted, RunFinished
+from pipeline.events import (
+    Event,
+    NodeFailed,
+    NodeFinished,
+    NodeProgress,
+    NodeShards,
+    NodeStarted,
+    RunFinished,
+)
 from pipeline.local.background import NodeError
 from pipeline.local.run import run_pipeline, running, running_in
 from pipeline.local.workspace import Workspace, WorkspaceBusyError, locked
@@ -45,6 +53,8 @@ def describe(event: Event) -> tuple[str, str]:
             return node, "failed"
         case NodeProgress(node):
             return node, "progress"
+        case NodeShards(node, number, total):
+            return node, f"{number} of {total}"
     raise TypeError(event)
 
 
@@ -60,6 +70,7 @@ def test_nodes_report_and_the_second_run_is_cached(create_pipeline, orchestrator
     assert [describe(event) for event in events] == [
         ("Source", "started"),
         ("Source", "progress"),
+        ("Source", "1 of 2"),
         ("Source", "completed"),
         ("Sink", "started"),
         ("Sink", "completed"),
