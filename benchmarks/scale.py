@@ -1,28 +1,32 @@
 """How each node's time, memory and output grow with the data.
 
     .venv/bin/python -m benchmarks.scale --data-dir DIR --folder FOLDER [--images 6000 60000 600000] \
-        [--flink KEY=VALUE ...]
+        [--flink KEY=VALUE ... [--parallelism 1 2]]
 
 `--data-dir` holds MNIST in TFDS's format. For each number of images MNIST is replicated, each copy with noise
 of its own, into a data set of that size, of which 80 % are for training and 10 % each to validate and to test
-on; it is kept in `--folder`, and so is what the nodes make. Every node runs in a process of its own, those
-before it from the cache, once with Beam's direct runner and, where the settings of `beam.flink` are given, on
-that cluster. The models train for one epoch. The exponent of a node is the slope of the logarithm of its
-seconds, less those with the fewest images, over that of the number of images: what starting costs does not
-count.
+on. Every node runs in a process of its own, and what it reads comes from the cache: with Beam's direct runner
+and, where the settings of `beam.flink` are given, those that use Beam on that cluster, too. Of these the peak
+of memory is that of the process that submits the work. The models train for one epoch. The exponent of a node
+is the slope of the logarithm of its seconds, less those with the fewest images, over that of the number of
+images: what starting costs does not count. `--folder` keeps what was measured, so that the same command goes
+on where it was stopped, and may be given more images or a cluster later.
 """
 
 import argparse
+import contextlib
+import copy
 import dataclasses
 import pathlib
 import shlex
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from ml_metadata.metadata_store import MetadataStore
+from ml_metadata.proto import Execution
 from tfx.dsl.components.base.base_node import BaseNode
 
 from benchmarks.memory import peak_kib
@@ -33,6 +37,7 @@ from components.files import read_json, write_json
 ROOT = pathlib.Path(__file__).parent.parent
 IMAGES = (6_000, 60_000, 600_000)
 EXPONENT, MEMORY = 1.05, 1.1
+USE_BEAM = ("ExampleGen", "StatisticsGen", "Transform", "TeacherPredictions", "Evaluator")
 NOISE = 8
 VERSION = "1.0.0"
 
@@ -55,6 +60,7 @@ def main() -> None:
     parser.add_argument("--folder", type=pathlib.Path, required=True, help="For data and artifacts.")
     parser.add_argument("--images", type=int, nargs="+", default=IMAGES, help="How many, in ascending order.")
     parser.add_argument("--flink", nargs="*", default=(), help="Settings of beam.flink, as for --set.")
+    parser.add_argument("--parallelism", type=int, nargs="+", default=(1, 2), help="Of workers on Flink.")
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--set", action="append", default=[], help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -62,17 +68,17 @@ def main() -> None:
         run_node(arguments.child[0], pathlib.Path(arguments.child[1]), overrides=arguments.set)
         return
     engines = {"direct": ["beam.engine=direct"]}
-    if arguments.flink:
-        engines["flink"] = ["beam.engine=flink", *(f"beam.flink.{each}" for each in arguments.flink)]
+    for parallelism in arguments.parallelism if arguments.flink else ():
+        settings = [*arguments.flink, f"parallelism={parallelism}"]
+        engines[f"Flink, {parallelism}"] = ["beam.engine=flink", *(f"beam.flink.{each}" for each in settings)]
     found: dict[str, dict[str, dict[str, Any]]] = {engine: {} for engine in engines}
     for images in arguments.images:
         replicate(arguments.data_dir, arguments.folder / "data", images=images)
         for engine, settings in engines.items():
-            workspace = arguments.folder / f"{engine}-{images}"
-            shutil.rmtree(workspace, ignore_errors=True)
             overrides = [*settings, *shortened(arguments.folder / "data", images=images)]
-            for node, measured in measure(workspace, overrides=overrides):
-                found[engine].setdefault(node, {})[str(images)] = dataclasses.asdict(measured)
+            folder = arguments.folder / str(images)
+            for node, measured in measure(folder, engine=engine, overrides=overrides):
+                found[engine].setdefault(node, {})[str(images)] = measured
                 print(engine, images, node, measured, flush=True)
     report(found, command=shlex.join(["python", "-m", "benchmarks.scale", *sys.argv[1:]]))
 
@@ -127,27 +133,28 @@ def shortened(folder: pathlib.Path, *, images: int) -> list[str]:
     ]
 
 
-def measure(workspace: pathlib.Path, *, overrides: Sequence[str]) -> Iterator[tuple[str, Measured]]:
-    """Runs one node after the other, each in a process of its own."""
+def measure(
+    folder: pathlib.Path, *, engine: str, overrides: Sequence[str]
+) -> Iterator[tuple[str, Mapping[str, float]]]:
+    """Runs one node after the other, each in a process of its own, unless that was done before."""
     from pipeline.config.loading import load_config
 
-    workspace.mkdir(parents=True)
     settings = [part for override in overrides for part in ("--set", override)]
     required = ["--data-dir", "", "--folder", ""]
     for node in load_config(ROOT / "configs/mnist.yaml", overrides=overrides).node_ids:
-        command = [sys.executable, "-m", "benchmarks.scale", "--child", node, str(workspace)]
-        with (workspace / "run.log").open("ab") as log:
-            subprocess.run([*command, *required, *settings], check=True, stdout=log, stderr=log)
-        yield node, Measured(**read_json(workspace / f"{node}.json"), output_bytes=size_of(workspace, node))
+        if engine != "direct" and node not in USE_BEAM:
+            continue
+        result = folder / "measured" / engine / f"{node}.json"
+        if not result.exists():
+            result.parent.mkdir(parents=True, exist_ok=True)
+            command = [sys.executable, "-m", "benchmarks.scale", "--child", node, str(result)]
+            with (folder / "run.log").open("ab") as log:
+                subprocess.run([*command, *required, *settings], check=True, stdout=log, stderr=log)
+        yield node, read_json(result)
 
 
-def size_of(workspace: pathlib.Path, node: str) -> int:
-    """Returns the bytes of what a node has written."""
-    return sum(file.stat().st_size for file in (workspace / "artifacts" / node).rglob("*") if file.is_file())
-
-
-def run_node(node: str, directory: pathlib.Path, *, overrides: Sequence[str]) -> None:
-    """Runs a node and what it needs, which is in the cache; writes what it took."""
+def run_node(node: str, result: pathlib.Path, *, overrides: Sequence[str]) -> None:
+    """Runs a node, whose inputs are in the cache, and writes what it took."""
     from tfx.orchestration.pipeline import Pipeline
 
     from pipeline.beam.operator import Engine
@@ -157,13 +164,13 @@ def run_node(node: str, directory: pathlib.Path, *, overrides: Sequence[str]) ->
     from pipeline.local.workspace import Workspace
 
     config = load_config(ROOT / "configs/mnist.yaml", overrides=overrides)
-    workspace = Workspace(directory)
+    workspace = Workspace(result.parents[2])
 
     def up_to_node() -> Pipeline:
         whole = create_pipeline(
             config,
             root=workspace.artifacts,
-            push_directory=str(directory / "pushed"),
+            push_directory=str(workspace.directory / "pushed"),
             metadata=workspace.database.connection_config(),
         )
         components = needed_for(next(each for each in whole.components if each.id == node))
@@ -177,14 +184,49 @@ def run_node(node: str, directory: pathlib.Path, *, overrides: Sequence[str]) ->
             metadata_connection_config=workspace.database.connection_config(),
         )
 
-    nodes = run_pipeline(
-        up_to_node,
-        orchestrator="local",
-        engine=Engine(settings=config.beam, root=workspace.artifacts),
-        report=lambda event: None,
+    before = size_of(workspace.artifacts, node)
+    with run_again(node, store=workspace.database.open_store(), keep=config.beam.engine == "direct"):
+        nodes = run_pipeline(
+            up_to_node,
+            orchestrator="local",
+            engine=Engine(settings=config.beam, root=workspace.artifacts),
+            report=lambda event: None,
+        )
+    if nodes[node]["state"] != "completed":
+        raise RuntimeError(f"{node} was taken from the cache")
+    measured = Measured(
+        seconds=nodes[node]["seconds"],
+        peak_bytes=peak_kib() * 1024,
+        output_bytes=size_of(workspace.artifacts, node) - before,
     )
-    measured = {"seconds": nodes[node]["seconds"], "peak_bytes": peak_kib() * 1024}
-    write_json(directory / f"{node}.json", measured)
+    write_json(result, dataclasses.asdict(measured))
+
+
+@contextlib.contextmanager
+def run_again(node: str, *, store: MetadataStore, keep: bool) -> Iterator[None]:
+    """Hides from the cache what a node has made; in the end only that, or only what was made meanwhile."""
+
+    def executions() -> dict[int, Execution]:
+        contexts = [each for each in store.get_contexts_by_type("node") if each.name.endswith(f".{node}")]
+        return {each.id: each for one in contexts for each in store.get_executions_by_context(one.id)}
+
+    def hide(found: Iterable[Execution]) -> None:
+        hidden = copy.deepcopy(list(found))
+        for each in hidden:
+            each.last_known_state = Execution.CANCELED
+        store.put_executions(hidden)
+
+    before = executions()
+    hide(before.values())
+    yield
+    if not keep:
+        hide(each for number, each in executions().items() if number not in before)
+        store.put_executions(before.values())
+
+
+def size_of(artifacts: str, node: str) -> int:
+    """Returns the bytes of what a node has written."""
+    return sum(file.stat().st_size for file in pathlib.Path(artifacts, node).rglob("*") if file.is_file())
 
 
 def needed_for(node: BaseNode) -> list[BaseNode]:
