@@ -126,14 +126,19 @@ class Bench:
             views=self._config.views,
         )
 
-    def predict(self) -> dict[str, list[str]]:
-        """Returns the files of the teacher's predictions by split, which it makes if need be."""
+    def predict(self, *, top_k: int | None = None) -> dict[str, list[str]]:
+        """Returns the files of the teacher's predictions by split, which it makes if need be.
+
+        Args:
+          top_k: Of how many classes logits are stored one by one; None is of all.
+        """
         return store_predictions(
             self._teacher_file,
             {split: self._images.files[split] for split in self._config.predicted_splits},
             image_shape=self._config.image.shape,
-            directory=self._folder / "predictions",
+            directory=self._folder / (f"predictions-{top_k}" if top_k else "predictions"),
             views=self._config.views,
+            top_k=top_k,
         )
 
     def test(self, trained: Trained) -> dict[str, bool]:

@@ -22,6 +22,7 @@ def store_predictions(
     image_shape: tuple[int, int, int],
     directory: pathlib.Path,
     views: Views | None = None,
+    top_k: int | None = None,
 ) -> dict[str, list[str]]:
     """Stores what a teacher says of the examples of some splits, unless that is there, and returns the files.
 
@@ -31,6 +32,7 @@ def store_predictions(
       image_shape: `(height, width, channels)`.
       directory: Where to write.
       views: Of the images to train on; None is the images as they are.
+      top_k: Of how many classes logits are stored one by one; None is of all.
     """
     directories = {split: predictions_directory(str(directory), split) for split in example_files}
     if not all(pathlib.Path(each, MANIFEST_FILE).exists() for each in directories.values()):
@@ -40,6 +42,7 @@ def store_predictions(
                 teacher_file=str(teacher_file),
                 image_shape=image_shape,
                 views=views,
+                top_k=top_k,
                 uri=str(directory),
                 kept=f"{directory}.shards",
                 make_pipeline=lambda: beam.Pipeline(options=PipelineOptions([_IN_MEMORY])),

@@ -12,12 +12,15 @@ import tempfile
 import numpy as np
 
 from components.teacher_predictions.records import Batch, write_records
+from components.training.inputs.stored_logits import pack
 
-SAMPLE = 10_000
-SHAPES = {
-    "float16": (1, np.float16),
-    "float16, 8 views": (8, np.float16),
-    "float32, outside": (0, np.float32),
+SAMPLE = 1_000
+STORED: dict[str, tuple[int, int | None]] = {
+    "all classes": (1, None),
+    "all classes, 8 views": (8, None),
+    "the 50 most likely": (1, 50),
+    "the 10 most likely": (1, 10),
+    "the 10 most likely, 8 views": (8, 10),
 }
 
 
@@ -29,11 +32,17 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=1_281_167, help="As many as ImageNet has to train on.")
     parser.add_argument("--classes", type=int, default=1_000)
     arguments = parser.parse_args()
-    print(f"{'stored':20} {'bytes an image':>15} {'GB':>8}")
-    for name, (views, dtype) in SHAPES.items():
-        shape = (SAMPLE, views, arguments.classes) if views else (SAMPLE, arguments.classes)
-        size = bytes_of_an_image(np.random.default_rng(0).normal(size=shape).astype(dtype))
-        print(f"{name:20} {size:15,.0f} {size * arguments.images / 1e9:8.2f}")
+    random = np.random.default_rng(0)
+    logits = random.normal(size=(SAMPLE, max(views for views, _ in STORED.values()), arguments.classes))
+    found = {
+        name: pack(logits[:, :views].astype(np.float32), top_k=top_k)
+        for name, (views, top_k) in STORED.items()
+    }
+    found["all classes, of an outside teacher"] = logits[:, 0].astype(np.float32)
+    print(f"{'stored':36} {'bytes an image':>15} {'GB':>8}")
+    for name, each in found.items():
+        size = bytes_of_an_image(each)
+        print(f"{name:36} {size:15,.0f} {size * arguments.images / 1e9:8.2f}")
 
 
 def bytes_of_an_image(logits: np.ndarray) -> float:

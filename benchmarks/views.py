@@ -1,15 +1,15 @@
-"""What stored views of the training images cost, and whether storing their logits in float16 costs accuracy.
+"""What stored views of the training images cost, and what it costs to store logits less exactly.
 
     .venv/bin/python -m benchmarks.views speed --data-dir DIR [--rounds 5]
-    .venv/bin/python -m benchmarks.views rounding digits [--seeds 5]
-    .venv/bin/python -m benchmarks.views rounding mnist --data-dir DIR [--seeds 3]
+    .venv/bin/python -m benchmarks.views storing digits [--seeds 5]
+    .venv/bin/python -m benchmarks.views storing mnist --data-dir DIR [--seeds 3]
 
 `--data-dir` holds MNIST in TFDS's format, of which 10,000 images are trained on. `speed` trains the student
 in turns: from scratch on images as they are and on augmented ones, from stored predictions for 8 views, and
 with the teacher in the step; it prints the median seconds of an epoch, the first of each training left out.
-`rounding` trains students of each seed twice, from the teacher's logits in float32 and from those that are
-stored, in float16, for at most 10 epochs, and compares their accuracy on the same test images: on digits each
-seed tests another fifth of all images.
+`storing` trains students of each seed from the teacher's logits in float32, from those that are stored, in
+float16, and, by `kd`, from those of the most likely classes alone, for at most 10 epochs, and compares their
+accuracy on the same test images: on digits each seed tests another fifth of all images.
 """
 
 import argparse
@@ -20,6 +20,8 @@ from collections.abc import Callable, Iterator, Sequence
 from statistics import median
 
 import keras
+import numpy as np
+from scipy.special import softmax
 
 from benchmarks.bench import Bench, Images, Trained
 from benchmarks.examples import load_splits
@@ -41,9 +43,12 @@ CONFIGS = pathlib.Path(__file__).parent.parent / "configs"
 AUGMENT = "augment={shift: 0.1}"
 NUM_VIEWS = 8
 SPEED_EPOCHS = 4
-ROUNDING_EPOCHS = 10
+STORING_EPOCHS = 10
+TOP_K = (4, 2, 1)
+EXACT = "float32"
+TEMPERATURE = 2.0
 METHODS: tuple[Method, ...] = (
-    Kd(name="student", method="kd", temperature=2.0),
+    Kd(name="student", method="kd", temperature=TEMPERATURE),
     LogitsMse(name="student", method="logits_mse", student_loss_weight=0.0),
 )
 
@@ -58,11 +63,11 @@ def main() -> None:
     speed.set_defaults(measure=measure_speed, experiment="mnist")
     speed.add_argument("--data-dir", required=True)
     speed.add_argument("--rounds", type=int, default=5)
-    rounding = what.add_parser("rounding")
-    rounding.set_defaults(measure=measure_rounding)
-    rounding.add_argument("experiment", choices=("digits", "mnist"))
-    rounding.add_argument("--data-dir")
-    rounding.add_argument("--seeds", type=int, default=5)
+    storing = what.add_parser("storing")
+    storing.set_defaults(measure=measure_storing)
+    storing.add_argument("experiment", choices=("digits", "mnist"))
+    storing.add_argument("--data-dir")
+    storing.add_argument("--seeds", type=int, default=5)
     arguments = parser.parse_args()
     overrides: Sequence[str] = ALL_LABELS
     if arguments.experiment == "mnist":
@@ -111,8 +116,8 @@ def measure_speed(arguments: argparse.Namespace, overrides: Sequence[str]) -> No
         print(f"{name}: {median(found):.2f} s an epoch ({min(found):.2f} to {max(found):.2f})")
 
 
-def measure_rounding(arguments: argparse.Namespace, overrides: Sequence[str]) -> None:
-    """Prints the difference of accuracy between students from rounded and from exact logits."""
+def measure_storing(arguments: argparse.Namespace, overrides: Sequence[str]) -> None:
+    """Prints the difference of accuracy between students from stored and from exact logits."""
     config = _load(arguments, overrides)
     config = config.model_copy(
         update={"teacher": _shortened(config.teacher), "student": _shortened(config.student)}
@@ -131,17 +136,29 @@ def measure_rounding(arguments: argparse.Namespace, overrides: Sequence[str]) ->
                 split: list(_predict(teacher, images.files[split], config=config, folder=folder / split))
                 for split in rounded
             }
-            logits, halves = (read_logits(each["train"], at_most=20_000) for each in (exact, rounded))
-            print(
-                f"seed {seed}: logits of a standard deviation of {logits.std():.2f} and up to "
-                f"{abs(logits).max():.1f}; rounded by up to {abs(halves - logits).max():.4f}",
-                flush=True,
-            )
+            _print_logits(exact["train"], rounded["train"], num_classes=images.num_classes, seed=seed)
+            stored = {EXACT: exact, "float16": rounded}
+            stored |= {f"the {top_k} most likely": bench.predict(top_k=top_k) for top_k in TOP_K}
             for method in METHODS:
-                for dtype, predictions in (("float32", exact), ("float16", rounded)):
+                for name, predictions in stored.items():
+                    if method.needs_all_logits and name not in (EXACT, "float16"):
+                        continue
                     trained = bench.distil("distilled", method, predictions=predictions)
-                    correct.setdefault((method.method, dtype), []).append(bench.test(trained))
-        _print_rounding(correct)
+                    correct.setdefault((method.method, name), []).append(bench.test(trained))
+    _print_difference(correct)
+
+
+def _print_logits(exact: Sequence[str], rounded: Sequence[str], *, num_classes: int, seed: int) -> None:
+    logits, halves = (read_logits(each, num_classes=num_classes, at_most=20_000) for each in (exact, rounded))
+    print(
+        f"seed {seed}: logits of a standard deviation of {logits.std():.2f} and up to "
+        f"{abs(logits).max():.1f}; rounded by up to {abs(halves - logits).max():.4f}"
+    )
+    ranked = np.sort(softmax(logits / TEMPERATURE, axis=-1), axis=-1)
+    spread = {top_k: ranked[:, :-top_k].sum(axis=-1).mean() for top_k in TOP_K}
+    print(
+        f"beyond the most likely, at temperature {TEMPERATURE:g}:", {k: f"{p:.2%}" for k, p in spread.items()}
+    )
 
 
 def _load(arguments: argparse.Namespace, overrides: Sequence[str]) -> Config:
@@ -149,19 +166,16 @@ def _load(arguments: argparse.Namespace, overrides: Sequence[str]) -> Config:
 
 
 def _shortened(settings: ModelSettings) -> ModelSettings:
-    return settings.model_copy(update={"epochs": min(settings.epochs, ROUNDING_EPOCHS)})
+    return settings.model_copy(update={"epochs": min(settings.epochs, STORING_EPOCHS)})
 
 
-def _print_rounding(correct: dict[tuple[str, str], list[dict[str, bool]]]) -> None:
-    for method in METHODS:
-        means = {dtype: mean_correct(correct[method.method, dtype]) for dtype in ("float32", "float16")}
-        difference = compare_means(
-            lambda means=means: [means["float16"] - means["float32"]], confidence=CONFIDENCE
-        )
+def _print_difference(correct: dict[tuple[str, str], list[dict[str, bool]]]) -> None:
+    for (method, name), outcomes in correct.items():
+        exact, stored = (mean_correct(each) for each in (correct[method, EXACT], outcomes))
+        difference = compare_means(lambda exact=exact, stored=stored: [stored - exact], confidence=CONFIDENCE)
         print(
-            f"{method.method}: float32 {means['float32'].mean():.2%}, float16 {means['float16'].mean():.2%}; "
-            f"{100 * difference.estimate:+.2f} points [{100 * difference.low:+.2f}, "
-            f"{100 * difference.high:+.2f}] on {len(means['float32'])} test images",
+            f"{method}, {name}: {stored.mean():.2%}; {100 * difference.estimate:+.2f} points "
+            f"[{100 * difference.low:+.2f}, {100 * difference.high:+.2f}] on {len(stored)} test images",
             flush=True,
         )
 

@@ -253,6 +253,7 @@ class _Models:
             image=self.config.image,
             splits=self.config.predicted_splits,
             views=self.config.views,
+            top_k=self.config.top_k,
         )
 
     @functools.cached_property

@@ -15,7 +15,7 @@ from tfx.types import Artifact, artifact_utils
 from tfx.utils import io_utils
 
 from components.distiller.halving import Epochs, halve
-from components.distiller.methods.base import Method
+from components.distiller.methods.base import Method, SoftMethod
 from components.distiller.objective import Distillation
 from components.distiller.registry import DistillationSettings
 from components.distiller.trials import Trial, all_diverged, write_trials
@@ -28,11 +28,13 @@ from components.teacher_predictions.store import (
     fingerprint_teacher,
     open_predictions,
     read_logits,
+    read_top_k,
     views_of,
 )
 from components.telling import tell
 from components.training.adapter import Aim, Artifacts, Predictions, Prepared, example_files, prepare
 from components.training.inputs.batches import ordered_batches
+from components.training.inputs.stored_logits import leaves_out
 from components.training.online_teacher import OnlineTeacher
 
 
@@ -64,8 +66,9 @@ class Executor(base_executor.BaseExecutor):
         artifacts = _artifacts(inputs, output_dict)
         online = teacher_file if exec_properties["asks_teacher"] else None
         predictions = _open_predictions(job, inputs, artifacts=artifacts, teacher=teacher)
+        prepared = prepare(job, artifacts, predictions=predictions)
         logits = (
-            read_logits(predictions["train"])
+            read_logits(predictions["train"], num_classes=len(prepared.data.class_names))
             if teacher_file is None or predictions
             else _ask(teacher_file, job=job, examples=example_files(artifacts.training_uri))
         )
@@ -82,10 +85,9 @@ class Executor(base_executor.BaseExecutor):
                 teacher=OnlineTeacher(keras_file=online, layers=variant.layers) if online else None,
             )
 
-        prepared = prepare(job, artifacts, predictions=predictions)
         values = json.loads(exec_properties.get("variants") or "{}")
         if not values:
-            warn_if_nothing_is_learnt(method, logits, name=job.name)
+            _tell_what_is_learnt(method, logits, inputs=inputs, name=job.name)
             if exec_properties.get("may_diverge"):
                 prepared.train_variant(aim(method))
             else:
@@ -93,7 +95,7 @@ class Executor(base_executor.BaseExecutor):
             return
         variants = [method.model_copy(update=changes | {"name": name}) for name, changes in values.items()]
         for variant in variants:
-            warn_if_nothing_is_learnt(variant, logits, name=job.name)
+            _tell_what_is_learnt(variant, logits, inputs=inputs, name=job.name)
         _search(prepared, variants, values=values, aim=aim)
 
 
@@ -192,6 +194,34 @@ def _ask(teacher_file: str, *, job: TrainingJob, examples: Sequence[str]) -> np.
     batches = ordered_batches(examples, image_shape=job.image.shape, batch_size=job.model.batch_size)
     images, _ = next(iter(batches))
     return keras.ops.convert_to_numpy(load_model(teacher_file)(images, training=False))
+
+
+def _tell_what_is_learnt(
+    method: Method, teacher_logits: np.ndarray, *, inputs: Mapping[str, Artifact], name: str
+) -> None:
+    warn_if_nothing_is_learnt(method, teacher_logits, name=name)
+    if isinstance(method, SoftMethod) and "teacher_predictions" in inputs:
+        top_k = read_top_k(predictions_directory(inputs["teacher_predictions"].uri, "train"))
+        if top_k is not None and leaves_out(top_k, num_classes=teacher_logits.shape[-1]):
+            tell_what_is_spread(method, teacher_logits, top_k=top_k, name=name)
+
+
+def tell_what_is_spread(method: SoftMethod, teacher_logits: np.ndarray, *, top_k: int, name: str) -> None:
+    """Tells the user how much of the teacher's probability is spread evenly over unlikely classes.
+
+    Args:
+      method: The method of distillation.
+      teacher_logits: The teacher's logits for some examples as they were stored, `[examples, num_classes]`.
+      top_k: Of how many classes they were stored one by one.
+      name: How to call the student in messages.
+    """
+    softened = np.exp(keras.ops.convert_to_numpy(method.soften(keras.ops.convert_to_tensor(teacher_logits))))
+    spread = np.sort(softened, axis=-1)[:, :-top_k].sum(axis=-1).mean()
+    tell(
+        f"learns {spread:.1%} of its teacher's probability, at temperature {method.temperature:g}, spread "
+        f"evenly over the classes beyond the {top_k} most likely",
+        name=name,
+    )
 
 
 def warn_if_nothing_is_learnt(method: Method, teacher_logits: np.ndarray, *, name: str) -> None:

@@ -24,6 +24,7 @@ class TeacherPredictionsSpec(component_spec.ComponentSpec):
         "image": component_spec.ExecutionParameter(type=str),
         "splits": component_spec.ExecutionParameter(type=str),
         "views": component_spec.ExecutionParameter(type=str, optional=True),
+        "top_k": component_spec.ExecutionParameter(type=int, optional=True),
     }
 
 
@@ -47,6 +48,7 @@ class TeacherPredictor(base_beam_component.BaseBeamComponent):
         image: ImageSettings,
         splits: Sequence[str] = ("train",),
         views: Views | None = None,
+        top_k: int | None = None,
     ) -> None:
         """Wires the node.
 
@@ -56,6 +58,7 @@ class TeacherPredictor(base_beam_component.BaseBeamComponent):
           image: The size of the images.
           splits: The splits whose examples it runs over.
           views: Of the training images, if they are seen in views.
+          top_k: Of how many classes logits are stored one by one; None is of all.
         """
         super().__init__(
             TeacherPredictionsSpec(
@@ -64,6 +67,7 @@ class TeacherPredictor(base_beam_component.BaseBeamComponent):
                 image=image.model_dump_json(),
                 splits=json.dumps(list(splits)),
                 views=views and views.model_dump_json(),
+                top_k=top_k,
                 predictions=Channel(type=TeacherPredictions),
             )
         )

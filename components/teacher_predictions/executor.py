@@ -38,6 +38,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             teacher_file=keras_file(artifact_utils.get_single_uri(input_dict["teacher"])),
             image_shape=ImageSettings.model_validate_json(exec_properties["image"]).shape,
             views=views or None,
+            top_k=exec_properties.get("top_k"),
             uri=uri,
             kept=join(parent_of(parent_of(uri)), KEPT_SHARDS_DIRECTORY),
             make_pipeline=self._make_beam_pipeline,

@@ -33,7 +33,12 @@ from components.telling import tell
 
 _NAME = "TeacherPredictions"
 # The code that decides what is stored, beside that of the views.
-_CODE = ("teacher_predictions/*.py", "training/inputs/batches.py", "transform/pixels.py")
+_CODE = (
+    "teacher_predictions/*.py",
+    "training/inputs/batches.py",
+    "training/inputs/stored_logits.py",
+    "transform/pixels.py",
+)
 _ROOT = pathlib.Path(components.__file__).parent
 
 
@@ -43,6 +48,7 @@ def write_predictions(
     teacher_file: str,
     image_shape: tuple[int, int, int],
     views: Views | None,
+    top_k: int | None,
     uri: str,
     kept: str,
     make_pipeline: Callable[[], beam.Pipeline],
@@ -51,13 +57,15 @@ def write_predictions(
     """Runs the teacher once over the examples of some splits, or over each of their views.
 
     A killed attempt leaves those shards that are whole in a place that the next one finds; of another
-    teacher, other examples, views or code, they lie elsewhere there. All that is there goes at the end.
+    teacher, other examples, views or code, or of more classes, they lie elsewhere there. All that is there
+    goes at the end.
 
     Args:
       example_files: By split, TFRecord files of transformed examples, each a path or a URI.
       teacher_file: Its `.keras` file, likewise.
       image_shape: `(height, width, channels)`.
       views: Of the images to train on, if they are seen in views.
+      top_k: Of how many classes logits are stored one by one; None is of all.
       uri: The artifact, in which there is a directory for each split in the end.
       kept: Where shards are kept until all are whole; it belongs to these predictions alone.
       make_pipeline: Makes a Beam pipeline.
@@ -69,7 +77,12 @@ def write_predictions(
     batch_size = choose_batch_size(image_shape)
     fingerprint = fingerprint_teacher(str(local_copy(teacher_file)))
     identity = _identify(
-        example_files, teacher=fingerprint, image_shape=image_shape, batch_size=batch_size, views=views
+        example_files,
+        teacher=fingerprint,
+        image_shape=image_shape,
+        batch_size=batch_size,
+        views=views,
+        top_k=top_k,
     )
     place = join(kept, identity)
     with full_disk_explained(uri):
@@ -90,6 +103,7 @@ def write_predictions(
                     image_shape=image_shape,
                     batch_size=batch_size,
                     views=of_views,
+                    top_k=top_k,
                 ),
                 make_pipeline=make_pipeline,
                 report=report,
@@ -100,6 +114,7 @@ def write_predictions(
                     directory=predictions_directory(uri, split),
                     teacher_fingerprint=fingerprint,
                     views=of_views,
+                    top_k=top_k,
                 )
     remove(kept)
 
@@ -111,6 +126,7 @@ def _identify(
     image_shape: tuple[int, int, int],
     batch_size: int,
     views: Views | None,
+    top_k: int | None,
 ) -> str:
     """Returns a hash over all that decides what is stored; a file counts by its size and its time."""
     versions = {
@@ -128,6 +144,7 @@ def _identify(
         "image": image_shape,
         "batch": batch_size,
         "views": views and store.fingerprint_views(views),
+        "top_k": top_k,
         "code": fingerprint_all(path for pattern in _CODE for path in sorted(_ROOT.glob(pattern))),
         "libraries": f"Keras {keras.__version__}, TensorFlow {tf.__version__}",
     }
@@ -143,7 +160,12 @@ def _tell_what_is_there(example_files: Mapping[str, Sequence[str]], *, place: st
 
 
 def _move(
-    written: Sequence[Written], *, directory: str, teacher_fingerprint: str, views: Views | None
+    written: Sequence[Written],
+    *,
+    directory: str,
+    teacher_fingerprint: str,
+    views: Views | None,
+    top_k: int | None,
 ) -> None:
     """Puts the shards of a split where they belong, and says what they are."""
     for each in written:
@@ -152,7 +174,9 @@ def _move(
         name_of(each.target): store.Shard(num_examples=each.num_records, num_bytes=each.num_bytes)
         for each in written
     }
-    write_manifest(directory, teacher_fingerprint=teacher_fingerprint, shards=shards, views=views)
+    write_manifest(
+        directory, teacher_fingerprint=teacher_fingerprint, shards=shards, views=views, top_k=top_k
+    )
 
 
 def _link(source: str, target: str) -> None:

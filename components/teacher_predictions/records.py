@@ -1,9 +1,9 @@
 """How a teacher's logits lie in a file: one record for each example, in the order of the examples.
 
 A record is a `tf.Example` with `id` and `halves`, a list of bytes: for each view of an image in turn, or for
-the image as it is, the logits in little-endian float16. That rounds a logit of 1 by 0.0005 at most, and one
-of 1,000 by 0.25; beyond 65,504 it is cut. What an outside teacher says is not rounded, since that is what the
-teacher is measured by: in the place of `halves` there are `logits`, a list of floats.
+the image as it is, what `components.training.inputs.stored_logits` packs. What an outside teacher says is not
+rounded, since that is what the teacher is measured by: in the place of `halves` there are `logits`, a list of
+floats.
 """
 
 from collections.abc import Iterable
@@ -14,13 +14,11 @@ import pyarrow as pa
 import tensorflow as tf
 from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 
-from components.training.inputs.batches import HALF
-
 
 class Batch(NamedTuple):
     """Predictions for examples of one file: its number, ids `[batch]`, logits.
 
-    The logits are float32 `[batch, num_classes]`, or float16 `[batch, views, num_classes]`.
+    The logits are float32 `[batch, num_classes]`, or packed: uint8 `[batch, views, bytes]`.
     """
 
     file: int
@@ -49,23 +47,6 @@ def write_records(path: str, batches: Iterable[Batch]) -> int:
     return count
 
 
-def side_by_side(logits: Iterable[np.ndarray]) -> np.ndarray:
-    """Joins the logits `[batch, num_classes]` of views to float16 `[batch, views, num_classes]`."""
-    most = np.finfo(HALF.as_numpy_dtype).max
-    joined = np.stack(list(logits), axis=1)
-    cut = np.where(np.isfinite(joined), np.clip(joined, -most, most), joined)
-    return cut.astype(HALF.as_numpy_dtype)
-
-
-def decode_logits(example: tf.train.Example) -> np.ndarray:
-    """Returns the logits of a stored example, float32 `[views, num_classes]`; without views one row."""
-    feature = example.features.feature
-    if "logits" in feature:
-        return np.array([feature["logits"].float_list.value], np.float32)
-    halves = feature["halves"].bytes_list.value
-    return np.stack([np.frombuffer(each, HALF.as_numpy_dtype).astype(np.float32) for each in halves])
-
-
 def _as_arrow(batch: Batch) -> pa.RecordBatch:
     """Turns a batch into one row per example, as TFX's encoder of `tf.Example`s wants it."""
     count, width = batch.logits.shape[:2]
@@ -74,6 +55,13 @@ def _as_arrow(batch: Batch) -> pa.RecordBatch:
     if batch.logits.ndim == 2:
         name, values = "logits", pa.array(batch.logits.reshape(-1), pa.float32())
     else:
-        halves = [of_view.tobytes() for views in batch.logits for of_view in views]
-        name, values = "halves", pa.array(halves, pa.binary())
+        name, values = "halves", _as_binary(batch.logits)
     return pa.RecordBatch.from_arrays([ids, pa.ListArray.from_arrays(starts, values)], ["id", name])
+
+
+def _as_binary(packed: np.ndarray) -> pa.Array:
+    """Turns bytes `[batch, views, bytes]` into one value for each view of each example."""
+    *shape, size = packed.shape
+    starts = size * np.arange(np.prod(shape) + 1, dtype=np.int32)
+    buffers = [None, pa.py_buffer(starts), pa.py_buffer(np.ascontiguousarray(packed))]
+    return pa.Array.from_buffers(pa.binary(), len(starts) - 1, buffers)

@@ -12,8 +12,9 @@ from components.models.building import load_model
 from components.settings.training import Views
 from components.sharding.ahead import map_ahead
 from components.storage.copies import local_copy
-from components.teacher_predictions.records import Batch, side_by_side, write_records
+from components.teacher_predictions.records import Batch, write_records
 from components.training.inputs.batches import batches_of_file
+from components.training.inputs.stored_logits import pack
 
 # Values of the images in a forward pass. Small images want large batches, since each call of a model costs
 # some hundred microseconds whatever the batch; for large ones a larger batch only takes more memory.
@@ -37,6 +38,7 @@ class ShardWriter:
       image_shape: `(height, width, channels)`.
       batch_size: Examples in a forward pass.
       views: Of the images, if there are any.
+      top_k: Of how many classes logits are stored one by one; None is of all.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class ShardWriter:
         image_shape: tuple[int, int, int],
         batch_size: int,
         views: Views | None = None,
+        top_k: int | None = None,
     ) -> None:
         with tf.device("CPU"):
             self._file = tf.Variable("", dtype=tf.string, trainable=False)
@@ -54,6 +57,7 @@ class ShardWriter:
             self._file, image_shape=image_shape, batch_size=batch_size, views=views
         )
         self._num_views = views.number if views else 1
+        self._top_k = top_k
         self._predict = tf.function(
             lambda images: teacher(images, training=False),
             input_signature=[tf.TensorSpec(self._batches.element_spec[0].shape, tf.float32)],
@@ -79,12 +83,17 @@ class ShardWriter:
     def _of_images(self, predicted: Iterator[Batch]) -> Iterator[Batch]:
         """Joins the predictions for the views of a batch, which come one after the other."""
         while views := list(itertools.islice(predicted, self._num_views)):
-            logits: np.ndarray = side_by_side(each.logits for each in views)
-            yield views[0]._replace(logits=logits)
+            logits = np.stack([each.logits for each in views], axis=1)
+            yield views[0]._replace(logits=pack(logits, top_k=self._top_k))
 
 
 def open_writer(
-    teacher_file: str, *, image_shape: tuple[int, int, int], batch_size: int, views: Views | None = None
+    teacher_file: str,
+    *,
+    image_shape: tuple[int, int, int],
+    batch_size: int,
+    views: Views | None = None,
+    top_k: int | None = None,
 ) -> ShardWriter:
     """Loads a teacher, and returns its writer.
 
@@ -93,6 +102,7 @@ def open_writer(
       image_shape: See `ShardWriter`.
       batch_size: See `ShardWriter`.
       views: See `ShardWriter`.
+      top_k: See `ShardWriter`.
     """
     teacher = load_model(str(local_copy(teacher_file)))
-    return ShardWriter(teacher, image_shape=image_shape, batch_size=batch_size, views=views)
+    return ShardWriter(teacher, image_shape=image_shape, batch_size=batch_size, views=views, top_k=top_k)

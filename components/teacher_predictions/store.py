@@ -23,8 +23,9 @@ from components.settings.training import Views
 from components.storage.copies import origin_of
 from components.storage.files import write_json
 from components.storage.uri import join, name_of, parent_of
-from components.teacher_predictions.records import Batch, decode_logits, write_records
+from components.teacher_predictions.records import Batch, write_records
 from components.training.inputs.augmentation import fingerprint_views
+from components.training.inputs.stored_logits import unpack
 
 _READING_BATCH = 1024
 
@@ -46,12 +47,14 @@ class Manifest:
       shards: The files, by their names.
       num_views: How many views of each image there are logits of; 0 is of the image as it is.
       views_fingerprint: Of what makes the views.
+      top_k: Of how many classes logits are stored one by one; None is of all.
     """
 
     teacher_fingerprint: str
     shards: dict[str, Shard]
     num_views: int = 0
     views_fingerprint: str = ""
+    top_k: int | None = None
 
 
 def fingerprint_teacher(keras_file: str) -> str:
@@ -100,7 +103,12 @@ def write_batches(
 
 
 def write_manifest(
-    directory: str, *, teacher_fingerprint: str, shards: Mapping[str, Shard], views: Views | None = None
+    directory: str,
+    *,
+    teacher_fingerprint: str,
+    shards: Mapping[str, Shard],
+    views: Views | None = None,
+    top_k: int | None = None,
 ) -> None:
     """Says what the files in a directory are; it makes them whole.
 
@@ -109,8 +117,11 @@ def write_manifest(
       teacher_fingerprint: See `Manifest`.
       shards: The files, by their names.
       views: The views that they are of; None is of the images as they are.
+      top_k: See `Manifest`.
     """
-    manifest = Manifest(teacher_fingerprint=teacher_fingerprint, shards=dict(shards), **_describe(views))
+    manifest = Manifest(
+        teacher_fingerprint=teacher_fingerprint, shards=dict(shards), top_k=top_k, **_describe(views)
+    )
     write_json(join(directory, MANIFEST_FILE), dataclasses.asdict(manifest))
 
 
@@ -174,32 +185,51 @@ def open_predictions(
     return [str(pathlib.Path(directory, name)) for name in names]
 
 
-def read_logits(prediction_files: Sequence[str], *, at_most: int = 1000) -> np.ndarray:
+def read_top_k(directory: str) -> int | None:
+    """Returns of how many classes logits are stored one by one; None is of all.
+
+    Args:
+      directory: Where predictions were written, to its end.
+    """
+    top_k: int | None = read_json(pathlib.Path(directory, MANIFEST_FILE))["top_k"]
+    return top_k
+
+
+def read_logits(prediction_files: Sequence[str], *, num_classes: int, at_most: int = 1000) -> np.ndarray:
     """Reads the logits of the first examples, of all their views, `[predictions, num_classes]`.
 
     Args:
       prediction_files: From `open_predictions`.
+      num_classes: How many classes there are.
       at_most: Examples.
     """
-    return np.concatenate(list(_logits_of_views(prediction_files, at_most=at_most)))
+    return np.concatenate(list(_logits_of_views(prediction_files, num_classes=num_classes, at_most=at_most)))
 
 
-def read_first_view(directory: str, *, at_most: int) -> np.ndarray:
+def read_first_view(directory: str, *, num_classes: int, at_most: int) -> np.ndarray:
     """Reads the logits of the first examples, of the first of their views, `[examples, num_classes]`.
 
     Args:
       directory: Where predictions were written, to its end.
+      num_classes: How many classes there are.
       at_most: Examples.
     """
     shards = sorted(read_json(pathlib.Path(directory, MANIFEST_FILE))["shards"])
     files = [str(pathlib.Path(directory, name)) for name in shards]
-    return np.stack([views[0] for views in _logits_of_views(files, at_most=at_most)])
+    found = _logits_of_views(files, num_classes=num_classes, at_most=at_most)
+    return np.stack([views[0] for views in found])
 
 
-def _logits_of_views(prediction_files: Sequence[str], *, at_most: int) -> Iterator[np.ndarray]:
+def _logits_of_views(
+    prediction_files: Sequence[str], *, num_classes: int, at_most: int
+) -> Iterator[np.ndarray]:
     """Yields the logits of the first examples, of each `[views, num_classes]`."""
     for record in tf.data.TFRecordDataset(list(prediction_files)).take(at_most).as_numpy_iterator():
-        yield decode_logits(tf.train.Example.FromString(record))
+        feature = tf.train.Example.FromString(record).features.feature
+        if "logits" in feature:
+            yield np.array([feature["logits"].float_list.value], np.float32)
+        else:
+            yield unpack(tf.constant(feature["halves"].bytes_list.value), num_classes=num_classes).numpy()
 
 
 def read_by_id(prediction_files: Sequence[str], *, num_classes: int) -> dict[bytes, np.ndarray]:

@@ -39,10 +39,16 @@ from pipeline.config.retention import RetentionSettings
 _ROOTS = ("gs", "s3", "hdfs")
 
 
-class StoredViews(Settings):
-    """Stored predictions for several views of each training image; see `Views`."""
+class StoredPredictions(Settings):
+    """How the teacher's predictions are stored.
 
-    views: PositiveInt
+    Attributes:
+      views: For how many views of each training image; see `Views`. None is for the image as it is.
+      top_k: Of how many classes, the most likely, logits are stored one by one; None is of all.
+    """
+
+    views: PositiveInt | None = None
+    top_k: PositiveInt | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -52,6 +58,8 @@ class StoredViews(Settings):
                 "views are stored, but a teacher that runs online sees other images in each epoch; give "
                 "{views: N}, or online alone"
             )
+        if not values:
+            raise custom_error("the section is empty; give views or top_k, or the word stored")
         return values
 
 
@@ -60,7 +68,7 @@ def _kind_of_predictions(value: Any) -> str:
 
 
 TeacherPredictions = Annotated[
-    Annotated[Literal["stored", "online"], Tag("word")] | Annotated[StoredViews, Tag("section")],
+    Annotated[Literal["stored", "online"], Tag("word")] | Annotated[StoredPredictions, Tag("section")],
     Discriminator(_kind_of_predictions),
 ]
 
@@ -162,9 +170,20 @@ class Config(Settings):
     @property
     def views(self) -> Views | None:
         """The views of the training images that the students see; None if they see others in each epoch."""
-        if self.augment is None or not isinstance(self.teacher_predictions, StoredViews):
+        if self.augment is None or self._num_views is None:
             return None
-        return Views(number=self.teacher_predictions.views, seed=self.seed, augment=self.augment)
+        return Views(number=self._num_views, seed=self.seed, augment=self.augment)
+
+    @property
+    def _num_views(self) -> int | None:
+        stored = self.teacher_predictions
+        return stored.views if isinstance(stored, StoredPredictions) else None
+
+    @property
+    def top_k(self) -> int | None:
+        """Of how many classes the teacher's logits are stored one by one; None is of all."""
+        stored = self.teacher_predictions
+        return stored.top_k if isinstance(stored, StoredPredictions) else None
 
     @property
     def stores_predictions(self) -> bool:
@@ -277,12 +296,13 @@ class Config(Settings):
 
     @model_validator(mode="after")
     def _augmentation_is_taught(self) -> Self:
-        if self.augment and self.teacher_predictions == "stored" and self.stores_predictions:
+        of_unchanged = self.teacher_predictions != "online" and self._num_views is None
+        if self.augment and of_unchanged and self.stores_predictions:
             raise custom_error(
                 "augment: the stored predictions are not those of augmented images; set "
                 "teacher_predictions: {views: 8}, or online, or remove augment"
             )
-        if not self.augment and isinstance(self.teacher_predictions, StoredViews):
+        if not self.augment and self._num_views is not None:
             raise custom_error(
                 "teacher_predictions.views: without augment all views of an image are the same; set augment, "
                 "or teacher_predictions: stored"
@@ -292,6 +312,18 @@ class Config(Settings):
                 raise custom_error(
                     f"augment.mixup: a mixed image has two labels, but method {search.base.method} of "
                     f"{search.name!r} needs one; choose another method, or remove mixup"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _enough_is_stored(self) -> Self:
+        for search in self.distillations if self.top_k else ():
+            needs_all = any(variant.needs_all_logits for variant in search.variants)
+            if needs_all and not self.asks_teacher(search.base):
+                raise custom_error(
+                    f"teacher_predictions.top_k: {search.name!r} ({search.base.method}) compares the logits "
+                    "of all classes; choose kd without standardise_logits, which can do with those of the "
+                    "most likely, or leave top_k out"
                 )
         return self
 
@@ -438,11 +470,18 @@ def _needs_of_teacher_model(config: Config) -> Iterator[str]:
     if config.outside_teacher is None:
         return
     missing = "but the teacher is known by its predictions alone"
-    if isinstance(config.teacher_predictions, StoredViews):
-        yield (
-            "teacher_predictions.views: needs a teacher that runs on views of the images, "
-            f"{missing}; leave it out, and augment"
-        )
+    if isinstance(config.teacher_predictions, StoredPredictions):
+        views, top_k = config.teacher_predictions.views, config.teacher_predictions.top_k
+        if views is not None:
+            yield (
+                "teacher_predictions.views: needs a teacher that runs on views of the images, "
+                f"{missing}; leave it out, and augment"
+            )
+        if top_k is not None:
+            yield (
+                "teacher_predictions.top_k: cuts what is stored to distil from, "
+                f"{missing}, which it is measured by, too; leave it out"
+            )
     if config.augment:
         yield f"augment: needs a teacher that runs on the changed images, {missing}; leave it out"
     if config.teacher_predictions == "online":

@@ -146,17 +146,20 @@ def store_predictions() -> Callable[..., None]:
         example_files: Sequence[str],
         directory: str,
         views: Any = None,
+        top_k: int | None = None,
         **settings: Any,
     ) -> None:
         from components.teacher_predictions.shard_writer import ShardWriter
         from components.teacher_predictions.store import Shard, write_manifest
 
-        writer = ShardWriter(teacher, views=views, **settings)
+        writer = ShardWriter(teacher, views=views, top_k=top_k, **settings)
         shards = {}
         for file in example_files:
             path = pathlib.Path(directory, pathlib.Path(file).name)
             num_examples = writer.write(file, str(path))
             shards[path.name] = Shard(num_examples=num_examples, num_bytes=path.stat().st_size)
-        write_manifest(directory, teacher_fingerprint=teacher_fingerprint, shards=shards, views=views)
+        write_manifest(
+            directory, teacher_fingerprint=teacher_fingerprint, shards=shards, views=views, top_k=top_k
+        )
 
     return store

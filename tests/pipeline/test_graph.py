@@ -212,6 +212,7 @@ def test_views_reach_the_students_and_the_predictions_but_not_the_teacher() -> N
 
     students = {"Scratch", "Distiller-distilled"}
     assert changed("teacher_predictions.views=8") == students | {"TeacherPredictions"}
+    assert changed("teacher_predictions.top_k=3") == {"TeacherPredictions"}
     assert changed("augment.shift=0.2") == students | {"TeacherPredictions", "Teacher"}
     assert changed("seed=5") == students | {"TeacherPredictions", "Teacher"}
     assert changed("distillations.0.temperature=9") == {"Distiller-distilled"}

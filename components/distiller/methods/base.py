@@ -41,6 +41,14 @@ class Method(Settings, abc.ABC):
     student_loss_weight: Fraction = 0.1
     method: str
 
+    @property
+    def needs_all_logits(self) -> bool:
+        """Whether its distance is no longer what it is called where unlikely classes share their probability.
+
+        That is so of all that does not compare probabilities alone.
+        """
+        return True
+
     @abc.abstractmethod
     def distance(self, targets: dict[str, Any], logits: Any) -> Any:
         """Returns how far the student is from its teacher on each example, `[batch]`.

@@ -21,6 +21,11 @@ class Kd(SoftMethod):
     temperature: PositiveFloat = 2.0  # Of 1, 2 and 4 the best over the data sets of docs/results.md.
     standardise_logits: bool = False
 
+    @property
+    def needs_all_logits(self) -> bool:
+        """Whether it compares standardised logits: their mean and deviation are those of all classes."""
+        return self.standardise_logits
+
     def soften(self, logits: Any) -> Any:
         """Returns log-probabilities, of standardised logits if so set."""
         return super().soften(losses.standardise_logits(logits) if self.standardise_logits else logits)

@@ -26,15 +26,13 @@ from components.training.inputs.augmentation import (
     mix,
     with_partners,
 )
+from components.training.inputs.stored_logits import HALF, unpack
 from components.training.inputs.training_data import TrainingData
 from components.transform.pixels import ImageShape, unpack_images
 
 # Memory that the shuffle buffer may take. Larger data sets are shuffled within a window of that size;
 # ExampleGen has already laid them out in an order that does not follow the classes.
 SHUFFLE_BYTES = 256 * 2**20
-
-# Of stored logits, little-endian; see `components.teacher_predictions.records`.
-HALF = tf.float16
 
 _COUNTING_BATCH = 64
 _OTHER_EXAMPLES = "belong to other examples, or stand in another order"
@@ -410,9 +408,9 @@ def _logits_of(
     parsed = tf.io.parse_example(predictions, specification)
     with tf.control_dependencies([tf.debugging.assert_equal(parsed["id"], ids, message=_OTHER_EXAMPLES)]):
         halves = tf.identity(parsed["halves"][:, view])
-
-    def decode() -> tf.Tensor:
-        return tf.cast(tf.ensure_shape(tf.io.decode_raw(halves, HALF), [None, width]), tf.float32)
-
     # All of a file are stored alike.
-    return tf.cond(tf.strings.length(halves[0]) > 0, decode, lambda: parsed["logits"])
+    return tf.cond(
+        tf.strings.length(halves[0]) > 0,
+        lambda: unpack(halves, num_classes=width),
+        lambda: parsed["logits"],
+    )

@@ -36,5 +36,6 @@ if __name__ == "__main__":
         write_predictions(
             **json.loads(sys.argv[1]),
             views=None,
+            top_k=None,
             make_pipeline=lambda: beam.Pipeline(options=PipelineOptions([])),
         )

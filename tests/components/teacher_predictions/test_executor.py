@@ -76,6 +76,7 @@ class Node:
         *,
         splits: Sequence[str] = ("train",),
         views: Views | None = None,
+        top_k: int | None = None,
         root: str = "",
         beam_args: Sequence[str] = (),
     ) -> pathlib.Path:
@@ -98,6 +99,7 @@ class Node:
                     "image": IMAGE.model_dump_json(),
                     "splits": json.dumps(list(splits)),
                     "views": views and views.model_dump_json(),
+                    "top_k": top_k,
                 },
             )
         return pathlib.Path(uri)
@@ -138,15 +140,33 @@ def test_each_shard_holds_the_logits_of_its_examples(
         pixels = np.concatenate([pixels_of(shard) for shard in range(len(COUNTS))]) / 255
         expected = np.c_[pixels, -pixels.sum(axis=1)]
         # Float16 has 11 significant bits.
-        np.testing.assert_allclose(read_logits(files), expected, rtol=2**-11)
+        np.testing.assert_allclose(read_logits(files, num_classes=5), expected, rtol=2**-11)
     assert not node.kept.exists()
 
 
-def test_the_bytes_are_the_same_in_one_process_and_in_several(node: Node) -> None:
+def test_the_most_likely_class_alone_may_be_stored(node: Node, examples: pathlib.Path) -> None:
+    directory = node.run(top_k=1)
+
+    files = sorted(map(str, (directory / "Split-train").glob("part-*")))
+    pixels = np.concatenate([pixels_of(shard) for shard in range(len(COUNTS))]) / 255
+    logits = np.c_[pixels, -pixels.sum(axis=1)]
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    highest = probabilities.max(axis=1, keepdims=True)
+    expected = np.where(probabilities == highest, highest, (1 - highest) / 4)
+    read = np.exp(read_logits(files, num_classes=5, at_most=sum(COUNTS)))
+    # Two of four pixels may be equal, of which one is kept.
+    differ = np.sort(logits)[:, -1] > np.sort(logits)[:, -2]
+    assert differ.sum() > 700
+    np.testing.assert_allclose((read / read.sum(axis=1, keepdims=True))[differ], expected[differ], rtol=2**-9)
+
+
+@pytest.mark.parametrize("top_k", [None, 1])
+def test_the_bytes_are_the_same_in_one_process_and_in_several(node: Node, top_k: int | None) -> None:
     splits = ("train", "validation")  # Those to validate on are never seen in views.
-    alone = files_below(node.run(splits=splits, views=VIEWS))
+    alone = files_below(node.run(splits=splits, views=VIEWS, top_k=top_k))
     assert len(alone) == 2 * (len(COUNTS) + 1)
-    assert files_below(node.run(splits=splits, views=VIEWS, beam_args=TWO_PROCESSES)) == alone
+    again = node.run(splits=splits, views=VIEWS, top_k=top_k, beam_args=TWO_PROCESSES)
+    assert files_below(again) == alone
 
 
 def test_in_a_bucket(
@@ -219,7 +239,7 @@ def test_after_a_kill_whole_shards_are_not_predicted_again(
     assert files_below(killed.run()) == files_below(directory)
 
 
-@pytest.mark.parametrize("changed", ["examples", "teacher", "views"])
+@pytest.mark.parametrize("changed", ["examples", "teacher", "views", "top_k"])
 def test_what_is_kept_is_never_taken_for_anything_else(
     changed: str, killed: Node, examples: pathlib.Path, teacher_directory: pathlib.Path,
     write_examples: Callable[..., str], caplog: pytest.LogCaptureFixture,
@@ -233,7 +253,9 @@ def test_what_is_kept_is_never_taken_for_anything_else(
         model.save(teacher_directory / "model.keras")
     caplog.set_level("INFO")
 
-    directory = killed.run(views=VIEWS if changed == "views" else None)
+    directory = killed.run(
+        views=VIEWS if changed == "views" else None, top_k=1 if changed == "top_k" else None
+    )
 
     assert not [record.told for record in caplog.records if hasattr(record, "told")]
     assert not killed.kept.exists()
@@ -242,6 +264,8 @@ def test_what_is_kept_is_never_taken_for_anything_else(
     halves = [each["halves"].bytes_list.value for each in features]
     if changed == "views":
         assert [len(each) for each in halves] == [2, 2, 2]
+    elif changed == "top_k":
+        assert [len(each[0]) for each in halves] == [6, 6, 6]
     else:
         pixels = (255 - pixels_of(1) if changed == "examples" else 2.0 * pixels_of(1)) / 255
         stored = [np.frombuffer(each[0], "<f2")[:4] for each in halves]

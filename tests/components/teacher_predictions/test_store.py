@@ -94,6 +94,7 @@ def test_the_manifest_counts_every_file(stored: pathlib.Path) -> None:
         },
         "num_views": 0,
         "views_fingerprint": "",
+        "top_k": None,
     }
     assert {path.name for path in stored.iterdir()} == {"part-0", "part-1", "part-2", MANIFEST_FILE}
 

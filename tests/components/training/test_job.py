@@ -18,8 +18,8 @@ from components.distiller.methods.kd import Kd
 from components.distiller.objective import Distillation
 from components.errors import InputError
 from components.settings.training import AugmentSettings, TrainingJob, Views
-from components.teacher_predictions.records import Batch, decode_logits, write_records
-from components.teacher_predictions.store import fingerprint_teacher, open_predictions
+from components.teacher_predictions.records import Batch, write_records
+from components.teacher_predictions.store import fingerprint_teacher, open_predictions, read_logits
 from components.training.callbacks.checkpoints import Checkpoints, State
 from components.training.hardware.precision import resolve_precision
 from components.training.inputs.batches import epoch_counter, ordered_batches, training_batches
@@ -468,8 +468,7 @@ def distance_to(
     prediction_files: list[str], directory: pathlib.Path, *, images: np.ndarray | None = None
 ) -> float:
     """The mean KL(teacher ‖ student) over 8-bit images, else the training examples, in NumPy."""
-    records = [tf.train.Example.FromString(r.numpy()) for r in tf.data.TFRecordDataset(prediction_files)]
-    teacher = np.concatenate([decode_logits(record) for record in records])
+    teacher = read_logits(prediction_files, num_classes=10, at_most=10_000)
     images = (load_digits().images[TRAINING] * 255 / 16).round() if images is None else images
     student = keras.saving.load_model(directory / "model.keras").predict(images[..., None] / 255, verbose=0)
     p, q = (np.exp(x) / np.exp(x).sum(axis=-1, keepdims=True) for x in (teacher, student))

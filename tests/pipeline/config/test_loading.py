@@ -103,6 +103,7 @@ def test_a_teacher_is_known_by_its_keys(teacher, kinds, path):
     [
         (["teacher_predictions=online"], "teacher_predictions: got 'online', which needs", "leave it out"),
         (["augment.shift=0.1"], "augment: needs a teacher that runs on the changed images", "leave it out"),
+        (["teacher_predictions.top_k=3"], "teacher_predictions.top_k: cuts what is stored", "leave it out"),
         (["teacher_predictions=online", "augment.shift=0.1"], "augment: needs a teacher", "leave it out"),
         (
             ["teacher_predictions.views=8", "augment.shift=0.1"],
@@ -418,6 +419,9 @@ def test_override_that_leads_nowhere_is_refused(override, message, refusal):
         ("teacher_predictions.views=8", "teacher_predictions.views: without augment", "set augment, or"),
         ("teacher_predictions.views=0", "teacher_predictions.views: got 0", "greater than 0"),
         ("teacher_predictions.view=8", "teacher_predictions: unknown key 'view'", "did you mean 'views'"),
+        ("teacher_predictions={}", "teacher_predictions: the section is empty", "give views or top_k"),
+        ("teacher_predictions.top_k=0", "teacher_predictions.top_k: got 0", "greater than 0"),
+        ("teacher_predictions={top_k: 20, online: true}", "teacher_predictions: views are", "online alone"),
         (
             "teacher_predictions={views: 8, online: true}",
             "teacher_predictions: views are stored, but a teacher that runs online sees other images",
@@ -466,6 +470,34 @@ def test_mixed_images_are_refused_for_the_method_that_needs_one_label(refusal):
         "augment.mixup: a mixed image has two labels, but method dkd of 'hot' needs one;"
     )
     assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    "distillation",
+    [
+        "{name: d, method: logits_mse}",
+        "{name: d, method: dist}",
+        "{name: d, method: dkd}",
+        "{name: d, method: kd, standardise_logits: true}",
+        "{name: d, method: kd, standardise_logits: [true, false]}",
+    ],
+)
+def test_what_compares_all_logits_is_refused_where_some_are_left_out(distillation, path, refusal):
+    message = refusal("teacher_predictions.top_k=3", f"distillations.1={distillation}")
+
+    assert message.startswith("teacher_predictions.top_k: 'd' (")
+    assert "choose kd without standardise_logits" in message
+    # A teacher that runs in the training step leaves out nothing.
+    load_config(path, overrides=["teacher_predictions=online", f"distillations.1={distillation}"])
+
+
+def test_probabilities_can_be_learnt_from_the_logits_of_the_most_likely_classes(path):
+    top_k = "teacher_predictions.top_k=3"
+    config = load_config(
+        path, overrides=[top_k, "distillations.1={name: d, method: kd, temperature: [1, 4]}"]
+    )
+
+    assert (config.top_k, config.views) == (3, None)
 
 
 def test_a_padded_crop_that_may_leave_nothing_of_an_image_is_refused(refusal):

@@ -119,7 +119,7 @@ def test_student_and_teacher_see_the_same_pixels(
 ) -> None:
     views = views_of(kind)
     predictions = store(views)
-    logits = read_logits(predictions).reshape(COUNT, views.number, NUM_PIXELS)
+    logits = read_logits(predictions, num_classes=NUM_PIXELS).reshape(COUNT, views.number, NUM_PIXELS)
 
     for batch_size, epoch in ((8, 0), (33, 1), (1, 2), (100, 3)):
         job = make_job(shape=SHAPE, batch_size=batch_size, views=views)
@@ -177,7 +177,9 @@ def test_views_do_not_depend_on_the_files_beside_that_of_an_image(
     for number, example in alone.items():
         pixels = np.rint(example["image"] * 255).reshape(-1)
         np.testing.assert_array_equal(example["teacher_logits"], pixels)
-        np.testing.assert_array_equal(read_logits(predictions).reshape(COUNT, 3, -1)[number, 2], pixels)
+        np.testing.assert_array_equal(
+            read_logits(predictions, num_classes=NUM_PIXELS).reshape(COUNT, 3, -1)[number, 2], pixels
+        )
 
 
 @pytest.mark.parametrize(
@@ -206,10 +208,10 @@ def test_logits_are_rounded_to_float16_and_none_becomes_infinite(
 ) -> None:
     """Those of two teachers, the one of plain images, whose logits are up to 1 and up to a million."""
     views = views_of("shift", number=1)
-    exact = read_logits(store(views, teacher=pixels_as_logits(255))) / 255
+    exact = read_logits(store(views, teacher=pixels_as_logits(255)), num_classes=NUM_PIXELS) / 255
 
-    small = read_logits(store(views, teacher=pixels_as_logits(1.0)))
-    large = read_logits(store(views, teacher=pixels_as_logits(-1e6)))
+    small = read_logits(store(views, teacher=pixels_as_logits(1.0)), num_classes=NUM_PIXELS)
+    large = read_logits(store(views, teacher=pixels_as_logits(-1e6)), num_classes=NUM_PIXELS)
 
     np.testing.assert_allclose(small, exact, rtol=2**-11, atol=0)
     assert small.max() == 1
