@@ -34,6 +34,10 @@ from components.transform.pixels import ImageShape, unpack_images
 # ExampleGen has already laid them out in an order that does not follow the classes.
 SHUFFLE_BYTES = 256 * 2**20
 
+# What becomes of an example is decided in Python, before TensorFlow sees one: there is nothing to convert, which
+# would take a second in each process.
+_plain = tf.autograph.experimental.do_not_convert
+
 _COUNTING_BATCH = 64
 _OTHER_EXAMPLES = "belong to other examples, or stand in another order"
 
@@ -70,6 +74,7 @@ def training_batches(data: TrainingData, job: TrainingJob, *, epoch: tf.Variable
     if count <= window:
         parts = [part.cache() for part in parts]  # The shuffle buffer holds all of them, the very same bytes.
 
+    @_plain
     def shuffled_batches(_: tf.Tensor) -> tf.data.Dataset:
         # Else the process's global seed would take part in the order; with 0 there, TensorFlow fails.
         tf.compat.v1.get_default_graph().seed = 1
@@ -80,6 +85,7 @@ def training_batches(data: TrainingData, job: TrainingJob, *, epoch: tf.Variable
         shuffled = examples.shuffle(min(count, window), seed=job.seed + epoch, reshuffle_each_iteration=False)
         return shuffled.batch(batch_size)
 
+    @_plain
     def parse(*columns: tf.Tensor) -> Batch:
         return _parse_training_batch(
             columns[0],
@@ -126,6 +132,7 @@ def ordered_batches(
     """
     records = _read_columns(_columns(files, prediction_files), num_examples)
 
+    @_plain
     def parse(examples: tf.Tensor, predictions: tf.Tensor | None = None) -> Batch:
         features = parse_examples(examples)
         images = unpack_images(features["image"], image_shape=image_shape)
@@ -159,12 +166,14 @@ def batches_of_file(
       comes once for each of them, in order.
     """
 
+    @_plain
     def view_of(view: tf.Tensor) -> tf.data.Dataset:
         records = _read([tf.convert_to_tensor(file)])
         if views is not None and views.augment.mixup:
             records = with_partners(records.batch(BLOCK), changes=changes_of_view(views, view))
         return records.batch(batch_size).map(lambda *examples: (view, *examples))
 
+    @_plain
     def parse(
         view: tf.Tensor, examples: tf.Tensor, partners: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
@@ -390,6 +399,7 @@ def _read_columns(columns: Sequence[Sequence[str]], num_examples: int | None) ->
 def _read_blocks(columns: Sequence[Sequence[str]]) -> tf.data.Dataset:
     """Does the same, but file by file and in blocks of records."""
 
+    @_plain
     def blocks_of(*files: tf.Tensor) -> tf.data.Dataset:
         return tf.data.Dataset.zip(tuple(_read([file]) for file in files)).batch(BLOCK)
 
