@@ -1,14 +1,12 @@
 """Files that Beam's file systems reach: HDFS, and what else has a scheme of its own there."""
 
 import contextlib
-import pathlib
-import shutil
 import uuid
 from collections.abc import Iterator, Sequence
 from typing import IO, Any
 
 from components.errors import InputError, first_line
-from components.storage.place import Entry, Place
+from components.storage.place import Entry, Place, pieces_of
 from components.storage.uri import join, name_of, parent_of
 
 _options: list[str] = []
@@ -50,31 +48,22 @@ class BeamFiles(Place):
             if name and not name.endswith("/"):
                 yield Entry(name, each.size_in_bytes, str(each.last_updated_in_seconds))
 
-    def read(self, uri: str) -> bytes:
+    def pieces(self, uri: str) -> Iterator[bytes]:
         """Reads the file as it is: what is compressed stays so."""
         with self._opened(uri) as file:
-            return file.read()
+            yield from pieces_of(file)
 
-    def write(self, uri: str, content: bytes) -> None:
+    def write_pieces(self, uri: str, pieces: Iterator[bytes]) -> None:
         """Gives the file its name when all of it is there."""
         with self._replacing(uri) as file:
-            file.write(content)
+            for piece in pieces:
+                file.write(piece)
 
     def remove(self, uri: str) -> None:
         """Removes the file, or the folder with all that is in it."""
         with _reaching(uri):
             if self.is_file(uri) or self.is_folder(uri):
                 _file_systems().delete([uri if self.is_file(uri) else f"{uri.rstrip('/')}/"])
-
-    def download(self, uri: str, path: pathlib.Path) -> None:
-        """Copies the file."""
-        with self._opened(uri) as source, path.open("wb") as target:
-            shutil.copyfileobj(source, target)
-
-    def upload(self, path: pathlib.Path, uri: str) -> None:
-        """Gives the copy its name when all of it is there."""
-        with path.open("rb") as source, self._replacing(uri) as target:
-            shutil.copyfileobj(source, target)
 
     @contextlib.contextmanager
     def _opened(self, uri: str) -> Iterator[IO[bytes]]:

@@ -14,8 +14,8 @@ from components.storage.folder import Folder
 from components.storage.place import Entry, Place
 from components.storage.uri import OBJECT_STORES, join, scheme_of
 
-# Requests at once: an object store answers each after some time, and many in that time.
-_AT_ONCE = 16
+# Files that are copied at once: an object store answers each request after some time, and many in that time.
+_AT_ONCE = 8
 
 
 def place_of(uri: str) -> Place:
@@ -135,10 +135,17 @@ def size_of(uri: str) -> int:
 
 
 def copy(source: str, target: str) -> None:
-    """Copies a file, or a folder with all that is in it; one that is there keeps what has other names."""
+    """Copies a file, or a folder with all that is in it; one that is there keeps what has other names.
+
+    Of each file that is under way a few pieces are in memory, however large it is; see `PIECE`.
+    """
     if is_file(source):
-        write_bytes(target, read_bytes(source))
+        _copy_file(source, target)
         return
     names = [entry.name for entry in files_below(source)]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        list(pool.map(lambda name: write_bytes(join(target, name), read_bytes(join(source, name))), names))
+        list(pool.map(lambda name: _copy_file(join(source, name), join(target, name)), names))
+
+
+def _copy_file(source: str, target: str) -> None:
+    place_of(target).write_pieces(target, place_of(source).pieces(source))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from components.errors import InputError
 from components.files import replacing
-from components.storage.place import Entry, Place
+from components.storage.place import Entry, Place, pieces_of
 from components.storage.uri import as_path
 
 
@@ -47,16 +47,17 @@ class Folder(Place):
                 status = file.stat() if file.exists() else file.lstat()
                 yield Entry(file.relative_to(root).as_posix(), status.st_size, str(status.st_mtime_ns))
 
-    def read(self, uri: str) -> bytes:
+    def pieces(self, uri: str) -> Iterator[bytes]:
         """Reads the file."""
-        return as_path(uri).read_bytes()
+        with as_path(uri).open("rb") as file:
+            yield from pieces_of(file)
 
-    def write(self, uri: str, content: bytes) -> None:
+    def write_pieces(self, uri: str, pieces: Iterator[bytes]) -> None:
         """Replaces the file by a new one."""
         path = as_path(uri)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as partial:
-            partial.write_bytes(content)
+        with replacing(path) as partial, partial.open("wb") as file:
+            file.writelines(pieces)
 
     def remove(self, uri: str) -> None:
         """Removes what is there."""
@@ -65,14 +66,3 @@ class Folder(Place):
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
-
-    def download(self, uri: str, path: pathlib.Path) -> None:
-        """Copies the file."""
-        shutil.copyfile(as_path(uri), path)
-
-    def upload(self, path: pathlib.Path, uri: str) -> None:
-        """Copies the file."""
-        target = as_path(uri)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(target) as partial:
-            shutil.copyfile(path, partial)

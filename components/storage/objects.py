@@ -13,7 +13,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 
 from components.errors import InputError, first_line
-from components.storage.place import PROBE, Entry, Place
+from components.storage.place import PIECE, PROBE, Entry, Place
 from components.storage.uri import OBJECT_STORES, scheme_of
 
 _ENDPOINT = "AWS_ENDPOINT_URL"
@@ -34,7 +34,6 @@ _BRIEF: Any = {"max_retries": 1, "retry_timeout": datetime.timedelta(seconds=5)}
 _AT_ONCE = 16  # Requests: a store answers each after some time, and many in that time.
 _LEVELS = 2  # Of folders that are listed apart, such as splits and classes.
 _PAGE = 1_000  # Keys, as many as a store gives in one answer.
-_CHUNK = 10 * 2**20
 
 
 def connect(uri: str, *, retries: Any = _PATIENCE) -> obstore.store.ObjectStore:
@@ -139,6 +138,24 @@ class Objects(Place):
             for objects in pool.map(lambda prefix: list(_objects_below(store, prefix)), prefixes):
                 yield from _entries(objects, key=key)
 
+    def pieces(self, uri: str) -> Iterator[bytes]:
+        """Reads what comes."""
+        with reaching(uri):
+            found = _find(uri)
+            if found is not None:
+                yield from map(bytes, found.stream(min_chunk_size=PIECE))
+                return
+        raise FileNotFoundError(uri)
+
+    def write_pieces(self, uri: str, pieces: Iterator[bytes]) -> None:
+        """Sends one part after the other, of which the store makes an object when it has them all."""
+        store, key = _open(uri)
+        with reaching(uri):
+            writer = obstore.open_writer(store, key, buffer_size=PIECE, max_concurrency=1)
+            for piece in pieces:
+                writer.write(piece)
+            writer.close()  # Not after an error.
+
     def read(self, uri: str) -> bytes:
         """Reads the object."""
         with reaching(uri):
@@ -163,19 +180,8 @@ class Objects(Place):
             with contextlib.suppress(FileNotFoundError):
                 store.delete(key)
 
-    def download(self, uri: str, path: pathlib.Path) -> None:
-        """Writes what comes, piece by piece."""
-        with reaching(uri):
-            found = _find(uri)
-            if found is not None:
-                with path.open("wb") as file:
-                    for chunk in found.stream(min_chunk_size=_CHUNK):
-                        file.write(chunk)
-                return
-        raise FileNotFoundError(uri)
-
     def upload(self, path: pathlib.Path, uri: str) -> None:
-        """Sends a large file in parts, of which the store makes an object when it has them all."""
+        """Sends a large file in parts, several at once."""
         store, key = _open(uri)
         with reaching(uri):
             store.put(key, path)

@@ -2,12 +2,16 @@
 
 import abc
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Iterator
+from typing import IO
 
 from components.storage.uri import join
 
 PROBE = ".distill"
+# Bytes: of a file that is copied no more than a few times as much is in memory.
+PIECE = 10 * 2**20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,21 +59,36 @@ class Place(abc.ABC):
         """Yields all files below a folder, in any order; none where there is no folder."""
 
     @abc.abstractmethod
-    def read(self, uri: str) -> bytes:
-        """Reads a file; raises FileNotFoundError if it is not there."""
+    def pieces(self, uri: str) -> Iterator[bytes]:
+        """Yields a file, some `PIECE` bytes at a time; raises FileNotFoundError if it is not there."""
 
     @abc.abstractmethod
-    def write(self, uri: str, content: bytes) -> None:
+    def write_pieces(self, uri: str, pieces: Iterator[bytes]) -> None:
         """Writes a file and the folders above it; until all of it is there, what was there before stays."""
 
     @abc.abstractmethod
     def remove(self, uri: str) -> None:
         """Removes a file, or a folder with all that is in it, or nothing where neither is."""
 
-    @abc.abstractmethod
+    def read(self, uri: str) -> bytes:
+        """Reads a whole file; raises FileNotFoundError if it is not there."""
+        return b"".join(self.pieces(uri))
+
+    def write(self, uri: str, content: bytes) -> None:
+        """Writes a file as `write_pieces` does."""
+        self.write_pieces(uri, iter([content]))
+
     def download(self, uri: str, path: pathlib.Path) -> None:
         """Copies a file to this machine; the folder there exists."""
+        with path.open("wb") as file:
+            file.writelines(self.pieces(uri))
 
-    @abc.abstractmethod
     def upload(self, path: pathlib.Path, uri: str) -> None:
-        """Copies a file from this machine, as `write` writes one."""
+        """Copies a file from this machine, as `write_pieces` writes one."""
+        with path.open("rb") as file:
+            self.write_pieces(uri, pieces_of(file))
+
+
+def pieces_of(file: IO[bytes]) -> Iterator[bytes]:
+    """Reads an open file piece by piece."""
+    return iter(functools.partial(file.read, PIECE), b"")

@@ -1,10 +1,12 @@
 """Files, wherever they lie: here, in an object store, or where Beam's file systems reach."""
 
 import logging
+import os
 import pathlib
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -12,6 +14,7 @@ from components.errors import InputError
 from components.storage import files
 from components.storage.beam_files import BeamFiles
 from components.storage.copies import local_copy, written_back
+from components.storage.place import PIECE
 from components.storage.uri import is_remote, join, name_of, parent_of
 
 # Beam's client of S3 is made anew for each request.
@@ -59,6 +62,42 @@ def test_what_is_written_is_there_until_it_is_removed(root: str) -> None:
     assert files.read_text(join(root, "copy/c/d #1%.txt")) == "two"
     files.remove(join(root, "ab"))
     assert files.file_names(root) == []
+
+
+@pytest.mark.parametrize("root", PLACES, indirect=True)
+def test_a_file_stays_as_it_was_where_another_cannot_be_copied_over_it(root: str) -> None:
+    def half() -> Iterator[bytes]:
+        yield bytes(PIECE)
+        yield bytes(PIECE)
+        raise ZeroDivisionError
+
+    files.write_text(join(root, "a"), "before")
+    with pytest.raises(ZeroDivisionError):
+        files.place_of(root).write_pieces(join(root, "a"), half())
+    assert files.read_text(join(root, "a")) == "before"
+
+
+def test_a_large_file_is_not_copied_by_way_of_memory(bucket: str) -> None:
+    content = os.urandom(20 * PIECE + 1)
+    files.write_bytes(join(bucket, "large"), content)
+    command = [sys.executable, "-c", COPYING_LARGE, join(bucket, "large"), join(bucket, "copy")]
+    grown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert int(grown) < len(content) / 2
+    assert files.read_bytes(join(bucket, "copy")) == content
+
+
+COPYING_LARGE = """
+import resource, sys
+from components.storage import files
+
+def peak():
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+files.is_file(sys.argv[1])
+before = peak()
+files.copy(*sys.argv[1:])
+print(peak() - before)
+"""
 
 
 @pytest.mark.parametrize("root", PLACES, indirect=True)
