@@ -18,14 +18,14 @@ from components.data_checks.profile import Profile
 from components.evaluator import kubeflow_page
 from components.evaluator.evaluation import describe
 from components.evaluator.judge.blessing import bless, write_validation
-from components.evaluator.judge.evidence import SCRATCH, TEACHER, Evidence, gather
+from components.evaluator.judge.evidence import SCRATCH, TEACHER, gather
 from components.evaluator.judge.gates import gates
 from components.evaluator.judge.verdict import choose_candidate
 from components.evaluator.measure.analysis import analyse
 from components.evaluator.measure.disagreements import read_disagreements
 from components.evaluator.measure.predictions import Stored
 from components.evaluator.measure.slices import slice_features
-from components.evaluator.measure.speed import measuring_speed
+from components.evaluator.measure.speed import Speed, measuring_speed
 from components.evaluator.opening import Opened, open_models
 from components.evaluator.students import Student, read_student
 from components.evaluator.training_data import describe_training_data
@@ -48,7 +48,7 @@ from components.serving.versions import Versions
 from components.settings.data_checks import DriftSettings
 from components.settings.evaluation import EvaluationSettings
 from components.storage.artifacts import keep_empty
-from components.storage.copies import local_copy
+from components.storage.copies import fresh_copy, local_copy
 from components.storage.files import copy, remove, write_json, write_text
 from components.storage.uri import join
 from components.teacher_predictions.store import open_predictions, read_first_view
@@ -109,34 +109,45 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             significance_level=settings.significance_level,
         )
         evaluation_uri: str = outputs["evaluation"].uri
-        evidence = self._measure(
+        candidate = choose_candidate({name: histories[name] for name in students})
+        models: dict[str, Servable | Stored] = {**stored, **opened.models}
+        speeds = self._measure(
             opened,
-            stored=stored,
+            models=models,
             examples={split: _pattern(inputs["examples"], split) for split in _tested_on(inputs["examples"])},
             slice_features=features,
             baseline=baseline,
             settings=settings,
             output=evaluation_uri,
         )
-        candidate = choose_candidate({name: histories[name] for name in students})
-        verdict = gates(evidence, candidate=candidate, settings=settings, incomparable=opened.incomparable)
+        with fresh_copy(evaluation_uri) as measured:
+            evidence = gather(
+                measured,
+                models=models,
+                speeds=speeds,
+                class_names=opened.class_names,
+                confidence=1 - settings.significance_level,
+            )
+            verdict = gates(
+                evidence, candidate=candidate, settings=settings, incomparable=opened.incomparable
+            )
+            evaluation = describe(
+                evidence,
+                candidate=candidate,
+                gates=verdict,
+                architectures=_architectures(opened, student=candidate),
+                histories=histories,
+                variants={name: student.variants for name, student in students.items()},
+                levers=json.loads(exec_properties["levers"]),
+                incumbent_version=opened.incumbent_version,
+                data_check=check,
+                warnings=opened.warnings,
+            )
+            page = render(evaluation, disagreements=read_disagreements(str(measured)))
         copy(artifacts[candidate].uri, outputs["model"].uri)
         _add_training_data(profile, inputs["anomalies"].uri, model_uri=outputs["model"].uri)
         bless(outputs["blessing"], verdict, model=artifacts[candidate], baseline=artifacts.get(baseline))
         write_validation(evaluation_uri, verdict)
-        evaluation = describe(
-            evidence,
-            candidate=candidate,
-            gates=verdict,
-            architectures=_architectures(opened, student=candidate),
-            histories=histories,
-            variants={name: student.variants for name, student in students.items()},
-            levers=json.loads(exec_properties["levers"]),
-            incumbent_version=opened.incumbent_version,
-            data_check=check,
-            warnings=opened.warnings,
-        )
-        page = render(evaluation, disagreements=read_disagreements(evaluation_uri))
         kubeflow_page.publish(outputs, evaluation=evaluation, page=page)
         for each in outputs.values():
             keep_empty(each.uri)
@@ -148,15 +159,14 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         self,
         opened: Opened,
         *,
-        stored: Mapping[str, Stored],
+        models: Mapping[str, Servable | Stored],
         examples: Mapping[str, str],
         slice_features: Sequence[schema_pb2.Feature],
         baseline: str,
         settings: EvaluationSettings,
         output: str,
-    ) -> Evidence:
+    ) -> dict[str, Speed]:
         """Has all models go over the images that test them, and measures their speed once that is done."""
-        models: dict[str, Servable | Stored] = {**stored, **opened.models}
         for name in (OUTCOMES_DIRECTORY, REFERENCE_OUTCOMES_DIRECTORY):
             remove(join(output, name))  # Of an attempt that was interrupted.
         image_bytes = math.prod(opened.image_shape)
@@ -175,14 +185,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                     slice_features=slice_features,
                     output=output,
                 )
-            speeds = measure_speed()
-        return gather(
-            output,
-            models=models,
-            speeds=speeds,
-            class_names=opened.class_names,
-            confidence=1 - settings.significance_level,
-        )
+            return measure_speed()
 
 
 def _models_and_histories(

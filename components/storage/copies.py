@@ -18,7 +18,7 @@ from components.storage.uri import as_path, is_remote, join, name_of
 _parent: str | None = None  # Where copies are made; None is the directory of the system.
 _AT_ONCE = 8  # A large file goes in parts, several of them at once.
 _LOCK = threading.Lock()
-_ORIGINS: dict[pathlib.Path, str] = {}
+_COPIES: dict[tuple[int, str], pathlib.Path] = {}  # By process and URI; a fork has none of its parent's.
 
 
 @contextlib.contextmanager
@@ -35,7 +35,7 @@ def kept_in(directory: pathlib.Path) -> Iterator[None]:
         yield
     finally:
         _parent = None
-        _copied.cache_clear()
+        _COPIES.clear()
         _directory_of.cache_clear()
         shutil.rmtree(directory, ignore_errors=True)
 
@@ -53,29 +53,41 @@ def temporary_directory() -> Iterator[pathlib.Path]:
 def local_copy(uri: str) -> pathlib.Path:
     """Returns where on this machine a file or a folder lies: the original, or else a copy.
 
-    It is copied once in a process, and removed when that ends. So it is for what no longer changes.
+    It is copied once in a process, by itself or in a folder that is, and removed when that ends. So it is for
+    what no longer changes.
 
     Args:
       uri: A path or URI. Of a folder in which nothing is the copy is empty.
     """
     if not is_remote(uri):
         return as_path(uri)
+    uri, process = uri.rstrip("/"), os.getpid()
     with _LOCK:
-        return _copied(uri.rstrip("/"), os.getpid())
+        copy = _find_copy(uri, process=process)
+        if copy is None:
+            copy = _COPIES[process, uri] = _copy_into(_directory_of(process), uri)
+        return copy
 
 
 def origin_of(path: str) -> str:
     """Returns what a path in a copy of this process is a copy of, for messages; any other as it is."""
-    for copy, uri in _ORIGINS.items():
+    for (_, uri), copy in _COPIES.items():
         if pathlib.Path(path).is_relative_to(copy):
             return join(uri, *pathlib.Path(path).relative_to(copy).parts)
     return path
 
 
-@functools.cache
-def _copied(uri: str, process: int) -> pathlib.Path:
-    copy = pathlib.Path(tempfile.mkdtemp(dir=_directory_of(process))) / name_of(uri)
-    _ORIGINS[copy] = uri
+def _find_copy(uri: str, *, process: int) -> pathlib.Path | None:
+    """Returns where a process has a copy, be it in that of a folder."""
+    for (owner, folder), copy in _COPIES.items():
+        found = copy / uri.removeprefix(folder).lstrip("/")
+        if owner == process and f"{uri}/".startswith(f"{folder}/") and found.exists():
+            return found
+    return None
+
+
+def _copy_into(directory: str, uri: str) -> pathlib.Path:
+    copy = pathlib.Path(tempfile.mkdtemp(dir=directory)) / name_of(uri)
     if is_file(uri):
         place_of(uri).download(uri, copy)
         return copy

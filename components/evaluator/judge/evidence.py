@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import math
+import pathlib
 from collections.abc import Mapping
 from typing import Final, Literal
 
@@ -24,9 +25,6 @@ from components.evaluator.measure.speed import Speed
 from components.layout import OUTCOMES_DIRECTORY, REFERENCE_OUTCOMES_DIRECTORY
 from components.report.summary import Role, TestedOn
 from components.serving.servable import Servable
-from components.storage.copies import fresh_copy, local_copy
-from components.storage.files import is_folder
-from components.storage.uri import join
 
 TEACHER: Final = "teacher"
 SCRATCH: Final = "scratch"
@@ -144,7 +142,7 @@ class Evidence:
 
 
 def gather(
-    output: str,
+    output: pathlib.Path,
     *,
     models: Mapping[str, Servable | Stored],
     speeds: Mapping[str, Speed],
@@ -154,7 +152,8 @@ def gather(
     """Reads what the pass over the test split has left, and adds what the models cost.
 
     Args:
-      output: The path or URI to which `components.evaluator.measure.analysis.analyse` has written.
+      output: The directory to which `components.evaluator.measure.analysis.analyse` has written, or a copy of
+        it; the evidence reads there, too.
       models: The models by name.
       speeds: By model.
       class_names: In the order of the labels.
@@ -163,16 +162,15 @@ def gather(
     Raises:
       InputError: There were no examples.
     """
-    with fresh_copy(output) as directory:
-        qualities = read_quality(str(directory), class_names=class_names)
-    outcomes, reference = (join(output, name) for name in (OUTCOMES_DIRECTORY, REFERENCE_OUTCOMES_DIRECTORY))
+    qualities = read_quality(str(output), class_names=class_names)
+    reference = output / REFERENCE_OUTCOMES_DIRECTORY
     return Evidence(
         class_names=class_names,
         quality={name: qualities[name] for name in models},
         costs={name: measure_cost(model) for name, model in models.items() if isinstance(model, Servable)},
         speeds=speeds,
-        outcomes=Outcomes.read(local_copy(outcomes)),
-        reference=Outcomes.read(local_copy(reference)) if is_folder(reference) else None,
+        outcomes=Outcomes.read(output / OUTCOMES_DIRECTORY),
+        reference=Outcomes.read(reference) if reference.is_dir() else None,
         confidence=confidence,
     )
 

@@ -1,10 +1,13 @@
 import contextlib
 import hashlib
 import json
+import logging
 import math
 import pathlib
+import re
 import shutil
 import zipfile
+from collections import Counter
 
 import jsonschema
 import numpy as np
@@ -27,6 +30,8 @@ from components.report.summary import DataCheck, Drift
 from components.serving.versions import Origin, Versions
 from components.settings.data_checks import DriftSettings
 from components.settings.evaluation import EvaluationSettings, PushSettings
+from components.storage import files
+from components.storage.copies import upload
 from components.teacher_predictions.records import Batch
 from components.teacher_predictions.store import write_batches
 
@@ -115,7 +120,8 @@ def evaluate(tmp_path, artifact, data, schema, anomalies, write_model, write_his
     """Runs the node on students given as `name: (weights, validation accuracies)`; returns its outputs.
 
     Each is the only variant of a distillation of its name, unless `searches` says otherwise. In the place of
-    the models of those that `diverged`, given with the epoch, there is a note of that.
+    the models of those that `diverged`, given with the epoch, there is a note of that. Predictions and
+    evaluation are in the `bucket`, if one is given.
     """
 
     def run(
@@ -128,6 +134,7 @@ def evaluate(tmp_path, artifact, data, schema, anomalies, write_model, write_his
         scratch=SCRATCH,
         pushed="",
         predictions=None,
+        bucket=None,
         **settings,
     ):
         models = {"teacher": (teacher, [0.9])} if teacher else {}
@@ -155,6 +162,10 @@ def evaluate(tmp_path, artifact, data, schema, anomalies, write_model, write_his
         outputs = {key: [artifact(kind, tmp_path / "outputs" / key)] for key, kind in types.items()}
         for (output,) in outputs.values():
             pathlib.Path(output.uri).mkdir(parents=True)
+        if bucket:
+            upload(predictions, f"{bucket}/predictions")
+            inputs["teacher_predictions"] = [artifact(TeacherPredictions, f"{bucket}/predictions")]
+            outputs["evaluation"] = [artifact(types["evaluation"], f"{bucket}/evaluation")]
         context = base_beam_executor.BaseBeamExecutor.Context(
             beam_pipeline_args=["--direct_running_mode=in_memory"], tmp_dir=str(tmp_path / "tmp")
         )
@@ -426,6 +437,20 @@ def test_a_teacher_known_by_its_predictions_is_measured_on_reference_images_too(
         "teacher": 0.5, "scratch": 0.5, "kd": 0,
     }  # fmt: skip
     assert reference["teacher"]["cross_entropy"] == pytest.approx((math.log(1.5) + math.log(6)) / 2, rel=1e-6)
+
+
+@pytest.mark.usefixtures("quickly")
+def test_what_is_in_a_bucket_is_fetched_once(evaluate, predict, bucket, caplog):
+    with caplog.at_level(logging.INFO, logger="werkzeug"), tfx_patches.wherever_nodes_run():
+        evaluate(
+            students={"kd": (STUDENT, [0.7])}, teacher=None, predictions=predict(range(6)), bucket=bucket
+        )
+
+    assert files.read_json(f"{bucket}/evaluation/evaluation.json")["models"]["teacher"]["accuracy"] == 1
+    fetched = Counter(re.findall(r'"GET /\w+/students/(\S+) HTTP', caplog.text))
+    assert {"evaluation/disagreements.json", "predictions/Split-test/data-00000-of-00002"} < set(fetched)
+    assert any(name.startswith("evaluation/outcomes/") for name in fetched)
+    assert {name: times for name, times in fetched.items() if times > 1} == {}
 
 
 @pytest.mark.usefixtures("quickly")

@@ -124,6 +124,7 @@ def test_libraries_that_know_only_paths_read_and_write_copies(root: str) -> None
     assert (copy / "variables/data").read_bytes() == bytes(300_000)
     assert local_copy(join(root, "model/saved_model.pb")).read_text() == "model"
     assert local_copy(join(root, "model")) == copy
+    assert local_copy(join(root, "model/variables/data")) == copy / "variables/data"
     assert (str(copy) == join(root, "model")) == (not is_remote(root))
     assert copy.name == "model"
 
