@@ -13,7 +13,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 
 from components.errors import InputError, first_line
-from components.storage.place import PIECE, PROBE, Entry, Place
+from components.storage.place import PIECE, Entry, Place, probe_name
 from components.storage.uri import OBJECT_STORES, scheme_of
 
 _ENDPOINT = "AWS_ENDPOINT_URL"
@@ -89,8 +89,9 @@ class Objects(Place):
         """Asks without the patience that a run has."""
         with reaching(uri):
             store = connect(uri.rstrip("/"), retries=_BRIEF)
-            store.put(PROBE, b"")
-            store.delete(PROBE)
+            probe = probe_name()
+            store.put(probe, b"")
+            store.delete(probe)
 
     def check_readable(self, uri: str) -> None:
         """Lists the beginning of what lies below, likewise."""

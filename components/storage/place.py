@@ -4,12 +4,12 @@ import abc
 import dataclasses
 import functools
 import pathlib
+import uuid
 from collections.abc import Iterator
 from typing import IO
 
 from components.storage.uri import join
 
-PROBE = ".distill"
 # Bytes: of a file that is copied no more than a few times as much is in memory.
 PIECE = 10 * 2**20
 
@@ -34,7 +34,7 @@ class Place(abc.ABC):
 
     def check_writable(self, uri: str) -> None:
         """Writes a small file into a folder and removes it again; raises InputError if it cannot."""
-        probe = join(uri, PROBE)
+        probe = join(uri, probe_name())
         self.write(probe, b"")
         self.remove(probe)
 
@@ -87,6 +87,11 @@ class Place(abc.ABC):
         """Copies a file from this machine, as `write_pieces` writes one."""
         with path.open("rb") as file:
             self.write_pieces(uri, pieces_of(file))
+
+
+def probe_name() -> str:
+    """Returns the name of a file that nobody else writes, by which a folder is tried."""
+    return f".distill-{uuid.uuid4().hex}"
 
 
 def pieces_of(file: IO[bytes]) -> Iterator[bytes]:
