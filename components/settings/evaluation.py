@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator, mo
 
 from components.errors import suggest
 from components.metrics import BY_NAME
-from components.settings.base import Fraction, NonNegativeInt, PositiveInt, Settings, custom_error
+from components.settings.base import Folder, Fraction, NonNegativeInt, PositiveInt, Settings, custom_error
 from components.storage.uri import OBJECT_STORES, is_remote
 
 
@@ -189,7 +189,7 @@ class PushSettings(Settings):
         None removes none.
     """
 
-    directory: str | None = None
+    directory: Folder | None = None
     keep: NonNegativeInt | None = None
 
     @model_validator(mode="after")

@@ -29,6 +29,15 @@ def as_path(uri: str) -> pathlib.Path:
     return pathlib.Path(uri.removeprefix(f"{_HERE}://"))
 
 
+def normalised(uri: str) -> str:
+    """Returns a path or URI in one spelling: `s3://b/a` for `S3://b//a/./`; `..` may be beyond a link."""
+    scheme, is_uri, rest = uri.partition("://")
+    if not is_uri:
+        return str(pathlib.PurePath(uri)) if uri else uri
+    first, *names = rest.split("/")
+    return "/".join((f"{scheme.lower()}://{first}", *(name for name in names if name not in ("", "."))))
+
+
 def join(uri: str, *names: str) -> str:
     """Returns the path or URI of something below another."""
     return "/".join((uri.rstrip("/"), *names)) if any(names) else uri

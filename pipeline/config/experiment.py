@@ -13,7 +13,7 @@ from components.distiller.search import MOST_VARIANTS, Search, SearchSettings
 from components.example_gen.registry import DataSettings
 from components.example_gen.spans.pattern import holds_span
 from components.layout import UNLABELLED
-from components.settings.base import PositiveInt, Settings, custom_error
+from components.settings.base import Folder, PositiveInt, Settings, custom_error
 from components.settings.data_checks import DataCheckSettings, DriftSettings, Duplicates
 from components.settings.evaluation import EvaluationSettings, PushSettings
 from components.settings.models import (
@@ -98,7 +98,7 @@ class Config(Settings):
     retraining: RetrainingSettings = RetrainingSettings()
     retention: RetentionSettings = RetentionSettings()
     metadata: str | None = None
-    pipeline_root: Annotated[str, Field(min_length=1)] | None = None
+    pipeline_root: Annotated[Folder, Field(min_length=1)] | None = None
 
     @property
     def kubeflow_root(self) -> str | None:

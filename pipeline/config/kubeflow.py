@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, model_validator
 
 from components.errors import InputError
-from components.settings.base import NonNegativeInt, PositiveInt, Settings, custom_error
+from components.settings.base import Folder, NonNegativeInt, PositiveInt, Settings, custom_error
 from components.settings.explaining import explain
 from pipeline.config.beam import BeamSettings
 from pipeline.config.nodes import LOOK, distiller_id, is_training_node
@@ -31,7 +31,7 @@ def _shaped(pattern: re.Pattern[str], expected: str) -> AfterValidator:
 Cpu = Annotated[str, _shaped(_CPU, "a number of cores as text, such as '2' or '500m'")]
 Memory = Annotated[str, _shaped(_MEMORY, "an amount of memory, such as '8Gi' or '500Mi'")]
 MountPath = Annotated[str, _shaped(re.compile(r"/.+"), "an absolute path, such as /data")]
-Root = Annotated[str, _shaped(_STORAGE, "an object store's URI, such as s3://bucket/path")]
+Root = Annotated[Folder, _shaped(_STORAGE, "an object store's URI, such as s3://bucket/path")]
 NonEmpty = Annotated[str, Field(min_length=1)]
 
 
@@ -277,13 +277,12 @@ def override(settings: KubeflowSettings, *, image: str | None, pipeline_root: st
     if image:
         changes |= {"image": image, "gpu_image": None}
     if pipeline_root:
-        _check_root(pipeline_root)
-        changes |= {"pipeline_root": pipeline_root}
+        changes |= {"pipeline_root": _check_root(pipeline_root)}
     return settings.model_copy(update=changes)
 
 
-def _check_root(pipeline_root: str) -> None:
+def _check_root(pipeline_root: str) -> str:
     try:
-        TypeAdapter(Root).validate_python(pipeline_root)
+        return TypeAdapter(Root).validate_python(pipeline_root)
     except ValidationError as error:
         raise InputError(f"--pipeline-root: {explain(error)[0]}.") from None

@@ -21,7 +21,7 @@ from components.layout import (
 )
 from components.storage import beam_files
 from components.storage.files import check_writable, is_folder
-from components.storage.uri import is_remote, join
+from components.storage.uri import is_remote, join, normalised
 from pipeline.config.experiment import Config
 from pipeline.metadata.database import Database, MysqlDatabase, SqliteFile, open_mysql
 
@@ -109,7 +109,7 @@ class Workspace:
         here = str(self.directory / ARTIFACTS_DIRECTORY)
         before = here if pathlib.Path(here).is_dir() else None
         if self._root_file.is_file():
-            before = read_json(self._root_file)["pipeline_root"]
+            before = normalised(read_json(self._root_file)["pipeline_root"])
         if before not in (None, self.pipeline_root or here):
             raise InputError(
                 f"The workspace {self.directory} has its artifacts in {before}, not in "

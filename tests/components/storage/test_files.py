@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -15,7 +16,7 @@ from components.storage import files
 from components.storage.beam_files import BeamFiles
 from components.storage.copies import local_copy, written_back
 from components.storage.place import PIECE
-from components.storage.uri import is_remote, join, name_of, parent_of
+from components.storage.uri import is_remote, join, name_of, normalised, parent_of
 
 # Beam's client of S3 is made anew for each request.
 PLACES = ["here", "object store", pytest.param("Beam", marks=pytest.mark.long)]
@@ -193,6 +194,13 @@ def test_a_bucket_that_cannot_be_used_is_told_at_once(
             check("s3://bucket/root")
 
 
+@pytest.mark.parametrize("root", PLACES, indirect=True)
+def test_several_try_a_folder_at_once(root: str) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(files.check_writable, [root] * 40))
+    assert files.file_names(root) == []
+
+
 def test_credentials_that_are_missing_are_told(monkeypatch: pytest.MonkeyPatch, bucket: str) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
@@ -206,6 +214,24 @@ def test_credentials_that_are_missing_are_told(monkeypatch: pytest.MonkeyPatch, 
 )
 def test_paths_are_told_from_uris(uri: str, remote: bool) -> None:
     assert is_remote(uri) == remote
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        ("S3://b//c/./d/", "s3://b/c/d"),
+        ("s3://b", "s3://b"),
+        ("hdfs://h:1/c/", "hdfs://h:1/c"),
+        ("hdfs:///c/", "hdfs:///c"),
+        ("./a//b/", "a/b"),
+        ("/a/../b", "/a/../b"),
+        ("~/a/", "~/a"),
+        ("file:///a", "file:///a"),
+        ("", ""),
+    ],
+)
+def test_a_place_has_one_spelling(uri: str, expected: str) -> None:
+    assert normalised(uri) == normalised(expected) == expected
 
 
 def test_uris_are_put_together_and_taken_apart() -> None:

@@ -1,5 +1,6 @@
 """A workspace whose artifacts lie elsewhere, in an object store."""
 
+import json
 import pathlib
 
 import pytest
@@ -50,6 +51,24 @@ def test_a_workspace_stays_with_its_root(tmp_path: pathlib.Path) -> None:
         artifacts("s3://lake/pipelines", tmp_path / "here")
 
 
+@pytest.mark.parametrize("other", ["s3://lake/runs/pipelines/", "S3://lake//runs/./pipelines"])
+def test_a_root_in_another_spelling_is_the_same(other: str, tmp_path: pathlib.Path) -> None:
+    first = artifacts("s3://lake/runs/pipelines", tmp_path / "digits")
+    assert artifacts(other, tmp_path / "digits") == first
+    # As an earlier version noted it.
+    written = json.loads((tmp_path / "digits/root.json").read_text())
+    (tmp_path / "digits/root.json").write_text(json.dumps(written | {"pipeline_root": other}))
+    assert artifacts("s3://lake/runs/pipelines", tmp_path / "digits") == first
+
+
+def test_a_root_here_in_another_spelling_is_the_same(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    first = artifacts(str(tmp_path / "roots"), tmp_path / "digits")
+    assert artifacts("./roots/", tmp_path / "digits") == first
+
+
 @pytest.mark.parametrize(
     ("root", "message"),
     [
@@ -82,6 +101,7 @@ def test_kubeflow_takes_the_root_unless_it_has_its_own() -> None:
     assert root() is None
     assert root("pipeline_root=s3://a/b") == "s3://a/b"
     assert root("pipeline_root=s3://a/b", "kubeflow.pipeline_root=minio://c/d") == "minio://c/d"
+    assert root("kubeflow.pipeline_root=minio://c/d/") == "minio://c/d"
     assert root("pipeline_root=hdfs://a/b") is root("pipeline_root=/a/b") is None
 
 
