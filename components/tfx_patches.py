@@ -7,6 +7,7 @@ import contextlib
 import copy
 import functools
 import sys
+import threading
 import types
 import weakref
 from collections.abc import Callable, Iterator
@@ -69,7 +70,13 @@ def one_s3_client() -> Iterator[None]:
     import boto3
     from apache_beam.io.aws.clients.s3 import boto3_client
 
-    session = types.SimpleNamespace(client=functools.cache(boto3.session.Session().client))
+    make, lock = functools.cache(boto3.session.Session().client), threading.Lock()
+
+    def client(*args: Any, **settings: Any) -> Any:
+        with lock:  # A session is no work for several threads.
+            return make(*args, **settings)
+
+    session = types.SimpleNamespace(client=client)
     stand_in = types.SimpleNamespace(session=types.SimpleNamespace(Session=lambda: session))
     with _replaced(boto3_client, "boto3", stand_in):
         yield

@@ -14,6 +14,8 @@ from apache_beam.portability.api import beam_provision_api_pb2, beam_provision_a
 from apache_beam.runners.worker import sdk_worker_main
 from google.protobuf import json_format, text_format
 
+from components import tfx_patches
+
 _SECONDS_TO_BE_PROVISIONED = 60.0
 
 
@@ -32,7 +34,8 @@ def run_worker(worker_id: str, provision_endpoint: str, *, connected: Callable[[
     log_handler, harness, _ = sdk_worker_main.create_harness(os.environ)
     connected()
     try:
-        harness.run()
+        with tfx_patches.one_s3_client():
+            harness.run()
     finally:
         if log_handler:
             log_handler.close()
