@@ -8,13 +8,17 @@ import argparse
 import contextlib
 import multiprocessing
 import os
+import pathlib
+import shutil
 import signal
+import tempfile
 import threading
 import traceback
 from collections.abc import Iterator, Sequence
 from concurrent import futures
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from multiprocessing.util import Finalize
 from typing import Any
 
 import grpc
@@ -38,9 +42,14 @@ _SECONDS_TO_END = 5.0
 
 
 class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
-    """Starts and stops workers as a runner asks for it."""
+    """Starts and stops workers as a runner asks for it.
 
-    def __init__(self) -> None:
+    Args:
+      directory: For what the workers leave for a while.
+    """
+
+    def __init__(self, directory: pathlib.Path) -> None:
+        self._directory = str(directory)
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(_IMPORTED_ONCE)
         # By who asked for it, too: several runners may number their workers alike.
@@ -51,7 +60,7 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
         receiver, sender = self._context.Pipe(duplex=False)
         worker = self._context.Process(
             target=_worker_main,
-            args=(request.worker_id, request.provision_endpoint.url, sender),
+            args=(request.worker_id, request.provision_endpoint.url, sender, self._directory),
             name=f"worker-{request.worker_id}",
             daemon=True,
         )
@@ -91,14 +100,29 @@ def serving(host: str, port: int) -> Iterator[int]:
     Yields:
       The port.
     """
-    server = grpc.server(futures.ThreadPoolExecutor())
-    beam_fn_api_pb2_grpc.add_BeamFnExternalWorkerPoolServicer_to_server(WorkerPool(), server)
+    # No other pool may have the port: its number is in the name of the directory.
+    server = grpc.server(futures.ThreadPoolExecutor(), options=[("grpc.so_reuseport", 0)])
     port = server.add_insecure_port(f"{host}:{port}")
+    pool = WorkerPool(_make_directory(port))
+    beam_fn_api_pb2_grpc.add_BeamFnExternalWorkerPoolServicer_to_server(pool, server)
     server.start()
     try:
         yield port
     finally:
         server.stop(None).wait()
+
+
+def _make_directory(port: int) -> pathlib.Path:
+    """Makes a directory that ends with this process, in the place of what a killed pool has left."""
+    directory = pathlib.Path(tempfile.gettempdir(), f"distill-workers-{os.getuid()}-{port}")
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(mode=0o700)
+    _remove_at_exit(directory, priority=-1)  # After the workers, which are ended at priority 0.
+    return directory
+
+
+def _remove_at_exit(directory: str | pathlib.Path, *, priority: int) -> None:
+    Finalize(None, shutil.rmtree, args=(directory,), kwargs={"ignore_errors": True}, exitpriority=priority)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -125,10 +149,12 @@ def _problem(worker: BaseProcess, receiver: Connection) -> str:
         return f"the worker ended before it had reached its runner (exit code {worker.exitcode})"
 
 
-def _worker_main(worker_id: str, provision_endpoint: str, sender: Connection) -> None:
+def _worker_main(worker_id: str, provision_endpoint: str, sender: Connection, directory: str) -> None:
     signal.signal(signal.SIGTERM, _leave)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
     follow_parent_into_death(lambda: os._exit(1))
+    tempfile.tempdir = tempfile.mkdtemp(dir=directory)
+    _remove_at_exit(tempfile.tempdir, priority=0)
     from components.beam_workers.boot import run_worker
 
     is_connected = threading.Event()

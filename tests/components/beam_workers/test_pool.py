@@ -1,6 +1,7 @@
 """A pool of workers, asked by what stands for a runner."""
 
 import contextlib
+import pathlib
 import signal
 import subprocess
 import sys
@@ -75,14 +76,14 @@ class Runner(
 
 
 @contextlib.contextmanager
-def running_pool() -> Iterator[tuple[subprocess.Popen[str], str]]:
-    command = [sys.executable, "-m", "components.beam_workers.pool", "--host", "127.0.0.1", "--port", "0"]
+def running_pool(port: str = "0") -> Iterator[tuple[subprocess.Popen[str], str]]:
+    command = [sys.executable, "-m", "components.beam_workers.pool", "--host", "127.0.0.1", "--port", port]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
             yield process, process.stdout.readline().split()[-1]
         finally:
-            process.kill()
+            process.terminate()
 
 
 @pytest.fixture(scope="module")
@@ -122,3 +123,27 @@ def test_no_worker_outlives_its_pool(how: signal.Signals) -> None:
 
         assert runner.lost_worker.wait(_SECONDS)
         process.wait(_SECONDS)
+
+
+@pytest.mark.long
+def test_what_workers_leave_ends_with_their_pool_or_with_the_next(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with running_pool() as (process, address), Runner(address) as runner:
+        assert runner.start_worker() == ""
+        (left,) = tmp_path.glob("distill-workers-*/*")
+        process.kill()
+        assert runner.lost_worker.wait(_SECONDS)
+    assert left.is_dir()
+
+    with running_pool(address.rpartition(":")[2]) as (process, address), Runner(address) as runner:
+        assert not left.exists()
+        assert runner.start_worker() == ""
+        runner.stop_worker()
+        assert list(tmp_path.glob("distill-workers-*/*")) == []
+        assert runner.start_worker() == ""
+        assert len(list(tmp_path.glob("distill-workers-*/*"))) == 1
+        process.terminate()
+        process.wait(_SECONDS)
+    assert list(tmp_path.glob("distill-workers-*")) == []
