@@ -58,7 +58,10 @@ def infer_schema(
     """
     no_label = set(count_labels(statistics) or ()) == {NO_LABEL}
     schema = _import_tfdv().infer_schema(statistics, infer_feature_shape=True)
-    domains = [domain for domain in schema.string_domain if domain.name != "label"]
+    schema.feature.sort(key=lambda each: each.name)  # Each engine leaves the statistics in another order.
+    domains = sorted(
+        (domain for domain in schema.string_domain if domain.name != "label"), key=lambda each: each.name
+    )
     del schema.string_domain[:]
     schema.string_domain.extend(domains)
     schema.string_domain.add(name=CLASS_NAMES_DOMAIN, value=class_names)

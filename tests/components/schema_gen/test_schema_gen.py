@@ -8,7 +8,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 from tfx.components.statistics_gen.executor import Executor as StatisticsGen
 from tfx.types import standard_artifacts
 
-from components.schema_gen.schema import class_names, has_weights, statistics_options
+from components.schema_gen.schema import class_names, has_weights, infer_schema, statistics_options
 
 CLASSES = ["ant", "bee", "cat"]
 LABELS = {"train": [0, 1, 1, 2], "validation": [2], "test": [0, 0]}
@@ -66,6 +66,15 @@ def test_a_weight_is_a_required_number_that_is_not_negative(make_data, make_sche
     assert weight.type == schema_pb2.FLOAT
     assert weight.presence.min_fraction == 1
     assert weight.float_domain == schema_pb2.FloatDomain(min=0, disallow_nan=True, disallow_inf=True)
+
+
+def test_the_order_of_the_statistics_does_not_matter(make_data) -> None:
+    statistics = read_statistics(make_data(LABELS, class_names=CLASSES).statistics, "train")
+    schema = infer_schema(statistics, class_names=CLASSES).SerializeToString()
+    statistics.datasets[0].features.sort(key=lambda each: each.path.step[0], reverse=True)
+    backwards = [feature.path.step[0] for feature in statistics.datasets[0].features]
+    assert backwards == ["width", "label", "image", "id", "height"]
+    assert infer_schema(statistics, class_names=CLASSES).SerializeToString() == schema
 
 
 def test_a_foreign_schema_has_no_class_names() -> None:
