@@ -1,4 +1,4 @@
-"""What to tell the user when a Beam engine fails in the middle of a job."""
+"""What to tell the user when a node fails that may have run on a Beam engine."""
 
 import re
 from collections.abc import Iterator
@@ -23,15 +23,17 @@ _LOST = {
 
 
 def explain(error: Exception, *, engine: Engine) -> InputError | None:
-    """Says in one sentence which part of an engine was lost in the middle of a job.
+    """Finds what to tell the user: of a mistake, or in one sentence which part of an engine was lost.
 
     Args:
       error: What ended a node.
       engine: On which it ran.
 
     Returns:
-      What to tell the user, or None if the engine is not to blame.
+      The error itself if it is of a user's mistake, or one in its place; None if it is a fault of ours.
     """
+    if isinstance(error, InputError):
+        return error
     said = find_input_error(error)
     if said:
         return said

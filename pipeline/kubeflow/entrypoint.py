@@ -231,11 +231,9 @@ def _execute(options: argparse.Namespace, *, invocation: dict[str, Any]) -> None
         )
         try:
             kubeflow_v2_run_executor._run_executor(arguments, list(engine.args))
-        except InputError:
-            raise
         except Exception as error:
             explained = explain_failure(error, engine=options.beam.engine)
-            if explained is None:
+            if explained in (None, error):
                 raise
             raise explained from error
 

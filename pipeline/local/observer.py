@@ -173,12 +173,7 @@ def _outcome(
 
 
 def _as_failure(error: Exception, *, node: str, engine: BeamEngine) -> InputError | NodeError:
-    if isinstance(error, InputError):
-        return error
-    explained = explain(error, engine=engine)
-    if explained:
-        explained.__cause__ = error
-        return explained
-    failure = NodeError(node=node)
-    failure.__cause__ = error
+    failure = explain(error, engine=engine) or NodeError(node=node)
+    if failure is not error:
+        failure.__cause__ = error
     return failure

@@ -3,7 +3,7 @@
 import grpc
 import pytest
 
-from components.errors import LostEngineError
+from components.errors import InputError, LostEngineError
 from pipeline.beam.failures import explain
 from pipeline.local.background import NodeError
 
@@ -69,6 +69,12 @@ def test_what_the_users_data_is_blamed_for_in_a_worker_is_told_as_if_it_ran_here
     )
     told = explain(RuntimeError(_FAILED + said), engine="flink")
     assert str(told) == "data.path: a.png is no image."
+
+
+@pytest.mark.parametrize("engine", ["direct", "flink"])
+def test_what_the_users_data_is_blamed_for_stays_as_it_is(engine):
+    error = InputError("data.path: a.png is no image.")
+    assert explain(error, engine=engine) is error
 
 
 def test_a_fault_of_ours_stays_one():
