@@ -1,7 +1,6 @@
 import pathlib
 import re
 import socket
-import sys
 import time
 
 import pytest
@@ -9,7 +8,6 @@ import yaml
 from kfp_stub import Stub
 
 from pipeline.cli import server_commands as commands
-from pipeline.cli.main import main
 from pipeline.config.loading import load_config
 from pipeline.kubeflow.server.connection import Patience, ServerError
 
@@ -30,18 +28,15 @@ def environment(monkeypatch, pauses):
     ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(commands, "PATIENCE", Patience(connection=20, answer=20, sleep=pauses.append))
-    monkeypatch.setattr(sys, "path", list(sys.path))
 
 
 @pytest.fixture
-def distill(monkeypatch, capsys):
+def distill(distill):
     """Runs the command line in this process: returns the exit code, standard output and standard error."""
 
     def distill_(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["distill", *arguments])
-        with pytest.raises(SystemExit) as end:
-            main()
-        return end.value.code or 0, *capsys.readouterr()
+        finished = distill(*arguments)
+        return finished.returncode, finished.stdout, finished.stderr
 
     return distill_
 
