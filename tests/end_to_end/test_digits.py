@@ -26,6 +26,7 @@ from components.report.reference import SCHEMA_FILE
 from components.serving.versions import Versions
 from pipeline.config.nodes import LOOK
 from pipeline.kubeflow.result_lines import find_result
+from pipeline.local.predict import predict
 from pipeline.retraining.ledger import Ledger
 
 
@@ -122,14 +123,12 @@ def test_predict_names_the_class_of_an_image(
     image = tmp_path / "zero.png"
     image.write_bytes(buffer.getvalue())
 
-    result = distill("predict", summary["pushed_model"], image, "--json")
+    (prediction,) = predict([image], model=summary["pushed_model"])
 
-    assert result.returncode == 0, result.stderr
-    (prediction,) = json.loads(result.stdout)
-    assert prediction["image"] == str(image)
-    assert prediction["class"] == "0"
-    assert prediction["probabilities"]["0"] > 0.5
-    assert sum(prediction["probabilities"].values()) == pytest.approx(1, abs=1e-4)
+    assert prediction.image == image
+    assert prediction.class_name == "0"
+    assert prediction.probabilities["0"] > 0.5
+    assert sum(prediction.probabilities.values()) == pytest.approx(1, abs=1e-4)
 
 
 def test_the_same_run_again_comes_from_the_cache(

@@ -157,11 +157,11 @@ class Compiled:
         directory: pathlib.Path,
         *,
         run: str,
-        told: Given,
-        given: Given,
-        artifacts: Given,
+        told: Given = _NOTHING,
+        given: Given = _NOTHING,
+        artifacts: Given = _NOTHING,
     ) -> Finished:
-        """Runs a task in this process, which has imported TFX already; see `run`."""
+        """Runs a task in this process, which takes no second to start; see `run`."""
         invocation = self._invocation(node, directory, run=run, told=told, given=given, artifacts=artifacts)
         with (
             contextlib.redirect_stdout(io.StringIO()) as out,

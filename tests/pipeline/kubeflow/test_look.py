@@ -1,4 +1,7 @@
-"""Look as KFP's launcher starts it: a process of its own, with what is really there to be looked at."""
+"""Look as KFP's launcher calls it, with what is really there to be looked at.
+
+It has a process of its own where that matters: for what it prints, reads and imports.
+"""
 
 import json
 import os
@@ -64,9 +67,10 @@ class Cluster:
         self.pushed = directory / "pushed"
         self.given = {"data_location": f"{directory}/photos/{{SPAN}}", "push_directory": str(self.pushed)}
 
-    def look(self, run: str, **given: Any) -> Finished:
-        """Looks in a run that must not fail."""
-        seen = self.pipeline.run("Look", self.directory, run=run, given=self.given | given)
+    def look(self, run: str, *, in_a_process: bool = False, **given: Any) -> Finished:
+        """Looks in a run that must not fail, in this process or in one of its own."""
+        start = self.pipeline.run if in_a_process else self.pipeline.run_here
+        seen = start("Look", self.directory, run=run, given=self.given | given)
         assert seen.code == 0, seen.err
         # KFP's driver stops a node that waits for an output that is not there.
         assert set(seen.parameters) == set(self.pipeline.component("Look")["outputDefinitions"]["parameters"])
@@ -119,7 +123,7 @@ def changed(before: Finished, after: Finished) -> set[str]:
 
 
 def test_a_run_is_told_what_is_there(cluster: Cluster) -> None:
-    seen = cluster.look("a")
+    seen = cluster.look("a", in_a_process=True)
 
     assert seen.parameters["newest_span"] == "7"
     assert [seen.parameters[name] for name in ("incumbent_version", "start_version", "kept_teacher")] == [
@@ -139,7 +143,9 @@ def test_a_run_is_told_what_is_there(cluster: Cluster) -> None:
 
 
 def test_the_same_again_is_told_the_same(cluster: Cluster) -> None:
-    assert changed(cluster.look("a"), cluster.look("b")) == set()
+    seen, *others = (cluster.look(run, in_a_process=run != "c") for run in "abc")
+
+    assert [changed(seen, other) for other in others] == [set()] * 2
 
 
 def test_a_changed_image_changes_the_fingerprint_of_the_data_alone(
@@ -472,9 +478,9 @@ def test_a_changed_file_of_a_student_changes_what_its_trainings_are_told(tmp_pat
         f"teacher={{from: {student}}}",
     )
 
-    before = pipeline.run("Look", tmp_path, run="a")
+    before = pipeline.run_here("Look", tmp_path, run="a")
     write_keras_file(student, weights=b"two")
-    after = pipeline.run("Look", tmp_path, run="b")
+    after = pipeline.run_here("Look", tmp_path, run="b")
 
     assert (before.code, after.code) == (0, 0), before.err
     assert changed(before, after) == {"student_files", "teacher_files"}

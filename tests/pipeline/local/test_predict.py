@@ -131,10 +131,9 @@ def test_a_version_in_an_object_store_is_copied_here(model, image, bucket):
         assert prediction.probabilities == pytest.approx({"dark": 0.8, "bright": 0.2})
 
 
-def test_the_command_takes_a_uri(model, image, bucket):
+def test_the_command_takes_a_uri(model, image, bucket, distill):
     push(model, to=bucket)
-    command = [sys.executable, "-m", "pipeline", "predict", bucket, str(image), "--json"]
-    finished = subprocess.run(command, capture_output=True, text=True, check=True)
+    finished = distill("predict", bucket, image, "--json")
     assert json.loads(finished.stdout)[0]["class"] == "dark"
     assert finished.stderr == ""
 

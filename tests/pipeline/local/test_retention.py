@@ -24,7 +24,6 @@ from pipeline.metadata.database import PASSWORD_VARIABLE
 
 HERE = pathlib.Path(__file__).parent
 DIGITS = HERE.parents[2] / "configs" / "digits.yaml"
-DISTILL = pathlib.Path(sys.executable).with_name("distill")
 FRESH = {"Trainer": "completed", "Pusher": "completed"}
 CACHED = {"Trainer": "cached", "Pusher": "cached"}
 WRITTEN_ONCE = ("Type", "TypeProperty", "ParentType", "MLMDEnv", "sqlite_sequence")
@@ -286,26 +285,25 @@ def test_a_damaged_file_is_named(workspace):
         prune(keeping(1), workspace=workspace)
 
 
-def test_the_command_says_what_it_would_remove_and_what_it_has(run, workspace):
-    def distill(*options: str) -> tuple[int, str]:
-        command = [str(DISTILL), "prune", str(DIGITS), "--workspace", str(workspace.directory)]
-        done = subprocess.run([*command, *options], capture_output=True, text=True, check=False, timeout=60)
+def test_the_command_says_what_it_would_remove_and_what_it_has(run, workspace, distill):
+    def prune_(*options: str) -> tuple[int, str]:
+        done = distill("prune", DIGITS, "--workspace", workspace.directory, *options)
         return done.returncode, (done.stdout + done.stderr).replace("\N{NO-BREAK SPACE}", " ")
 
-    code, said = distill()
+    code, said = prune_()
     assert (code, said) == (
         2,
         f"distill: {workspace.directory} holds no run of 'digits'; give its --workspace.\n",
     )
     for number in range(3):
         run(str(number))
-    assert distill() == (0, "Nothing to remove: 3 runs left.\n")
+    assert prune_() == (0, "Nothing to remove: 3 runs left.\n")
     only = ("--set", "retention.runs=1")
     size = 2 * (2 + len(str(artifacts(workspace) / "Trainer" / "model" / "1")))
     sentence = f"2 runs and {size} bytes of artifacts; 1 run left.\n"
-    assert distill(*only, "--dry-run") == (0, f"Would remove {sentence}")
-    assert distill(*only) == (0, f"Removed {sentence}")
+    assert prune_(*only, "--dry-run") == (0, f"Would remove {sentence}")
+    assert prune_(*only) == (0, f"Removed {sentence}")
     with locked(workspace):
-        code, said = distill(*only)
+        code, said = prune_(*only)
     assert code == 75
     assert "Another run is using the workspace" in said

@@ -2,11 +2,11 @@
 
 import dataclasses
 import json
-import os
 import pathlib
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -24,23 +24,22 @@ DIGITS = REPOSITORY / "configs" / "digits.yaml"
 HEAVY = {"tensorflow", "tfx", "keras", "apache_beam", "ml_metadata", "sklearn", "matplotlib", "kfp"}
 
 
-def _command(workspace: pathlib.Path, *arguments: str, options: tuple[str, ...] = ()) -> list[str]:
-    program = [sys.executable, *options, "-m", "pipeline", "retrain", str(DIGITS)]
-    return [*program, "--workspace", str(workspace), *arguments]
+def _arguments(workspace: pathlib.Path, *more: object) -> tuple[object, ...]:
+    return ("retrain", DIGITS, "--workspace", workspace, *more)
 
 
-def _retrain(
-    workspace: pathlib.Path, *arguments: str, options: tuple[str, ...] = (), **environment: str
-) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        _command(workspace, *arguments, options=options),
-        capture_output=True,
-        text=True,
-        cwd=REPOSITORY,
-        env=os.environ | environment,
-        check=False,
-        timeout=120,
-    )
+def _command(*arguments: object, options: tuple[str, ...] = ()) -> list[str]:
+    return [sys.executable, *options, "-m", "pipeline", *map(str, arguments)]
+
+
+@pytest.fixture
+def retrain_in(distill: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that calls the command in a workspace, in this process."""
+
+    def call(workspace: pathlib.Path, *more: object, **environment: str) -> Any:
+        return distill(*_arguments(workspace, *more), environment=environment)
+
+    return call
 
 
 def _ticks(workspace: pathlib.Path) -> list[dict[str, Any]]:
@@ -86,7 +85,14 @@ def _of(photos: pathlib.Path) -> tuple[str, str]:
 
 
 def test_where_nothing_is_new_nothing_is_done_and_nothing_heavy_imported(judged: pathlib.Path) -> None:
-    finished = _retrain(judged, options=("-X", "importtime"))
+    finished = subprocess.run(
+        _command(*_arguments(judged), options=("-X", "importtime")),
+        capture_output=True,
+        text=True,
+        cwd=REPOSITORY,
+        check=False,
+        timeout=120,
+    )
 
     assert finished.returncode == 0
     before, tick = _ticks(judged)
@@ -101,16 +107,16 @@ def test_where_nothing_is_new_nothing_is_done_and_nothing_heavy_imported(judged:
 
 
 def test_a_dry_run_says_what_is_new_and_writes_nothing(
-    judged: pathlib.Path, photos: pathlib.Path, tmp_path: pathlib.Path
+    judged: pathlib.Path, photos: pathlib.Path, tmp_path: pathlib.Path, retrain_in: Callable[..., Any]
 ) -> None:
     ledger = judged / "pushed" / "ledger.jsonl"
     before = ledger.read_bytes()
 
-    nothing = _retrain(judged, "--dry-run")
-    told = _retrain(judged, "--dry-run", "--set", "notify.prometheus=/tmp/nowhere/digits.prom")
-    changed = _retrain(judged, "--dry-run", *_of(photos))
-    stopped = _retrain(judged, "--dry-run", *_of(tmp_path / "missing"))
-    first = _retrain(tmp_path / "other", "--dry-run")
+    nothing = retrain_in(judged, "--dry-run")
+    told = retrain_in(judged, "--dry-run", "--set", "notify.prometheus=/tmp/nowhere/digits.prom")
+    changed = retrain_in(judged, "--dry-run", *_of(photos))
+    stopped = retrain_in(judged, "--dry-run", *_of(tmp_path / "missing"))
+    first = retrain_in(tmp_path / "other", "--dry-run")
 
     assert [each.returncode for each in (nothing, told, changed, stopped, first)] == [0, 0, 0, 4, 0]
     assert nothing.stdout.startswith("Nothing new: ")
@@ -124,9 +130,11 @@ def test_a_dry_run_says_what_is_new_and_writes_nothing(
     assert not (tmp_path / "other").exists()
 
 
-def test_missing_data_stops_the_tick_and_the_ledger_says_why(workspace: pathlib.Path) -> None:
+def test_missing_data_stops_the_tick_and_the_ledger_says_why(
+    workspace: pathlib.Path, retrain_in: Callable[..., Any]
+) -> None:
     for _ in range(2):
-        finished = _retrain(workspace, *_of(workspace / "missing"))
+        finished = retrain_in(workspace, *_of(workspace / "missing"))
         assert finished.returncode == 4
         assert finished.stderr.startswith("distill: data.path: got ")
     first, second = _ticks(workspace)
@@ -136,9 +144,11 @@ def test_missing_data_stops_the_tick_and_the_ledger_says_why(workspace: pathlib.
         assert tick["began"] <= tick["ended"]
 
 
-def test_a_file_that_cannot_be_read_stops_the_tick(workspace: pathlib.Path, tmp_path: pathlib.Path) -> None:
+def test_a_file_that_cannot_be_read_stops_the_tick(
+    workspace: pathlib.Path, tmp_path: pathlib.Path, retrain_in: Callable[..., Any]
+) -> None:
     """A name that is too long stands for a file system that answers with an error of its own."""
-    finished = _retrain(workspace, *_of(tmp_path / ("x" * 300)))
+    finished = retrain_in(workspace, *_of(tmp_path / ("x" * 300)))
     assert finished.returncode == 4
     assert finished.stderr.startswith("distill: data or the file of a model cannot be read ([Errno 36] ")
     assert len(finished.stderr.splitlines()) == 1
@@ -146,8 +156,10 @@ def test_a_file_that_cannot_be_read_stops_the_tick(workspace: pathlib.Path, tmp_
     assert tick["outcome"] == "stopped"
 
 
-def test_a_database_that_cannot_be_reached_stops_the_tick(workspace: pathlib.Path) -> None:
-    finished = _retrain(workspace, "--set", "metadata=mysql://distill@127.0.0.1:1/mlmd")
+def test_a_database_that_cannot_be_reached_stops_the_tick(
+    workspace: pathlib.Path, retrain_in: Callable[..., Any]
+) -> None:
+    finished = retrain_in(workspace, "--set", "metadata=mysql://distill@127.0.0.1:1/mlmd")
     assert finished.returncode == 4
     (tick,) = _ticks(workspace)
     assert tick["outcome"] == "stopped"
@@ -155,27 +167,31 @@ def test_a_database_that_cannot_be_reached_stops_the_tick(workspace: pathlib.Pat
     assert finished.stderr == f"distill: {tick['reason']}\n"
 
 
-def test_a_tick_beside_another_run_leaves_at_once(workspace: pathlib.Path) -> None:
+def test_a_tick_beside_another_run_leaves_at_once(
+    workspace: pathlib.Path, retrain_in: Callable[..., Any]
+) -> None:
     with locked(Workspace(workspace)):
-        finished = _retrain(workspace)
+        finished = retrain_in(workspace)
     assert finished.returncode == 75
     assert finished.stderr.startswith(f"distill: Another run is using the workspace {workspace}")
     assert not (workspace / "pushed").exists()
 
 
-def test_a_tick_that_is_killed_is_noted_by_the_next(workspace: pathlib.Path, photos: pathlib.Path) -> None:
-    command = _command(workspace, *_of(photos))
+def test_a_tick_that_is_killed_is_noted_by_the_next(
+    workspace: pathlib.Path, photos: pathlib.Path, retrain_in: Callable[..., Any]
+) -> None:
+    command = _command(*_arguments(workspace, *_of(photos)))
     with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as killed:
         assert killed.stdout is not None
         assert killed.stdout.readline().startswith("Starting TFX")
-        beside = _retrain(workspace, *_of(photos))
+        beside = retrain_in(workspace, *_of(photos))
         killed.kill()
     assert (beside.returncode, killed.returncode) == (75, -9)
     (begun,) = _ticks(workspace)
     assert begun["ended"] is begun["outcome"] is None
 
     shutil.rmtree(photos)
-    finished = _retrain(workspace, *_of(photos))
+    finished = retrain_in(workspace, *_of(photos))
 
     assert finished.returncode == 4
     assert finished.stdout == f"The run that began {begun['began']} was interrupted, which is noted now.\n"
@@ -200,9 +216,11 @@ def test_a_run_that_comes_to_no_verdict_is_tried_again(
         assert len(earlier) == number
 
 
-def test_neither_a_webhook_nor_a_metrics_file_out_of_order_fails_a_tick(judged: pathlib.Path) -> None:
+def test_neither_a_webhook_nor_a_metrics_file_out_of_order_fails_a_tick(
+    judged: pathlib.Path, retrain_in: Callable[..., Any]
+) -> None:
     """Port 9 of this machine discards, or is closed."""
-    finished = _retrain(
+    finished = retrain_in(
         judged,
         *("--set", "notify.webhook=http://127.0.0.1:9/path?token=abc", "--set", "notify.secret_env=SECRET"),
         *("--set", f"notify.prometheus={judged / 'missing' / 'digits.prom'}"),
@@ -221,8 +239,10 @@ def test_neither_a_webhook_nor_a_metrics_file_out_of_order_fails_a_tick(judged: 
     assert "token" not in shown
 
 
-def test_a_secret_that_is_not_there_is_missed_before_anything_begins(workspace: pathlib.Path) -> None:
-    finished = _retrain(
+def test_a_secret_that_is_not_there_is_missed_before_anything_begins(
+    workspace: pathlib.Path, retrain_in: Callable[..., Any]
+) -> None:
+    finished = retrain_in(
         workspace,
         *("--set", "notify.webhook=http://127.0.0.1:9/", "--set", "notify.secret_env=NOT_SET_ANYWHERE"),
     )
