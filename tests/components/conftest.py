@@ -3,10 +3,19 @@
 import hashlib
 import json
 import pathlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import pytest
+
+
+@pytest.fixture(scope="module")
+def as_in_a_run() -> Iterator[None]:
+    """What is replaced wherever nodes run; without it most of the time goes into Beam's repetitions."""
+    from components import tfx_patches
+
+    with tfx_patches.wherever_nodes_run():
+        yield
 
 
 class Data(NamedTuple):

@@ -98,7 +98,7 @@ def give(
             uri = tmp_path / "TeacherPredictions/predictions/1"
             predictions["teacher_predictions"] = [artifact(TeacherPredictions, uri)]
             context = teacher_predictions.Executor.Context(tmp_dir=str(tmp_path / "temporary"), unique_id="1")
-            with tfx_patches.direct_runner(), tfx_patches.no_packing():
+            with tfx_patches.wherever_nodes_run():
                 teacher_predictions.Executor(context).Do(
                     inputs,
                     {"predictions": predictions["teacher_predictions"]},

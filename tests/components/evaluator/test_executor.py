@@ -18,7 +18,6 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import standard_artifacts
 
-from components import tfx_patches
 from components.artifacts import TeacherPredictions
 from components.data_checks.profile import Profile, make_teacher_profile, read_profile
 from components.errors import InputError
@@ -116,7 +115,7 @@ def quickly(monkeypatch):
 
 
 @pytest.fixture
-def evaluate(tmp_path, artifact, data, schema, anomalies, write_model, write_history):
+def evaluate(tmp_path, artifact, data, schema, anomalies, write_model, write_history, as_in_a_run):
     """Runs the node on students given as `name: (weights, validation accuracies)`; returns its outputs.
 
     Each is the only variant of a distillation of its name, unless `searches` says otherwise. In the place of
@@ -177,9 +176,7 @@ def evaluate(tmp_path, artifact, data, schema, anomalies, write_model, write_his
             "versions_directory": str(tmp_path / "pushed"),
             "incumbent": pushed,
         }
-        with tfx_patches.no_packing():
-            node = executor.Executor(context)
-        node.Do(inputs, outputs, properties)
+        executor.Executor(context).Do(inputs, outputs, properties)
         return {key: output for key, (output,) in outputs.items()}
 
     return run

@@ -79,7 +79,7 @@ def pets(make_image: MakeImage, make_folder: MakeFolder) -> pathlib.Path:
 
 
 @pytest.fixture
-def ingest(tmp_path: pathlib.Path) -> Callable[..., Ingested]:
+def ingest(tmp_path: pathlib.Path, as_in_a_run: None) -> Callable[..., Ingested]:
     """Runs ExampleGen's executor."""
 
     def run(data: Any, *, name: str = "examples", beam_args: Sequence[str] = ()) -> Ingested:

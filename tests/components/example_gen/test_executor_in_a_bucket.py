@@ -19,6 +19,7 @@ def test_it_writes_the_bytes_that_it_writes_here(
     make_folder: Callable[..., pathlib.Path],
     bucket: str,
     tmp_path: pathlib.Path,
+    as_in_a_run: None,
 ) -> None:
     from tfx.types import standard_artifacts
 

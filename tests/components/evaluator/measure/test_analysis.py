@@ -65,6 +65,11 @@ def run(beam_args, *, output, models, examples, classes=3, **arguments):
         )
 
 
+@pytest.fixture(autouse=True)
+def surroundings(as_in_a_run):
+    """Beam is as it is in a run."""
+
+
 def write_sized(path, *, pixels, labels, heights):
     with tf.io.TFRecordWriter(str(path)) as writer:
         for index, (image, label, height) in enumerate(zip(pixels, labels, heights, strict=True)):

@@ -67,7 +67,7 @@ def test_it_is_found_by_what_lies_in_its_directory(models):
     assert models["student"].class_names == CLASSES
 
 
-def test_it_is_analysed_beside_a_saved_model(models, tmp_path, write_examples):
+def test_it_is_analysed_beside_a_saved_model(models, tmp_path, write_examples, as_in_a_run):
     random = np.random.default_rng(1)
     pixels, labels = random.integers(0, 256, (90, 2, 2, 1)), random.integers(0, 3, 90)
     write_examples(
