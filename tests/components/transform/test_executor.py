@@ -11,7 +11,6 @@ from tfx.proto import transform_pb2
 from tfx.types import standard_artifacts
 from tfx.utils import proto_utils
 
-from components import tfx_patches
 from components.storage import files as storage
 from components.transform.executor import Executor
 
@@ -57,48 +56,60 @@ def _write_examples(directory: pathlib.Path) -> None:
                     writer.write(_example(each))
 
 
-@pytest.fixture
-def transform(tmp_path: pathlib.Path, artifact: Callable[..., Any]) -> Transform:
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A directory with examples and a schema."""
+    directory = tmp_path_factory.mktemp("transform")
+    _write_examples(directory / "examples")
+    (directory / "schema").mkdir()
+    (directory / "schema/schema.pbtxt").write_text(SCHEMA)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def transform(directory: pathlib.Path, artifact: Callable[..., Any], as_in_a_run: None) -> Transform:
     """Runs the executor; returns where its outputs lie."""
-    _write_examples(tmp_path / "examples")
-    (tmp_path / "schema").mkdir()
-    (tmp_path / "schema/schema.pbtxt").write_text(SCHEMA)
 
     def run(
-        name: str = "run", *, examples: str = "", outputs: str = "", beam_args: Sequence[str] = ()
+        name: str, *, examples: str = "", outputs: str = "", beam_args: Sequence[str] = ()
     ) -> pathlib.Path:
-        outputs = outputs or str(tmp_path / name)
+        outputs = outputs or str(directory / name)
         inputs = {
             "examples": [
-                artifact(standard_artifacts.Examples, examples or tmp_path / "examples", splits=list(COUNTS))
+                artifact(standard_artifacts.Examples, examples or directory / "examples", splits=list(COUNTS))
             ],
-            "schema": [artifact(standard_artifacts.Schema, tmp_path / "schema")],
+            "schema": [artifact(standard_artifacts.Schema, directory / "schema")],
         }
         transformed = artifact(standard_artifacts.Examples, f"{outputs}/transformed")
         splits = transform_pb2.SplitsConfig(analyze=["train"], transform=list(COUNTS))
         context = Executor.Context(
             beam_pipeline_args=["--beam_plugins=tfx", *beam_args],
-            tmp_dir=str(tmp_path / "temporary"),
+            tmp_dir=str(directory / "temporary"),
             unique_id=name,
         )
-        with tfx_patches.direct_runner(), tfx_patches.no_packing():
-            Executor(context).Do(
-                inputs,
-                {
-                    "transform_graph": [artifact(standard_artifacts.TransformGraph, f"{outputs}/graph")],
-                    "transformed_examples": [transformed],
-                },
-                {
-                    "preprocessing_fn": "components.transform.preprocessing.preprocessing_fn",
-                    "custom_config": json.dumps(SETTINGS),
-                    "splits_config": proto_utils.proto_to_json(splits),
-                    "disable_statistics": 1,
-                },
-            )
+        Executor(context).Do(
+            inputs,
+            {
+                "transform_graph": [artifact(standard_artifacts.TransformGraph, f"{outputs}/graph")],
+                "transformed_examples": [transformed],
+            },
+            {
+                "preprocessing_fn": "components.transform.preprocessing.preprocessing_fn",
+                "custom_config": json.dumps(SETTINGS),
+                "splits_config": proto_utils.proto_to_json(splits),
+                "disable_statistics": 1,
+            },
+        )
         assert json.loads(transformed.split_names) == list(COUNTS)
         return pathlib.Path(outputs)
 
     return run
+
+
+@pytest.fixture(scope="module")
+def once(transform: Transform) -> pathlib.Path:
+    """Where the outputs of a run in this process lie."""
+    return transform("once")
 
 
 def files_below(directory: pathlib.Path) -> dict[str, bytes]:
@@ -107,17 +118,17 @@ def files_below(directory: pathlib.Path) -> dict[str, bytes]:
     }
 
 
-def test_each_shard_becomes_one_of_the_same_number_in_the_same_order(transform: Transform) -> None:
-    directory = transform() / "transformed"
+def test_each_shard_becomes_one_of_the_same_number_in_the_same_order(once: pathlib.Path) -> None:
+    transformed = once / "transformed"
 
-    assert set(files_below(directory)) == {
+    assert set(files_below(transformed)) == {
         f"Split-{split}/transformed_examples-{shard:05d}-of-{len(counts):05d}"
         for split, counts in COUNTS.items()
         for shard in range(len(counts))
     }
     for split, counts in COUNTS.items():
         for shard in range(len(counts)):
-            path = directory / f"Split-{split}/transformed_examples-{shard:05d}-of-{len(counts):05d}"
+            path = transformed / f"Split-{split}/transformed_examples-{shard:05d}-of-{len(counts):05d}"
             records = tf.data.TFRecordDataset(str(path)).as_numpy_iterator()
             examples = [tf.train.Example.FromString(record).features.feature for record in records]
             ids = ids_of(split, shard)
@@ -129,8 +140,8 @@ def test_each_shard_becomes_one_of_the_same_number_in_the_same_order(transform: 
             assert all(list(each["weight"].float_list.value) == [0.25] for each in examples)
 
 
-def test_the_graph_is_what_serving_loads(transform: Transform) -> None:
-    output = tft.TFTransformOutput(str(transform() / "graph"))
+def test_the_graph_is_what_serving_loads(once: pathlib.Path) -> None:
+    output = tft.TFTransformOutput(str(once / "graph"))
 
     assert set(output.raw_feature_spec()) == {"image", "id", "label", "weight"}
     assert output.transformed_feature_spec() == {
@@ -144,20 +155,29 @@ def test_the_graph_is_what_serving_loads(transform: Transform) -> None:
     assert packed.numpy().tolist() == [pixels_of("one").tobytes()]
 
 
-def test_the_bytes_are_the_same_in_one_process_and_in_several(transform: Transform) -> None:
-    alone = files_below(transform("alone") / "transformed")
-    assert files_below(transform("again") / "transformed") == alone
-    assert files_below(transform("together", beam_args=TWO_PROCESSES) / "transformed") == alone
+@pytest.mark.parametrize(
+    "beam_args",
+    [
+        pytest.param((), id="one process"),
+        pytest.param(TWO_PROCESSES, id="several", marks=pytest.mark.long),
+    ],
+)
+def test_the_bytes_are_the_same_again(
+    transform: Transform, once: pathlib.Path, beam_args: Sequence[str]
+) -> None:
+    again = transform("together" if beam_args else "again", beam_args=beam_args)
+
+    assert files_below(again / "transformed") == files_below(once / "transformed")
 
 
 def test_examples_and_outputs_may_lie_in_a_bucket(
-    transform: Transform, bucket: str, tmp_path: pathlib.Path
+    transform: Transform, once: pathlib.Path, bucket: str, directory: pathlib.Path
 ) -> None:
-    here = files_below(transform() / "transformed")
-    for name, content in files_below(tmp_path / "examples").items():
+    here = files_below(once / "transformed")
+    for name, content in files_below(directory / "examples").items():
         storage.write_bytes(f"{bucket}/examples/{name}", content)
 
-    transform(examples=f"{bucket}/examples", outputs=f"{bucket}/run")
+    transform("elsewhere", examples=f"{bucket}/examples", outputs=f"{bucket}/run")
 
     uri = f"{bucket}/run/transformed"
     assert {each.name: storage.read_bytes(f"{uri}/{each.name}") for each in storage.files_below(uri)} == here
