@@ -47,9 +47,9 @@ def engine(bucket: str, tmp_path: pathlib.Path) -> Iterator[str]:
         str(process.stdout and process.stdout.readline()).split()[-1] for process in processes
     )
     workers = {"kind": "external", "address": f"localhost:{pool.rpartition(':')[2]}"}
-    yield json.dumps(
-        {"engine": "spark", "spark": {"job_server": f"localhost:{job_service}", "workers": workers}}
-    )
+    spark = {"job_server": f"localhost:{job_service}", "workers": workers}
+    # The default is too short where others use the processors too.
+    yield json.dumps({"engine": "spark", "spark": spark, "start_seconds": 600})
     for process in processes:
         process.terminate()
         process.wait()
