@@ -16,8 +16,12 @@ _LOST = {
         # The timeout is that of slots which no TaskManager offers.
         r"Timeout has occurred|NoResourceAvailable|TaskManager|TaskExecutor|RemoteTransportException"
     ),
-    # The channel to a pool is gRPC's, which names the call of the system.
-    "its Python workers": re.compile(r"finishConnect|StatusRuntimeException|SDK harness closed|[Ww]orker"),
+    "its Python workers": re.compile(
+        # The channel to a pool is gRPC's, which names the call of the system. A program that starts workers
+        # may be missing, or end at once.
+        r"finishConnect|StatusRuntimeException|SDK harness closed|[Ww]orker"
+        r"|IOException: error=\d|Process died"
+    ),
     "its JobManager": re.compile(r"ConnectException|RestClientException|FlinkJobNotFound|RetryException"),
 }
 

@@ -22,6 +22,8 @@ _FAILED = "Pipeline BeamApp-1_2 failed in state FAILED: "
             "org.apache.beam.vendor.grpc.v1p69p0.io.grpc.StatusRuntimeException: CANCELLED: client cancelled",
             "its Python workers",
         ),
+        ("java.io.IOException: error=2, No such file or directory", "its Python workers"),
+        ("java.lang.IllegalStateException: Process died with exit code 1", "its Python workers"),
         ("java.net.ConnectException: Connection refused", "its JobManager"),
         (
             "org.apache.flink.runtime.jobmanager.scheduler.NoResourceAvailableException: "
