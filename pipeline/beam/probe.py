@@ -10,7 +10,7 @@ import json
 import re
 import threading
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -74,6 +74,21 @@ def respond(question: str, answer: str) -> None:
         file.write(json.dumps(_versions()).encode())
 
 
+def _responder() -> Callable[[str, str], None]:
+    """Returns the worker's part in a form that is sent whole, since it lies in no module.
+
+    Of what lies in one, Beam sends the name. A worker without this project could not unpack that, and would
+    have Flink wait for minutes for a word of it; so it can say what it lacks.
+    """
+
+    def respond_from_afar(question: str, answer: str) -> None:
+        from pipeline.beam.probe import respond
+
+        respond(question, answer)
+
+    return respond_from_afar
+
+
 def _versions() -> dict[str, str]:
     return {package: importlib.metadata.version(package) for package in _PACKAGES}
 
@@ -86,7 +101,7 @@ def _run_within(seconds: int, args: Sequence[str], *, question: str, answer: str
     def run() -> None:
         try:
             pipeline = beam.Pipeline(argv=list(args))
-            _ = pipeline | beam.Create([question]) | beam.Map(respond, answer)
+            _ = pipeline | beam.Create([question]) | beam.Map(_responder(), answer)
             jobs.append(pipeline.run())
             jobs[0].wait_until_finish()
         except Exception as error:  # noqa: BLE001, it is raised where the job is waited for.
