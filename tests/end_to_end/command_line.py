@@ -32,14 +32,14 @@ QUICK_DIGITS = [
 
 def distill(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        _command(*arguments), cwd=REPOSITORY, capture_output=True, text=True, timeout=600, check=False
+        command(*arguments), cwd=REPOSITORY, capture_output=True, text=True, timeout=600, check=False
     )
 
 
 def start(*arguments: object) -> "subprocess.Popen[str]":
     """Starts it, with errors in its output, and does not wait for it."""
     return subprocess.Popen(
-        _command(*arguments),
+        command(*arguments),
         cwd=REPOSITORY,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -47,7 +47,8 @@ def start(*arguments: object) -> "subprocess.Popen[str]":
     )
 
 
-def _command(*arguments: object) -> list[str]:
+def command(*arguments: object) -> list[str]:
+    """Returns what starts it."""
     return [sys.executable, "-m", "pipeline", *map(str, arguments)]
 
 

@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import psutil
 from command_line import REPOSITORY
 
 SET_UP = REPOSITORY / "build" / "flink"
@@ -106,9 +107,20 @@ class Part:
         assert line, f"{self.name} has not said {phrase!r}; see {self._log}"
         return line
 
-    def has_said(self, phrase: str, *, after: int) -> bool:
+    def has_said(self, phrase: str, *, after: int = 0) -> bool:
         """Whether a phrase is in the lines that come `after` so many."""
         return any(phrase in line for line in self._lines[after:])
+
+    def wait_for_place(self, phrase: str) -> int:
+        """Returns how many lines there are up to one with a phrase."""
+        line = self.wait_for(phrase)
+        return self._lines.index(line) + 1
+
+    def wait_for_end(self, *, seconds: float) -> tuple[int, str]:
+        """Returns its exit status, and all that it has written."""
+        status = self.process.wait(seconds)
+        self._reader.join(seconds)
+        return status, "".join(self._lines)
 
     @property
     def said(self) -> int:
@@ -163,9 +175,9 @@ class Cluster:
                     "cluster.evenly-spread-out-slots": True,
                     "io.tmp.dirs": str(directory),
                     # Without one, a job is lost with any part. Beam's own option is for streams alone.
-                    "restart-strategy.type": "fixed-delay",
-                    "restart-strategy.fixed-delay.attempts": 2,
-                    "restart-strategy.fixed-delay.delay": "1 s",
+                    "restart-strategy.type": "exponential-delay",
+                    "restart-strategy.exponential-delay.initial-backoff": "1 s",
+                    "restart-strategy.exponential-delay.attempts-before-reset-backoff": 3,
                     # A lost part is missed in seconds.
                     "heartbeat.interval": 1000,
                     "heartbeat.timeout": 10000,
@@ -177,12 +189,12 @@ class Cluster:
             )
         )
         self._parts: dict[str, Part] = {}
-        self._task_managers = [f"taskmanager-{number + 1}" for number in range(task_managers)]
+        self.task_managers = [f"taskmanager-{number + 1}" for number in range(task_managers)]
 
     @property
     def names(self) -> list[str]:
         """Of the parts."""
-        return ["jobmanager", *self._task_managers, "job-server", "pool"]
+        return ["jobmanager", *self.task_managers, "job-server", "pool"]
 
     def __getitem__(self, name: str) -> Part:
         return self._parts[name]
@@ -220,7 +232,7 @@ class Cluster:
         for name in names:
             self._parts[name].wait_until_ready()
         if "jobmanager" in names:  # A new one knows no TaskManager until they have found it.
-            for name in self._task_managers:
+            for name in self.task_managers:
                 self["jobmanager"].wait_for(f"Registering TaskManager with ResourceID {name} ")
 
     def stop(self) -> None:
@@ -232,6 +244,11 @@ class Cluster:
         """Asks Flink's REST interface."""
         with urllib.request.urlopen(self.master + path, timeout=30) as answer:
             return json.load(answer)
+
+    def workers(self) -> list[psutil.Process]:
+        """Returns the workers that the pool has started; it has them forked by a process between."""
+        pool = psutil.Process(self["pool"].process.pid)
+        return [worker for between in pool.children() for worker in between.children()]
 
     def hosts_of(self, job: str) -> set[str]:
         """Returns the ids of the TaskManagers on which subtasks of a job ran."""

@@ -19,3 +19,14 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         pytest.skip(missing)
     with running_cluster(tmp_path_factory.mktemp("flink")) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def alone(tmp_path_factory: pytest.TempPathFactory, cluster: Any) -> pathlib.Path:
+    """The workspace of a run of the digits without the cluster, if there is one to compare."""
+    from command_line import run
+    from digits import QUICK
+
+    workspace = tmp_path_factory.mktemp("alone")
+    run("digits.yaml", workspace, *QUICK)
+    return workspace

@@ -1,34 +1,20 @@
 """The digits on a Flink cluster of several processes leave what they leave on one machine."""
 
-import json
 import pathlib
 from typing import Any
 
 import pytest
 from command_line import NODES, run, states
+from digits import ON_BEAM, QUICK, assert_same_metrics, contents
 
 pytestmark = pytest.mark.flink
-
-_QUICK = [
-    *("--set", "teacher.epochs=2", "--set", "student.epochs=1"),
-    *("--set", "evaluation.min_accuracy=0.05"),
-]
-_ON_BEAM = ["ExampleGen", "StatisticsGen", "Transform", "Evaluator"]
-
-
-@pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """The workspace of a run on this machine alone."""
-    workspace = tmp_path_factory.mktemp("alone")
-    run("digits.yaml", workspace, *_QUICK)
-    return workspace
 
 
 @pytest.fixture(scope="module")
 def on_flink(tmp_path_factory: pytest.TempPathFactory, cluster: Any) -> pathlib.Path:
-    """The workspace of the same run on the cluster."""
+    """The workspace of the run `alone` on the cluster."""
     workspace = tmp_path_factory.mktemp("on_flink")
-    summary, _ = run("digits.yaml", workspace, *_QUICK, *cluster.options)
+    summary, _ = run("digits.yaml", workspace, *QUICK, *cluster.options)
     assert states(summary) == dict.fromkeys(NODES, "completed")
     return workspace
 
@@ -36,7 +22,7 @@ def on_flink(tmp_path_factory: pytest.TempPathFactory, cluster: Any) -> pathlib.
 def test_both_task_managers_work_on_every_node(on_flink: pathlib.Path, cluster: Any) -> None:
     jobs = cluster.ask("/jobs/overview")["jobs"]
 
-    assert len(jobs) > len(_ON_BEAM)  # The first is to try the cluster.
+    assert len(jobs) > len(ON_BEAM)  # The first is to try the cluster.
     assert {job["state"] for job in jobs} == {"FINISHED"}
     for job in jobs:
         assert cluster.hosts_of(job["jid"]) == {"taskmanager-1", "taskmanager-2"}
@@ -46,7 +32,7 @@ def test_both_task_managers_work_on_every_node(on_flink: pathlib.Path, cluster: 
 def test_examples_are_the_same_byte_for_byte(
     alone: pathlib.Path, on_flink: pathlib.Path, artifact: str
 ) -> None:
-    before, after = (_contents(workspace, artifact) for workspace in (alone, on_flink))
+    before, after = (contents(workspace, artifact) for workspace in (alone, on_flink))
 
     assert {path.parts[0] for path in before} >= {"Split-train", "Split-validation", "Split-test"}
     assert after == before
@@ -83,24 +69,13 @@ def test_the_transform_graph_computes_the_same(alone: pathlib.Path, on_flink: pa
 
 
 def test_the_metrics_are_equal(alone: pathlib.Path, on_flink: pathlib.Path) -> None:
-    before, after = (json.loads((each / "summary.json").read_text())["models"] for each in (alone, on_flink))
-
-    assert set(before) == {"teacher", "scratch", "distilled"}
-    for name, model in before.items():
-        assert after[name]["accuracy"] == model["accuracy"]
-        assert after[name]["cross_entropy"] == pytest.approx(model["cross_entropy"], rel=1e-6)
+    assert_same_metrics(alone, on_flink)
 
 
 def test_what_flink_has_made_comes_from_the_cache_on_this_machine(on_flink: pathlib.Path) -> None:
-    summary, _ = run("digits.yaml", on_flink, *_QUICK)
+    summary, _ = run("digits.yaml", on_flink, *QUICK)
 
-    assert {states(summary)[node] for node in _ON_BEAM} == {"cached"}
-
-
-def _contents(workspace: pathlib.Path, artifact: str) -> dict[pathlib.PurePath, bytes]:
-    """Returns all files of an artifact."""
-    (directory,) = (workspace / "artifacts" / artifact).glob("[0-9]*")
-    return {file.relative_to(directory): file.read_bytes() for file in directory.rglob("*") if file.is_file()}
+    assert {states(summary)[node] for node in ON_BEAM} == {"cached"}
 
 
 def _statistics(workspace: pathlib.Path) -> dict[tuple[str, str], Any]:
@@ -108,7 +83,7 @@ def _statistics(workspace: pathlib.Path) -> dict[tuple[str, str], Any]:
 
     return {
         (path.parts[0], feature.path.step[0]): feature
-        for path, content in _contents(workspace, "StatisticsGen/statistics").items()
+        for path, content in contents(workspace, "StatisticsGen/statistics").items()
         for feature in DatasetFeatureStatisticsList.FromString(content).datasets[0].features
     }
 
@@ -117,5 +92,5 @@ def _schema(workspace: pathlib.Path) -> dict[str, Any]:
     from google.protobuf import text_format
     from tensorflow_metadata.proto.v0.schema_pb2 import Schema
 
-    content = _contents(workspace, "SchemaGen/schema")[pathlib.PurePath("schema.pbtxt")]
+    content = contents(workspace, "SchemaGen/schema")[pathlib.PurePath("schema.pbtxt")]
     return {feature.name: feature for feature in text_format.Parse(content, Schema()).feature}

@@ -1,91 +1,85 @@
 """Parts of a Flink cluster that are lost in the middle of a node: what the user sees, and what comes then."""
 
+import contextlib
 import pathlib
-import signal
-import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
-from command_line import REPOSITORY, distill, start
+from cluster import Cluster
+from command_line import distill
+from digits import DIGITS, Run, assert_same_metrics, contents, running
 
 pytestmark = pytest.mark.flink
 
-_DIGITS = REPOSITORY / "configs" / "digits.yaml"
 _SECONDS_TO_TELL = 120.0
+_SECONDS_TO_FINISH = 600.0
 
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """That of all runs here: each finds what those before it have left."""
     return tmp_path_factory.mktemp("faults")
-
-
-@pytest.fixture
-def in_the_middle(workspace: pathlib.Path, cluster: Any) -> Iterator["subprocess.Popen[str]"]:
-    """A run whose ExampleGen is at work on both TaskManagers."""
-    mark = cluster["jobmanager"].said
-    with start("run", _DIGITS, "--workspace", workspace, *cluster.options) as process:
-        try:
-            # The first job is the one that tries the cluster.
-            cluster["jobmanager"].wait_for("Received JobGraph submission", count=2, after=mark)
-            marks = {name: cluster[name].said for name in ("taskmanager-1", "taskmanager-2")}
-            for name, mark in marks.items():
-                cluster[name].wait_for("Beam Fn Data client connected", after=mark)
-            yield process
-        finally:
-            process.kill()
 
 
 @pytest.mark.parametrize(
     ("lost", "named"),
-    [
-        (["job-server"], "its job server"),
-        (["pool"], "its Python workers"),
-        (["jobmanager"], "its JobManager"),
-        (["taskmanager-1", "taskmanager-2"], "its TaskManagers"),
-    ],
+    [(["jobmanager"], "its JobManager"), (["taskmanager-1", "taskmanager-2"], "its TaskManagers")],
 )
-def test_what_was_lost_is_told_in_one_sentence(
-    lost: list[str], named: str, in_the_middle: "subprocess.Popen[str]", cluster: Any
+def test_what_is_lost_during_the_first_node_is_told_in_one_sentence(
+    lost: list[str], named: str, workspace: pathlib.Path, cluster: Any
 ) -> None:
-    for part in lost:
-        cluster[part].kill()
-    try:
-        output, _ = in_the_middle.communicate(timeout=_SECONDS_TO_TELL)
-    finally:
-        cluster.start(*lost)
-
-    assert in_the_middle.returncode == 1
-    told = [line for line in output.splitlines() if line.startswith("distill: ")]
-    assert len(told) == 1
-    assert told[0].startswith(f"distill: beam: flink lost {named} in the middle of a job (")
-    assert "run the same command again" in told[0]
-    assert not [sign for sign in ("Traceback", "Stream removed", "internal error") if sign in output]
+    with running(cluster, workspace) as run:
+        _assert_told(named, run=run, cluster=cluster, during="ExampleGen", lost=lost)
 
 
-def test_the_same_command_goes_on_though_a_task_manager_is_lost(
-    in_the_middle: "subprocess.Popen[str]", cluster: Any
+def test_the_same_command_goes_on_though_task_managers_and_a_worker_are_lost(
+    workspace: pathlib.Path, cluster: Any
 ) -> None:
     """After all that was lost before."""
-    mark = cluster["jobmanager"].said
-
-    cluster["taskmanager-2"].kill()
-    try:
-        line = next(line for line in in_the_middle.stdout or () if line.startswith("ExampleGen: "))
-        while "running" in line or "notes" in line:
-            line = next(line for line in in_the_middle.stdout or () if line.startswith("ExampleGen: "))
-    finally:
+    with running(cluster, workspace) as run:
+        with _goes_on(run, cluster, during="ExampleGen", on="taskmanager-2"):
+            cluster["taskmanager-2"].kill()
         cluster.start("taskmanager-2")
+        with _goes_on(run, cluster, during="Transform", on="taskmanager-1"):
+            cluster.workers()[0].kill()
+        with _goes_on(run, cluster, during="TeacherPredictions", on="taskmanager-1"):
+            cluster["taskmanager-1"].kill()
+    cluster.start("taskmanager-1")
 
-    assert line.startswith("ExampleGen: completed")
-    cluster["jobmanager"].wait_for("switched from state RUNNING to RESTARTING", after=mark)
-    in_the_middle.send_signal(signal.SIGINT)
-    in_the_middle.communicate(timeout=_SECONDS_TO_TELL)
+
+@pytest.mark.parametrize(
+    ("lost", "named"), [("pool", "its Python workers"), ("job-server", "its job server")]
+)
+def test_what_is_lost_during_the_evaluator_is_told_in_one_sentence(
+    lost: str, named: str, workspace: pathlib.Path, cluster: Any
+) -> None:
+    with running(cluster, workspace) as run:
+        _assert_told(named, run=run, cluster=cluster, during="Evaluator", lost=[lost])
+
+    assert not list(workspace.glob("artifacts/Evaluator/evaluation/*/evaluation.json"))
+
+
+def test_the_same_command_then_leaves_what_a_run_leaves_that_loses_nothing(
+    alone: pathlib.Path, workspace: pathlib.Path, cluster: Any
+) -> None:
+    """Though a TaskManager is lost, with which several parts of the Evaluator's job fail at once."""
+    with running(cluster, workspace) as run:
+        with _goes_on(run, cluster, during="Evaluator", on="taskmanager-2"):
+            cluster["taskmanager-2"].kill()
+        cluster.start("taskmanager-2")
+        status, output = run.wait_for_end(seconds=_SECONDS_TO_FINISH)
+
+    assert status == 0, output
+    assert "TeacherPredictions: cached" in output
+    for artifact in ("ExampleGen/examples", "Transform/transformed_examples"):
+        assert contents(workspace, artifact) == contents(alone, artifact)
+    assert_same_metrics(alone, workspace)
 
 
 def test_more_parts_than_slots_are_refused_at_once(workspace: pathlib.Path, cluster: Any) -> None:
     options = [*cluster.options, "--set", "beam.flink.parallelism=9"]
-    result = distill("run", _DIGITS, "--workspace", workspace, *options)
+    result = distill("run", DIGITS, "--workspace", workspace, *options)
 
     assert result.returncode == 2
     assert "beam.flink.parallelism: 9 parts need as many slots" in result.stderr
@@ -95,9 +89,36 @@ def test_more_parts_than_slots_are_refused_at_once(workspace: pathlib.Path, clus
 def test_a_pool_that_is_missing_is_told_before_anything_runs(workspace: pathlib.Path, cluster: Any) -> None:
     cluster["pool"].kill()
     try:
-        result = distill("run", _DIGITS, "--workspace", workspace, "--set", "seed=2", *cluster.options)
+        result = distill("run", DIGITS, "--workspace", workspace, "--set", "seed=2", *cluster.options)
     finally:
         cluster.start("pool")
 
     (told,) = result.stderr.splitlines()
     assert told.startswith("distill: beam: a first small job on flink did not reach its Python workers (")
+
+
+def _assert_told(named: str, *, run: Run, cluster: Cluster, during: str, lost: Sequence[str]) -> None:
+    """Loses parts while a node is at work, and starts them again once the run has ended."""
+    run.wait_until_at_work(during, on=cluster.task_managers)
+    for part in lost:
+        cluster[part].kill()
+    try:
+        status, output = run.wait_for_end(seconds=_SECONDS_TO_TELL)
+    finally:
+        cluster.start(*lost)
+
+    assert status == 1
+    told = [line for line in output.splitlines() if line.startswith("distill: ")]
+    assert len(told) == 1
+    assert told[0].startswith(f"distill: beam: flink lost {named} in the middle of a job (")
+    assert "run the same command again" in told[0]
+    assert not [sign for sign in ("Traceback", "Stream removed", "internal error") if sign in output]
+
+
+@contextlib.contextmanager
+def _goes_on(run: Run, cluster: Cluster, *, during: str, on: str) -> Iterator[None]:
+    """Has something lost in the context, while a node is at work that completes all the same."""
+    run.wait_until_at_work(during, on=[on])
+    yield
+    assert not run.has_said(f"{during}: completed")
+    run.wait_until_completed(during)
