@@ -34,8 +34,8 @@ from components.transform.pixels import ImageShape, unpack_images
 # ExampleGen has already laid them out in an order that does not follow the classes.
 SHUFFLE_BYTES = 256 * 2**20
 
-# What becomes of an example is decided in Python, before TensorFlow sees one: there is nothing to convert, which
-# would take a second in each process.
+# What becomes of an example is decided in Python, before TensorFlow sees one. There is nothing to convert,
+# which takes each process a second.
 _plain = tf.autograph.experimental.do_not_convert
 
 _COUNTING_BATCH = 64

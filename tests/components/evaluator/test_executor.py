@@ -438,7 +438,7 @@ def test_a_teacher_known_by_its_predictions_is_measured_on_reference_images_too(
 
 @pytest.mark.usefixtures("quickly")
 def test_what_is_in_a_bucket_is_fetched_once(evaluate, predict, bucket, caplog):
-    with caplog.at_level(logging.INFO, logger="werkzeug"), tfx_patches.wherever_nodes_run():
+    with caplog.at_level(logging.INFO, logger="werkzeug"):
         evaluate(
             students={"kd": (STUDENT, [0.7])}, teacher=None, predictions=predict(range(6)), bucket=bucket
         )
