@@ -16,6 +16,7 @@ import threading
 import traceback
 from collections.abc import Iterator, Sequence
 from concurrent import futures
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from multiprocessing.util import Finalize
@@ -52,6 +53,7 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
         self._directory = str(directory)
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(_IMPORTED_ONCE)
+        forkserver.ensure_running()  # At once: the first worker would have to wait for it.
         # By who asked for it, too: several runners may number their workers alike.
         self._workers: dict[tuple[str, str], BaseProcess] = {}
 

@@ -234,8 +234,8 @@ def _training_logits(inputs: Mapping[str, Artifact], *, num_classes: int) -> np.
     """Reads what is stored of what the teacher says of the first training images, `[images, num_classes]`."""
     if "teacher_predictions" not in inputs:
         return np.empty((0, num_classes))
-    directory = local_copy(predictions_directory(inputs["teacher_predictions"].uri, "train"))
-    return read_first_view(str(directory), num_classes=num_classes, at_most=_LOGITS)
+    directory = predictions_directory(inputs["teacher_predictions"].uri, "train")
+    return read_first_view(directory, num_classes=num_classes, at_most=_LOGITS)
 
 
 def _add_training_data(profile: Profile, anomalies_uri: str, *, model_uri: str) -> None:

@@ -20,8 +20,8 @@ from components.errors import InputError
 from components.files import read_json, replacing, sha256
 from components.layout import MANIFEST_FILE
 from components.settings.training import Views
-from components.storage.copies import origin_of
-from components.storage.files import write_json
+from components.storage import files
+from components.storage.copies import local_copy, origin_of
 from components.storage.uri import join, name_of, parent_of
 from components.teacher_predictions.records import Batch, write_records
 from components.training.inputs.augmentation import fingerprint_views
@@ -122,7 +122,7 @@ def write_manifest(
     manifest = Manifest(
         teacher_fingerprint=teacher_fingerprint, shards=dict(shards), top_k=top_k, **_describe(views)
     )
-    write_json(join(directory, MANIFEST_FILE), dataclasses.asdict(manifest))
+    files.write_json(join(directory, MANIFEST_FILE), dataclasses.asdict(manifest))
 
 
 def open_predictions(
@@ -210,14 +210,20 @@ def read_first_view(directory: str, *, num_classes: int, at_most: int) -> np.nda
     """Reads the logits of the first examples, of the first of their views, `[examples, num_classes]`.
 
     Args:
-      directory: Where predictions were written, to its end.
+      directory: The path or URI where predictions were written, to its end; of that no more is fetched than
+        these are in.
       num_classes: How many classes there are.
       at_most: Examples.
     """
-    shards = sorted(read_json(pathlib.Path(directory, MANIFEST_FILE))["shards"])
-    files = [str(pathlib.Path(directory, name)) for name in shards]
-    found = _logits_of_views(files, num_classes=num_classes, at_most=at_most)
-    return np.stack([views[0] for views in found])
+    shards = sorted(files.read_json(join(directory, MANIFEST_FILE))["shards"])
+    found = (
+        views[0]
+        for name in shards
+        for views in _logits_of_views(
+            [str(local_copy(join(directory, name)))], num_classes=num_classes, at_most=at_most
+        )
+    )
+    return np.stack(list(itertools.islice(found, at_most)))
 
 
 def _logits_of_views(
