@@ -1,16 +1,16 @@
 """How each node's time, memory and output grow with the data.
 
     .venv/bin/python -m benchmarks.scale --data-dir DIR --folder FOLDER [--images 6000 60000 600000] \
-        [--flink KEY=VALUE ... [--parallelism 1 2]]
+        [--beam KEY=VALUE ... [--parallelism 1 2]]
 
 `--data-dir` holds MNIST in TFDS's format. For each number of images MNIST is replicated, each copy with noise
 of its own, into a data set of that size, of which 80 % are for training and 10 % each to validate and to test
 on. Every node runs in a process of its own, and what it reads comes from the cache: with Beam's direct runner
-and, where the settings of `beam.flink` are given, those that use Beam on that cluster, too. Of these the peak
-of memory is that of the process that submits the work. The models train for one epoch. The exponent of a node
-is the slope of the logarithm of its seconds, less those with the fewest images, over that of the number of
-images: what starting costs does not count. `--folder` keeps what was measured, so that the same command goes
-on where it was stopped, and may be given more images or a cluster later.
+and, where the settings of `beam` for a Flink cluster are given, those that use Beam there, too. Of these the
+peak of memory is that of the process that submits the work. The models train for one epoch. The exponent of a
+node is the slope of the logarithm of its seconds, less those with the fewest images, over that of the number
+of images: what starting costs does not count. `--folder` keeps what was measured, so that the same command
+goes on where it was stopped, and may be given more images or a cluster later.
 """
 
 import argparse
@@ -59,7 +59,7 @@ def main() -> None:
     parser.add_argument("--data-dir", required=True, help="Where TFDS's MNIST is prepared already.")
     parser.add_argument("--folder", type=pathlib.Path, required=True, help="For data and artifacts.")
     parser.add_argument("--images", type=int, nargs="+", default=IMAGES, help="How many, in ascending order.")
-    parser.add_argument("--flink", nargs="*", default=(), help="Settings of beam.flink, as for --set.")
+    parser.add_argument("--beam", nargs="*", default=(), help="Settings of beam for Flink, as for --set.")
     parser.add_argument("--parallelism", type=int, nargs="+", default=(1, 2), help="Of workers on Flink.")
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--set", action="append", default=[], help=argparse.SUPPRESS)
@@ -68,9 +68,9 @@ def main() -> None:
         run_node(arguments.child[0], pathlib.Path(arguments.child[1]), overrides=arguments.set)
         return
     engines = {"direct": ["beam.engine=direct"]}
-    for parallelism in arguments.parallelism if arguments.flink else ():
-        settings = [*arguments.flink, f"parallelism={parallelism}"]
-        engines[f"Flink, {parallelism}"] = ["beam.engine=flink", *(f"beam.flink.{each}" for each in settings)]
+    for parallelism in arguments.parallelism if arguments.beam else ():
+        settings = [*arguments.beam, "engine=flink", f"flink.parallelism={parallelism}"]
+        engines[f"flink-{parallelism}"] = [f"beam.{each}" for each in settings]
     found: dict[str, dict[str, dict[str, Any]]] = {engine: {} for engine in engines}
     for images in arguments.images:
         replicate(arguments.data_dir, arguments.folder / "data", images=images)
