@@ -17,6 +17,7 @@ _MOST_BITS = 4
 _LEAST_CORRELATION = 0.99
 
 _HASH_BITS = 64
+_READ_AT_ONCE = 10_000
 _KEPT = 20
 _NAMED = 3
 
@@ -52,9 +53,15 @@ def find_exact(images: pa.Table, *, among: pa.Table) -> dict[str, str]:
     Returns:
       The id of the first such other image by the id of the image.
     """
-    others = dict(zip(_column(among, "sha256")[::-1], _column(among, "id")[::-1], strict=True))
-    found = zip(_column(images, "id"), _column(images, "sha256"), strict=True)
-    return {name: others[digest] for name, digest in found if digest in others}
+    digests = dict(zip(_column(images, "id"), _column(images, "sha256"), strict=True))
+    wanted = set(digests.values())
+    first: dict[bytes, str] = {}
+    # The others may be many: no more than some of them are made objects of Python at once.
+    for batch in among.select(["sha256", "id"]).to_batches(max_chunksize=_READ_AT_ONCE):
+        for digest, other in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+            if digest in wanted:
+                first.setdefault(digest, other)
+    return {name: first[digest] for name, digest in digests.items() if digest in first}
 
 
 def refuse(found: Duplicates) -> None:
@@ -84,7 +91,7 @@ def describe(found: Duplicates) -> str:
 def _find_near(held_out: pa.Table, training: pa.Table) -> dict[str, str]:
     """Returns the most similar training image of each held-out one that has one, by their ids."""
     ours, theirs = (table.filter(pc.is_valid(table["phash"])) for table in (held_out, training))
-    names, other_names = _column(ours, "id"), _column(theirs, "id")
+    names, other_names = ours["id"], theirs["id"]
     thumbnails, other_thumbnails = _thumbnails(ours), _thumbnails(theirs)
     best: dict[int, tuple[float, int]] = {}
     for row, candidates in _similar_hashes(ours["phash"].to_numpy(), theirs["phash"].to_numpy()):
@@ -92,7 +99,7 @@ def _find_near(held_out: pa.Table, training: pa.Table) -> dict[str, str]:
         closest = int(np.argmax(correlations))
         if correlations[closest] >= max(_LEAST_CORRELATION, best.get(row, (0.0, 0))[0]):
             best[row] = (float(correlations[closest]), int(candidates[closest]))
-    return {names[row]: other_names[candidate] for row, (_, candidate) in best.items()}
+    return {names[row].as_py(): other_names[candidate].as_py() for row, (_, candidate) in best.items()}
 
 
 def _similar_hashes(ours: np.ndarray, theirs: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:

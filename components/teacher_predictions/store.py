@@ -230,12 +230,15 @@ def _logits_of_views(
     prediction_files: Sequence[str], *, num_classes: int, at_most: int
 ) -> Iterator[np.ndarray]:
     """Yields the logits of the first examples, of each `[views, num_classes]`."""
-    for record in tf.data.TFRecordDataset(list(prediction_files)).take(at_most).as_numpy_iterator():
-        feature = tf.train.Example.FromString(record).features.feature
-        if "logits" in feature:
-            yield np.array([feature["logits"].float_list.value], np.float32)
-        else:
-            yield unpack(tf.constant(feature["halves"].bytes_list.value), num_classes=num_classes).numpy()
+    records = tf.data.TFRecordDataset(list(prediction_files)).take(at_most).batch(_READING_BATCH)
+    for batch in records.as_numpy_iterator():
+        features = [tf.train.Example.FromString(record).features.feature for record in batch]
+        if "logits" in features[0]:  # All of them are stored alike.
+            yield from (np.array([each["logits"].float_list.value], np.float32) for each in features)
+            continue
+        halves = [each["halves"].bytes_list.value for each in features]
+        logits = unpack(tf.constant(list(itertools.chain(*halves))), num_classes=num_classes).numpy()
+        yield from np.split(logits, len(halves))  # There are as many views of each.
 
 
 def read_by_id(prediction_files: Sequence[str], *, num_classes: int) -> dict[bytes, np.ndarray]:

@@ -26,7 +26,6 @@ from components.training.callbacks.history import write_untrained
 from components.training.hardware import devices
 from components.training.hardware.precision import resolve_precision
 from components.training.inputs.batches import (
-    SHUFFLE_BYTES,
     damage_explained,
     epoch_counter,
     ordered_batches,
@@ -38,6 +37,9 @@ from components.training.loop import ONLY_TRAINING, Batches, fit
 from components.training.online_teacher import OnlineTeacher, online, online_with_features
 from components.training.start.continued import continue_model
 from components.training.start.earlier import warm_up
+
+# Memory that the images to validate on may take, as float32, so that they are read once in a training.
+_KEPT_BYTES = 64 * 2**20
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -265,7 +267,7 @@ def _open_batches(job: TrainingJob, data: TrainingData) -> Batches:
     )
     # Without the ids: of several devices TensorFlow adds up what they read, which it cannot do with text.
     validation = validation.map(lambda images, targets: (images, {"label": targets["label"]}))
-    if data.num_validation_examples * math.prod(job.image.shape) * tf.float32.size <= SHUFFLE_BYTES:
+    if data.num_validation_examples * math.prod(job.image.shape) * tf.float32.size <= _KEPT_BYTES:
         validation = validation.cache()  # Reading a small split again takes longer than a small model does.
     return Batches(
         training=training_batches(data, job, epoch=epoch),

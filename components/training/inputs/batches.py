@@ -32,7 +32,9 @@ from components.transform.pixels import ImageShape, unpack_images
 
 # Memory that the shuffle buffer may take. Larger data sets are shuffled within a window of that size;
 # ExampleGen has already laid them out in an order that does not follow the classes.
-SHUFFLE_BYTES = 256 * 2**20
+SHUFFLE_BYTES = 160 * 2**20
+# Of an example in that buffer, beside pixels and logits, as measured with small images.
+_MORE_BYTES = 400
 
 # What becomes of an example is decided in Python, before TensorFlow sees one. There is nothing to convert,
 # which takes each process a second.
@@ -317,7 +319,7 @@ def _bytes_of_example(job: TrainingJob, *, num_classes: int) -> int:
     """Returns what a training example takes in the shuffle buffer, whoever of the students is trained."""
     num_images = 2 if job.mixes else 1
     num_logits = 0 if job.views is None else job.views.number * num_classes
-    return num_images * math.prod(job.image.shape) + num_logits * HALF.size
+    return num_images * (math.prod(job.image.shape) + _MORE_BYTES) + num_logits * HALF.size
 
 
 @dataclasses.dataclass(frozen=True)
