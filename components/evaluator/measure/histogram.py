@@ -1,18 +1,20 @@
 """A sparse histogram."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 _Parts = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 _FEW = 1 << 16
+_NOTHING: _Parts = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
 
 
 class Histogram:
     """Counts whole numbers, and sums a weight of each; holds only the numbers that occurred."""
 
     def __init__(self) -> None:
-        nothing: _Parts = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
-        self._parts = [nothing]  # The first is sorted, without repetitions; what comes after waits.
+        self._parts = [_NOTHING]  # The first is sorted, without repetitions; what comes after waits.
 
     def add(self, codes: np.ndarray, *, weights: np.ndarray | None = None) -> None:
         """Counts each of `codes`, int64 `[n]`; `weights` `[n]` are 0 if not given."""
@@ -22,6 +24,19 @@ class Histogram:
         """Adds the counts and weights of another histogram."""
         for part in other._parts:
             self._append(part)
+
+    def exceeds(self, limit: int) -> bool:
+        """Tells whether more than `limit` different numbers occurred."""
+        if sum(len(codes) for codes, _, _ in self._parts) <= limit:
+            return False
+        self._sort()
+        return len(self._parts[0][0]) > limit
+
+    def recode(self, function: Callable[[np.ndarray], np.ndarray]) -> None:
+        """Puts other numbers in the place of those that occurred; equal ones are counted together."""
+        recoded = [(function(codes), counts, weights) for codes, counts, weights in self._parts]
+        self._parts = [_NOTHING, *recoded]
+        self._sort()
 
     def between(self, start: int, end: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns the numbers in `range(start, end)` that occurred, ascending, and their counts."""

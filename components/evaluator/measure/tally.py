@@ -23,8 +23,10 @@ CONFUSION_MATRIX, RELIABILITY = "confusion_matrix", "reliability"
 Examples = tuple[np.ndarray, np.ndarray]
 
 _BUFFER = 1024
-# One-vs-rest scores are told apart to 1/4096 in log-odds, within a range beyond which softmax is 0 or 1.
+# One-vs-rest scores are told apart to 1/4096 in log-odds, within a range beyond which softmax is 0 or 1. Of
+# very many the resolution is halved until few differ: Flink refuses a tally of all those of 60,000 images.
 _SCORE_BINS, _SCORE_LIMIT = 1 << 18, 32.0
+_MOST_SCORES = 1 << 17
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:
@@ -163,7 +165,9 @@ class Sums:
 
 
 class Tally:
-    """What the metrics need to know of the examples of a slice; it grows with what differs, not with all.
+    """What the metrics need to know of the examples of a slice, some megabytes however many these are.
+
+    It is the same in whatever parts and order the examples come.
 
     Args:
       teacher: Index of the teacher among the models.
@@ -177,6 +181,7 @@ class Tally:
         self._num_classes = 0
         # Codes are (model, label, class named), (model, bin, is right), (model, class, bin, is label).
         self._confusion, self._calibration, self._scores = Histogram(), Histogram(), Histogram()
+        self._halvings = 0  # Of the resolution of scores.
 
     def add(self, labels: np.ndarray, logits: np.ndarray) -> None:
         """Adds examples: labels `[examples]` and logits `[models, examples, num_classes]`."""
@@ -195,7 +200,12 @@ class Tally:
         self._num_classes = other._num_classes
         self._confusion.merge(other._confusion)
         self._calibration.merge(other._calibration)
+        while self._halvings < other._halvings:
+            self._halve_resolution()
+        while other._halvings < self._halvings:
+            other._halve_resolution()
         self._scores.merge(other._scores)
+        self._keep_few_scores()
 
     def flush(self) -> None:
         """Takes in the examples that wait."""
@@ -244,7 +254,21 @@ class Tally:
         self._calibration.add(codes, weights=confidences)
         is_label = labels[:, np.newaxis] == np.arange(self._num_classes)
         of_class = models[:, np.newaxis] * self._num_classes + np.arange(self._num_classes)
-        self._scores.add(((of_class * _SCORE_BINS + _score_bins(logs)) * 2 + is_label).ravel())
+        bins = _score_bins(logs) >> self._halvings
+        self._scores.add(((of_class * self._num_score_bins + bins) * 2 + is_label).ravel())
+        self._keep_few_scores()
+
+    @property
+    def _num_score_bins(self) -> int:
+        return _SCORE_BINS >> self._halvings
+
+    def _keep_few_scores(self) -> None:
+        while self._num_score_bins > 2 and self._scores.exceeds(_MOST_SCORES):
+            self._halve_resolution()
+
+    def _halve_resolution(self) -> None:
+        self._scores.recode(lambda codes: (codes >> 2 << 1) | (codes & 1))
+        self._halvings += 1
 
     def counts(self) -> list[Counts]:
         """Returns what is known of each model."""
@@ -280,8 +304,9 @@ class Tally:
         if not is_finite:
             return areas
         for label in range(self._num_classes):
-            start = (model * self._num_classes + label) * _SCORE_BINS * 2
-            codes, counts = self._scores.between(start, start + _SCORE_BINS * 2)
+            size = self._num_score_bins * 2
+            start = (model * self._num_classes + label) * size
+            codes, counts = self._scores.between(start, start + size)
             areas[label] = _area_of_codes(codes, counts)
         return areas
 
