@@ -6,11 +6,11 @@
 `--data-dir` holds MNIST in TFDS's format. For each number of images MNIST is replicated, each copy with noise
 of its own, into a data set of that size, of which 80 % are for training and 10 % each to validate and to test
 on. Every node runs in a process of its own, and what it reads comes from the cache: with Beam's direct runner
-and, where the settings of `beam` for a Flink cluster are given, those that use Beam there, too. Of these the
-peak of memory is that of the process that submits the work. The models train for one epoch. The exponent of a
-node is the slope of the logarithm of its seconds, less those with the fewest images, over that of the number
-of images: what starting costs does not count. `--folder` keeps what was measured, so that the same command
-goes on where it was stopped, and may be given more images or a cluster later.
+and, where the settings of `beam` for a Flink cluster are given, those that use Beam there, too, with the most
+images. Of these the peak of memory is that of the process that submits the work. The models train for one
+epoch. The exponent of a node is the slope of the logarithm of its seconds, less those with the fewest images,
+over that of the number of images: what starting costs does not count. `--folder` keeps what was measured, so
+that the same command goes on where it was stopped, and may be given more images or a cluster later.
 """
 
 import argparse
@@ -38,6 +38,7 @@ ROOT = pathlib.Path(__file__).parent.parent
 IMAGES = (6_000, 60_000, 600_000)
 EXPONENT, MEMORY = 1.05, 1.1
 USE_BEAM = ("ExampleGen", "StatisticsGen", "Transform", "TeacherPredictions", "Evaluator")
+DIRECT = "direct"
 NOISE = 8
 VERSION = "1.0.0"
 
@@ -67,7 +68,7 @@ def main() -> None:
     if arguments.child:
         run_node(arguments.child[0], pathlib.Path(arguments.child[1]), overrides=arguments.set)
         return
-    engines = {"direct": ["beam.engine=direct"]}
+    engines = {DIRECT: ["beam.engine=direct"]}
     for parallelism in arguments.parallelism if arguments.beam else ():
         settings = [*arguments.beam, "engine=flink", f"flink.parallelism={parallelism}"]
         engines[f"flink-{parallelism}"] = [f"beam.{each}" for each in settings]
@@ -75,6 +76,8 @@ def main() -> None:
     for images in arguments.images:
         replicate(arguments.data_dir, arguments.folder / "data", images=images)
         for engine, settings in engines.items():
+            if engine != DIRECT and images != max(arguments.images):
+                continue
             overrides = [*settings, *shortened(arguments.folder / "data", images=images)]
             folder = arguments.folder / str(images)
             for node, measured in measure(folder, engine=engine, overrides=overrides):
@@ -142,7 +145,7 @@ def measure(
     settings = [part for override in overrides for part in ("--set", override)]
     required = ["--data-dir", "", "--folder", ""]
     for node in load_config(ROOT / "configs/mnist.yaml", overrides=overrides).node_ids:
-        if engine != "direct" and node not in USE_BEAM:
+        if engine != DIRECT and node not in USE_BEAM:
             continue
         result = folder / "measured" / engine / f"{node}.json"
         if not result.exists():
@@ -251,6 +254,11 @@ def report(found: dict[str, dict[str, dict[str, Any]]], *, command: str) -> None
             }
             summary.setdefault(engine, {})[node] = growth
             print(engine, node, seconds.round(1).tolist(), [peak >> 20 for peak in peaks], growth)
+    for engine, nodes in found.items():
+        if engine != DIRECT:
+            ratio = seconds_of(nodes, among=nodes) / seconds_of(found[DIRECT], among=nodes)
+            summary[engine]["of the direct runner's seconds"] = ratio
+            print(engine, f"takes {ratio:.2f} times as long as the direct runner")
     content = {
         "command": command,
         "bounds": {"exponent": EXPONENT, "memory_growth": MEMORY},
@@ -260,6 +268,11 @@ def report(found: dict[str, dict[str, dict[str, Any]]], *, command: str) -> None
         "versions": describe_versions(),
     }
     write_json(RESULTS / "scale.json", content)
+
+
+def seconds_of(measured: dict[str, dict[str, Any]], *, among: Iterable[str]) -> float:
+    """Returns the seconds of some nodes together, with the most images."""
+    return sum(measured[node][max(measured[node], key=int)]["seconds"] for node in among)
 
 
 def exponent(images: np.ndarray, seconds: np.ndarray) -> float | None:
