@@ -32,11 +32,12 @@ class Histogram:
         self._sort()
         return len(self._parts[0][0]) > limit
 
-    def recode(self, function: Callable[[np.ndarray], np.ndarray]) -> None:
-        """Puts other numbers in the place of those that occurred; equal ones are counted together."""
-        recoded = [(function(codes), counts, weights) for codes, counts, weights in self._parts]
-        self._parts = [_NOTHING, *recoded]
-        self._sort()
+    def recoded(self, function: Callable[[np.ndarray], np.ndarray]) -> "Histogram":
+        """Returns the histogram of what a function makes of the numbers."""
+        made = Histogram()
+        for codes, counts, weights in self._parts:
+            made._append((function(codes), counts, weights))
+        return made
 
     def between(self, start: int, end: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns the numbers in `range(start, end)` that occurred, ascending, and their counts."""

@@ -26,7 +26,7 @@ _BUFFER = 1024
 # One-vs-rest scores are told apart to 1/4096 in log-odds, within a range beyond which softmax is 0 or 1. Of
 # very many the resolution is halved until few differ: Flink refuses a tally of all those of 60,000 images.
 _SCORE_BINS, _SCORE_LIMIT = 1 << 18, 32.0
-_MOST_SCORES = 1 << 17
+_MOST_SCORES, _MOST_OF_CLASS = 1 << 17, 64
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:
@@ -167,7 +167,7 @@ class Sums:
 class Tally:
     """What the metrics need to know of the examples of a slice, some megabytes however many these are.
 
-    It is the same in whatever parts and order the examples come.
+    Its counts, and the areas under the curves, are the same in whatever parts and order the examples come.
 
     Args:
       teacher: Index of the teacher among the models.
@@ -178,7 +178,7 @@ class Tally:
         self._waiting: list[Examples] = []
         self._num_waiting = 0
         self._sums: Sums | None = None
-        self._num_classes = 0
+        self._num_models = self._num_classes = 0
         # Codes are (model, label, class named), (model, bin, is right), (model, class, bin, is label).
         self._confusion, self._calibration, self._scores = Histogram(), Histogram(), Histogram()
         self._halvings = 0  # Of the resolution of scores.
@@ -197,14 +197,15 @@ class Tally:
         if other._sums is None:
             return
         self._sums = other._sums if self._sums is None else self._sums + other._sums
-        self._num_classes = other._num_classes
+        self._num_models, self._num_classes = other._num_models, other._num_classes
         self._confusion.merge(other._confusion)
         self._calibration.merge(other._calibration)
         while self._halvings < other._halvings:
             self._halve_resolution()
-        while other._halvings < self._halvings:
-            other._halve_resolution()
-        self._scores.merge(other._scores)
+        scores = other._scores  # The other stays as it is: Beam may go on with it.
+        for _ in range(self._halvings - other._halvings):
+            scores = scores.recoded(_halved)
+        self._scores.merge(scores)
         self._keep_few_scores()
 
     def flush(self) -> None:
@@ -214,7 +215,7 @@ class Tally:
         labels = np.concatenate([labels for labels, _ in self._waiting])
         logits = np.concatenate([logits for _, logits in self._waiting], axis=1)
         self._waiting, self._num_waiting = [], 0
-        self._num_classes = logits.shape[-1]
+        self._num_models, _, self._num_classes = logits.shape
         log_probabilities = log_softmax(logits)
         classes = predicted_classes(logits)
         sums = self._sum(labels, log_probabilities, classes)
@@ -263,11 +264,12 @@ class Tally:
         return _SCORE_BINS >> self._halvings
 
     def _keep_few_scores(self) -> None:
-        while self._num_score_bins > 2 and self._scores.exceeds(_MOST_SCORES):
+        most = max(_MOST_SCORES, _MOST_OF_CLASS * self._num_classes * self._num_models)
+        while self._num_score_bins > 2 and self._scores.exceeds(most):
             self._halve_resolution()
 
     def _halve_resolution(self) -> None:
-        self._scores.recode(lambda codes: (codes >> 2 << 1) | (codes & 1))
+        self._scores = self._scores.recoded(_halved)
         self._halvings += 1
 
     def counts(self) -> list[Counts]:
@@ -330,6 +332,11 @@ def _area_of_codes(codes: np.ndarray, counts: np.ndarray) -> float:
     _, place = np.unique(codes // 2, return_inverse=True)
     is_label = codes % 2 == 1
     return area_under_curve(np.bincount(place, counts * ~is_label), np.bincount(place, counts * is_label))
+
+
+def _halved(codes: np.ndarray) -> np.ndarray:
+    """Returns the codes of scores of half the resolution, in which the last bit is no part of the score."""
+    return (codes >> 2 << 1) | (codes & 1)
 
 
 def _score_bins(log_probabilities: np.ndarray) -> np.ndarray:
