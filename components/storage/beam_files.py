@@ -86,8 +86,13 @@ class BeamFiles(Place):
         with _reaching(uri):
             with contextlib.suppress(OSError):  # It is there already.
                 file_systems.mkdirs(parent_of(uri))
-            with file_systems.create(partial, compression_type=CompressionTypes.UNCOMPRESSED) as file:
-                yield file
+            try:
+                with file_systems.create(partial, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+                    yield file
+            except BaseException:
+                with contextlib.suppress(Exception):
+                    file_systems.delete([partial])
+                raise
             self.remove(uri)  # Beam's file systems rename nothing to a name that is taken.
             file_systems.rename([partial], [uri])
 

@@ -13,7 +13,7 @@ from multiprocessing.util import Finalize
 
 from components.files import replacing
 from components.storage.files import files_below, is_file, place_of
-from components.storage.uri import as_path, is_remote, join, name_of
+from components.storage.uri import as_path, is_remote, join, name_of, parent_of
 
 _parent: str | None = None  # Where copies are made; None is the directory of the system.
 _AT_ONCE = 8  # A large file goes in parts, several of them at once.
@@ -71,7 +71,7 @@ def local_copy(uri: str) -> pathlib.Path:
 
 def origin_of(path: str) -> str:
     """Returns what a path in a copy of this process is a copy of, for messages; any other as it is."""
-    for (_, uri), copy in _COPIES.items():
+    for (_, uri), copy in list(_COPIES.items()):
         if pathlib.Path(path).is_relative_to(copy):
             return join(uri, *pathlib.Path(path).relative_to(copy).parts)
     return path
@@ -79,10 +79,14 @@ def origin_of(path: str) -> str:
 
 def _find_copy(uri: str, *, process: int) -> pathlib.Path | None:
     """Returns where a process has a copy, be it in that of a folder."""
-    for (owner, folder), copy in _COPIES.items():
-        found = copy / uri.removeprefix(folder).lstrip("/")
-        if owner == process and f"{uri}/".startswith(f"{folder}/") and found.exists():
+    folder, names = uri, list[str]()
+    while is_remote(folder):
+        copy = _COPIES.get((process, folder))
+        found = copy and copy.joinpath(*names)
+        if found and found.exists():
             return found
+        names.insert(0, name_of(folder))
+        folder = parent_of(folder) if "/" in folder.partition("://")[2] else ""
     return None
 
 

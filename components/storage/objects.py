@@ -153,8 +153,10 @@ class Objects(Place):
         store, key = _open(uri)
         with reaching(uri):
             writer = obstore.open_writer(store, key, buffer_size=PIECE, max_concurrency=1)
-            for piece in pieces:
+        for piece in pieces:  # What goes wrong where they come from is said there.
+            with reaching(uri):
                 writer.write(piece)
+        with reaching(uri):
             writer.close()  # Not after an error.
 
     def read(self, uri: str) -> bytes:

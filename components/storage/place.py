@@ -80,8 +80,11 @@ class Place(abc.ABC):
 
     def download(self, uri: str, path: pathlib.Path) -> None:
         """Copies a file to this machine; the folder there exists."""
+        pieces = self.pieces(uri)
+        first = next(pieces, b"")  # Before there is a file: perhaps there is nothing to copy.
         with path.open("wb") as file:
-            file.writelines(self.pieces(uri))
+            file.write(first)
+            file.writelines(pieces)
 
     def upload(self, path: pathlib.Path, uri: str) -> None:
         """Copies a file from this machine, as `write_pieces` writes one."""
