@@ -85,9 +85,16 @@ class Executor(base_executor.BaseExecutor):
                 teacher=OnlineTeacher(keras_file=online, layers=variant.layers) if online else None,
             )
 
+        top_k = _stored_top_k(inputs) if predictions and not online else None
+
+        def tell_what_is_learnt(variant: Method) -> None:
+            warn_if_nothing_is_learnt(variant, logits, name=job.name)
+            if top_k is not None and leaves_out(top_k, num_classes=logits.shape[-1]):
+                tell_what_is_spread(variant, logits, top_k=top_k, name=job.name)
+
         values = json.loads(exec_properties.get("variants") or "{}")
         if not values:
-            _tell_what_is_learnt(method, logits, inputs=inputs, name=job.name)
+            tell_what_is_learnt(method)
             if exec_properties.get("may_diverge"):
                 prepared.train_variant(aim(method))
             else:
@@ -95,7 +102,7 @@ class Executor(base_executor.BaseExecutor):
             return
         variants = [method.model_copy(update=changes | {"name": name}) for name, changes in values.items()]
         for variant in variants:
-            _tell_what_is_learnt(variant, logits, inputs=inputs, name=job.name)
+            tell_what_is_learnt(variant)
         _search(prepared, variants, values=values, aim=aim)
 
 
@@ -196,25 +203,22 @@ def _ask(teacher_file: str, *, job: TrainingJob, examples: Sequence[str]) -> np.
     return keras.ops.convert_to_numpy(load_model(teacher_file)(images, training=False))
 
 
-def _tell_what_is_learnt(
-    method: Method, teacher_logits: np.ndarray, *, inputs: Mapping[str, Artifact], name: str
-) -> None:
-    warn_if_nothing_is_learnt(method, teacher_logits, name=name)
-    if isinstance(method, SoftMethod) and "teacher_predictions" in inputs:
-        top_k = read_top_k(predictions_directory(inputs["teacher_predictions"].uri, "train"))
-        if top_k is not None and leaves_out(top_k, num_classes=teacher_logits.shape[-1]):
-            tell_what_is_spread(method, teacher_logits, top_k=top_k, name=name)
+def _stored_top_k(inputs: Mapping[str, Artifact]) -> int | None:
+    """Returns of how many classes the teacher's logits are stored one by one; None is of all."""
+    return read_top_k(predictions_directory(inputs["teacher_predictions"].uri, "train"))
 
 
-def tell_what_is_spread(method: SoftMethod, teacher_logits: np.ndarray, *, top_k: int, name: str) -> None:
+def tell_what_is_spread(method: Method, teacher_logits: np.ndarray, *, top_k: int, name: str) -> None:
     """Tells the user how much of the teacher's probability is spread evenly over unlikely classes.
 
     Args:
-      method: The method of distillation.
+      method: The method of distillation; of one without a temperature nothing is told.
       teacher_logits: The teacher's logits for some examples as they were stored, `[examples, num_classes]`.
       top_k: Of how many classes they were stored one by one.
       name: How to call the student in messages.
     """
+    if not isinstance(method, SoftMethod):
+        return
     softened = np.exp(keras.ops.convert_to_numpy(method.soften(keras.ops.convert_to_tensor(teacher_logits))))
     spread = np.sort(softened, axis=-1)[:, :-top_k].sum(axis=-1).mean()
     tell(

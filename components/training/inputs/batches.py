@@ -316,7 +316,10 @@ def _unpack(
 
 
 def _bytes_of_example(job: TrainingJob, *, num_classes: int) -> int:
-    """Returns what a training example takes in the shuffle buffer, whoever of the students is trained."""
+    """Returns what a training example takes in the shuffle buffer, whoever of the students is trained.
+
+    Without views that is without the teacher's logits, so that scratch and students are shuffled alike.
+    """
     num_images = 2 if job.mixes else 1
     num_logits = 0 if job.views is None else job.views.number * num_classes
     return num_images * (math.prod(job.image.shape) + _MORE_BYTES) + num_logits * HALF.size

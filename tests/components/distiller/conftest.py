@@ -64,7 +64,6 @@ def give(
         *layers: keras.Layer,
         stored: Sequence[str],
         views: Views | None = None,
-        top_k: int | None = None,
         labelled: bool = True,
         unlabelled: int = 0,
     ) -> Given:
@@ -106,7 +105,6 @@ def give(
                         "image": image.model_dump_json(),
                         "splits": json.dumps(stored),
                         "views": views and views.model_dump_json(),
-                        "top_k": top_k,
                     },
                 )
         rest = {

@@ -12,7 +12,11 @@ import pytest
 import scipy.special
 
 from components import distiller
-from components.distiller.executor import fingerprint_method, warn_if_nothing_is_learnt
+from components.distiller.executor import (
+    fingerprint_method,
+    tell_what_is_spread,
+    warn_if_nothing_is_learnt,
+)
 from components.distiller.methods.hint import Hint
 from components.distiller.methods.kd import Kd
 from components.models.building import load_model
@@ -42,6 +46,24 @@ def test_a_user_is_told_if_nothing_is_left_to_learn_from_the_teacher(
         "learns nothing from its teacher: its probabilities at temperature 1e+09 are all equal to float "
         "precision; lower the temperature"
     )
+
+
+def test_a_user_is_told_how_much_is_spread_over_unlikely_classes(caplog: pytest.LogCaptureFixture) -> None:
+    logits = np.log(np.array([[8, 1, 4, 1, 1, 1], [1, 1, 16, 1, 1, 36]], np.float32))
+    caplog.set_level("INFO")
+
+    for temperature in (1.0, 2.0):
+        method = Kd(name="student", method="kd", temperature=temperature)
+        tell_what_is_spread(method, logits, top_k=2, name="Distiller-student")
+
+    # 4 of 16 and of 56 at temperature 1; the roots, 4 of 2 sqrt(2) + 6 and of 14, at 2.
+    shares = (4 / 16 + 4 / 56) / 2, (4 / (8**0.5 + 6) + 4 / 14) / 2
+    told = [record.told for record in caplog.records if hasattr(record, "told")]
+    assert told == [
+        f"learns {share:.1%} of its teacher's probability, at temperature {temperature}, spread evenly over "
+        "the classes beyond the 2 most likely"
+        for share, temperature in zip(shares, (1, 2), strict=True)
+    ]
 
 
 @pytest.mark.parametrize("asks_teacher", [False, True])

@@ -67,7 +67,7 @@ Store = Callable[..., list[str]]
 def store(tmp_path: pathlib.Path, example_files: list[str], store_predictions: Callable[..., None]) -> Store:
     """A function that stores what a teacher says of views, and returns the files."""
 
-    def run(views: Views, *, teacher: keras.Model | None = None) -> list[str]:
+    def run(views: Views, *, teacher: keras.Model | None = None, top_k: int | None = None) -> list[str]:
         store_predictions(
             teacher or pixels_as_logits(),
             teacher_fingerprint="abc",
@@ -76,6 +76,7 @@ def store(tmp_path: pathlib.Path, example_files: list[str], store_predictions: C
             batch_size=40,
             directory=str(tmp_path),
             views=views,
+            top_k=top_k,
         )
         return open_stored(tmp_path, example_files, views=views)
 
@@ -111,6 +112,21 @@ def seen(
     ]
     assert len(found) == num_examples
     return {int(example["label"]): example for example in found}
+
+
+def test_students_learn_from_the_logits_of_the_most_likely_classes(
+    store: Store, example_files: list[str], make_job: Callable[..., TrainingJob]
+) -> None:
+    views = views_of("shift")
+    exact = read_logits(store(views), num_classes=NUM_PIXELS).reshape(COUNT, views.number, NUM_PIXELS)
+    predictions = store(views, top_k=5)
+    job = make_job(shape=SHAPE, batch_size=8, views=views)
+
+    for number, example in seen(job, example_files, epoch=1, predictions=predictions).items():
+        ranked = np.argsort(-exact[number, 1], kind="stable")
+        logits = example["teacher_logits"]
+        np.testing.assert_array_equal(logits[ranked[:5]], exact[number, 1, ranked[:5]])
+        assert len(set(logits[ranked[5:]])) == 1
 
 
 @pytest.mark.parametrize("kind", KINDS)
