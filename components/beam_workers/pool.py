@@ -16,7 +16,6 @@ import threading
 import traceback
 from collections.abc import Iterator, Sequence
 from concurrent import futures
-from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from multiprocessing.util import Finalize
@@ -53,7 +52,6 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
         self._directory = str(directory)
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(_IMPORTED_ONCE)
-        forkserver.ensure_running()  # At once: the first worker would have to wait for it.
         # By who asked for it, too: several runners may number their workers alike.
         self._workers: dict[tuple[str, str], BaseProcess] = {}
 
@@ -118,7 +116,7 @@ def _make_directory(port: int) -> pathlib.Path:
     """Makes a directory that ends with this process, in the place of what a killed pool has left."""
     directory = pathlib.Path(tempfile.gettempdir(), f"distill-workers-{os.getuid()}-{port}")
     shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(mode=0o700)
+    directory.mkdir(mode=0o700, exist_ok=True)
     _remove_at_exit(directory, priority=-1)  # After the workers, which are ended at priority 0.
     return directory
 
