@@ -221,10 +221,14 @@ def run_again(node: str, *, store: MetadataStore, keep: bool) -> Iterator[None]:
 
     before = executions()
     hide(before.values())
-    yield
-    if not keep:
-        hide(each for number, each in executions().items() if number not in before)
-        store.put_executions(before.values())
+    replaced = False
+    try:
+        yield
+        replaced = keep
+    finally:
+        if not replaced:
+            hide(each for number, each in executions().items() if number not in before)
+            store.put_executions(before.values())
 
 
 def size_of(artifacts: str, node: str) -> int:
