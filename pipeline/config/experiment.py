@@ -55,8 +55,8 @@ class StoredPredictions(Settings):
     def _not_online(cls, values: Any) -> Any:
         if isinstance(values, dict) and "online" in values:
             raise custom_error(
-                "views are stored, but a teacher that runs online sees other images in each epoch; give "
-                "{views: N}, or online alone"
+                "what is stored is of no use to a teacher that runs online, which sees other images in each "
+                "epoch; give the section without online, or online alone"
             )
         if not values:
             raise custom_error("the section is empty; give views or top_k, or the word stored")
