@@ -22,6 +22,7 @@ from components.distiller.trials import Trial, all_diverged, write_trials
 from components.files import fingerprint_all
 from components.layout import UNLABELLED, keras_file, predictions_directory
 from components.models.building import load_model
+from components.report.wording import percent
 from components.settings.training import TrainingJob
 from components.storage.artifacts import on_this_machine
 from components.teacher_predictions.store import (
@@ -220,10 +221,10 @@ def tell_what_is_spread(method: Method, teacher_logits: np.ndarray, *, top_k: in
     if not isinstance(method, SoftMethod):
         return
     softened = np.exp(keras.ops.convert_to_numpy(method.soften(keras.ops.convert_to_tensor(teacher_logits))))
-    spread = np.sort(softened, axis=-1)[:, :-top_k].sum(axis=-1).mean()
+    spread = float(np.sort(softened, axis=-1)[:, :-top_k].sum(axis=-1).mean())
     tell(
-        f"learns {spread:.1%} of its teacher's probability, at temperature {method.temperature:g}, spread "
-        f"evenly over the classes beyond the {top_k} most likely",
+        f"learns {percent(spread)} of its teacher's probability, at temperature {method.temperature:g}, "
+        f"spread evenly over the classes beyond the {top_k} most likely",
         name=name,
     )
 

@@ -60,8 +60,8 @@ def test_a_user_is_told_how_much_is_spread_over_unlikely_classes(caplog: pytest.
     shares = (4 / 16 + 4 / 56) / 2, (4 / (8**0.5 + 6) + 4 / 14) / 2
     told = [record.told for record in caplog.records if hasattr(record, "told")]
     assert told == [
-        f"learns {share:.1%} of its teacher's probability, at temperature {temperature}, spread evenly over "
-        "the classes beyond the 2 most likely"
+        f"learns {100 * share:.1f}\N{NO-BREAK SPACE}% of its teacher's probability, at temperature "
+        f"{temperature}, spread evenly over the classes beyond the 2 most likely"
         for share, temperature in zip(shares, (1, 2), strict=True)
     ]
 
