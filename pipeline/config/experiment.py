@@ -170,12 +170,13 @@ class Config(Settings):
     @property
     def views(self) -> Views | None:
         """The views of the training images that the students see; None if they see others in each epoch."""
-        if self.augment is None or self._num_views is None:
+        if self.augment is None or self.num_views is None:
             return None
-        return Views(number=self._num_views, seed=self.seed, augment=self.augment)
+        return Views(number=self.num_views, seed=self.seed, augment=self.augment)
 
     @property
-    def _num_views(self) -> int | None:
+    def num_views(self) -> int | None:
+        """Of how many views of each training image predictions are stored; None is of the image itself."""
         stored = self.teacher_predictions
         return stored.views if isinstance(stored, StoredPredictions) else None
 
@@ -296,13 +297,13 @@ class Config(Settings):
 
     @model_validator(mode="after")
     def _augmentation_is_taught(self) -> Self:
-        of_unchanged = self.teacher_predictions != "online" and self._num_views is None
+        of_unchanged = self.teacher_predictions != "online" and self.num_views is None
         if self.augment and of_unchanged and self.stores_predictions:
             raise custom_error(
                 "augment: the stored predictions are not those of augmented images; set "
                 "teacher_predictions: {views: 8}, or online, or remove augment"
             )
-        if not self.augment and self._num_views is not None:
+        if not self.augment and self.num_views is not None:
             raise custom_error(
                 "teacher_predictions.views: without augment all views of an image are the same; set augment, "
                 "or teacher_predictions: stored"
@@ -470,18 +471,16 @@ def _needs_of_teacher_model(config: Config) -> Iterator[str]:
     if config.outside_teacher is None:
         return
     missing = "but the teacher is known by its predictions alone"
-    if isinstance(config.teacher_predictions, StoredPredictions):
-        views, top_k = config.teacher_predictions.views, config.teacher_predictions.top_k
-        if views is not None:
-            yield (
-                "teacher_predictions.views: needs a teacher that runs on views of the images, "
-                f"{missing}; leave it out, and augment"
-            )
-        if top_k is not None:
-            yield (
-                "teacher_predictions.top_k: cuts what is stored to distil from, "
-                f"{missing}, which it is measured by, too; leave it out"
-            )
+    if config.num_views is not None:
+        yield (
+            "teacher_predictions.views: needs a teacher that runs on views of the images, "
+            f"{missing}; leave it out, and augment"
+        )
+    if config.top_k is not None:
+        yield (
+            "teacher_predictions.top_k: cuts what is stored to distil from, "
+            f"{missing}, which it is measured by, too; leave it out"
+        )
     if config.augment:
         yield f"augment: needs a teacher that runs on the changed images, {missing}; leave it out"
     if config.teacher_predictions == "online":
