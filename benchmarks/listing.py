@@ -7,11 +7,11 @@ before the first node: the check and the fingerprint, beside the listing alone, 
 """
 
 import argparse
-import resource
 import subprocess
 import sys
 import time
 
+from benchmarks.peak import peak_kib
 from components.example_gen.registry import open_source
 from components.example_gen.sources.image_folder import ImageFolderData
 from components.storage import files
@@ -30,9 +30,8 @@ def main() -> None:
     if arguments.step:
         started = time.perf_counter()
         take(arguments.step, folder=arguments.folder)
-        seconds, used = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF)
-        processor, peak = used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
-        print(f"{arguments.step:12} {seconds:8.1f} {processor:12.1f} {peak:8,.0f}")
+        seconds, processor = time.perf_counter() - started, time.process_time()
+        print(f"{arguments.step:12} {seconds:8.1f} {processor:12.1f} {peak_kib() / 1024:8,.0f}")
         return
     print(f"{'step':12} {'s':>8} {'processor s':>12} {'MiB':>8}", flush=True)
     for step in STEPS:

@@ -18,6 +18,7 @@ import keras
 import tensorflow as tf
 
 from benchmarks.examples import Examples, concatenate, load_splits, write_examples
+from benchmarks.peak import peak_kib
 from benchmarks.predictions import store_predictions
 from benchmarks.table import Row, ratios, report
 from components.distiller.methods.kd import Kd
@@ -102,13 +103,6 @@ def train(folder: pathlib.Path) -> float:
     objective = Distillation(Kd(name="student", method="kd"))
     train_model(job, data, objective=objective, run_dir=str(folder / "run"))
     return peak_kib() / 1024
-
-
-def peak_kib() -> int:
-    """Reads the peak of this program alone; `getrusage` would count the one that started it, too."""
-    status = pathlib.Path("/proc/self/status").read_text(encoding="ascii")
-    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
-    return int(line.split()[1])
 
 
 def _files(folder: pathlib.Path) -> list[str]:

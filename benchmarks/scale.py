@@ -29,7 +29,7 @@ from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import Execution
 from tfx.dsl.components.base.base_node import BaseNode
 
-from benchmarks.memory import peak_kib
+from benchmarks.peak import peak_kib
 from benchmarks.table import RESULTS
 from components.evaluator.measure.machine import describe_machine, describe_versions
 from components.files import read_json, write_json
@@ -188,7 +188,7 @@ def run_node(node: str, result: pathlib.Path, *, overrides: Sequence[str]) -> No
         )
 
     before = size_of(workspace.artifacts, node)
-    with run_again(node, store=workspace.database.open_store(), keep=config.beam.engine == "direct"):
+    with run_again(node, store=workspace.database.open_store(), keep=config.beam.engine == DIRECT):
         nodes = run_pipeline(
             up_to_node,
             orchestrator="local",
