@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import io
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import imagehash
@@ -105,9 +105,22 @@ def encode(descriptors: Sequence[Descriptor]) -> bytes:
     return file.getvalue()
 
 
-def read(paths: Iterable[str]) -> pa.Table:
-    """Reads the descriptors of shards, one after the other: a table with the columns of `SCHEMA`."""
-    return pa.concat_tables([SCHEMA.empty_table(), *(pq.read_table(path, schema=SCHEMA) for path in paths)])
+@dataclasses.dataclass(frozen=True)
+class Descriptors:
+    """The descriptors of the images of some shards, as often as they are asked for.
+
+    There may be many: only those of one shard are in memory, as a table with the columns of `SCHEMA`.
+
+    Attributes:
+      paths: The files of the shards.
+    """
+
+    paths: Sequence[str]
+
+    def __iter__(self) -> Iterator[pa.Table]:
+        """Reads them shard by shard."""
+        for path in self.paths:
+            yield pq.read_table(path, schema=SCHEMA)
 
 
 def _luminance(pixels: np.ndarray) -> Image.Image:

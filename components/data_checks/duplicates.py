@@ -1,7 +1,7 @@
 """Images that are held out and among the training images too, the same file or nearly the same picture."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -17,16 +17,18 @@ _MOST_BITS = 4
 _LEAST_CORRELATION = 0.99
 
 _HASH_BITS = 64
-_READ_AT_ONCE = 10_000
+_COMPARED_AT_ONCE = 100_000  # More images take more memory, fewer more time.
 _KEPT = 20
 _NAMED = 3
 
 
-def find(held_out: pa.Table, *, training: pa.Table, split: str) -> Duplicates:
+def find(held_out: Iterable[pa.Table], *, training: Iterable[pa.Table], split: str) -> Duplicates:
     """Finds the images of a held-out split that are among the training images too.
 
+    The tables are gone through several times; in memory there is of the training images a part at a time.
+
     Args:
-      held_out: Their descriptors; see `components.data_checks.descriptors`.
+      held_out: Their descriptors, in any number of tables; see `components.data_checks.descriptors`.
       training: Those of the training images.
       split: The name of the held-out split.
     """
@@ -36,31 +38,29 @@ def find(held_out: pa.Table, *, training: pa.Table, split: str) -> Duplicates:
     alike = [DuplicatePair(image=name, training_image=near[name], kind="near") for name in sorted(near)]
     return Duplicates(
         split=split,
-        images=len(held_out),
+        images=sum(map(len, held_out)),
         exact=len(exact),
         near=len(near),
         pairs=tuple([*same, *alike][:_KEPT]),
     )
 
 
-def find_exact(images: pa.Table, *, among: pa.Table) -> dict[str, str]:
+def find_exact(images: Iterable[pa.Table], *, among: Iterable[pa.Table]) -> dict[str, str]:
     """Finds the images that are the same files as others.
 
     Args:
-      images: Their descriptors; see `components.data_checks.descriptors`.
-      among: Those of the others.
+      images: Their descriptors, in any number of tables; see `components.data_checks.descriptors`.
+      among: Those of the others, of which there may be many.
 
     Returns:
       The id of the first such other image by the id of the image.
     """
-    digests = dict(zip(_column(images, "id"), _column(images, "sha256"), strict=True))
+    digests = dict(_digests(images))
     wanted = set(digests.values())
     first: dict[bytes, str] = {}
-    # The others may be many: no more than some of them are made objects of Python at once.
-    for batch in among.select(["sha256", "id"]).to_batches(max_chunksize=_READ_AT_ONCE):
-        for digest, other in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-            if digest in wanted:
-                first.setdefault(digest, other)
+    for other, digest in _digests(among):
+        if digest in wanted:
+            first.setdefault(digest, other)
     return {name: first[digest] for name, digest in digests.items() if digest in first}
 
 
@@ -88,9 +88,30 @@ def describe(found: Duplicates) -> str:
     )
 
 
-def _find_near(held_out: pa.Table, training: pa.Table) -> dict[str, str]:
+def _find_near(held_out: Iterable[pa.Table], training: Iterable[pa.Table]) -> dict[str, str]:
     """Returns the most similar training image of each held-out one that has one, by their ids."""
-    ours, theirs = (table.filter(pc.is_valid(table["phash"])) for table in (held_out, training))
+    best: dict[str, tuple[float, str]] = {}
+    for ours in _looks(held_out):
+        for theirs in _looks(training):
+            for name, found in _most_similar(ours, theirs).items():
+                best[name] = max(found, best.get(name, found), key=lambda pair: pair[0])
+    return {name: other for name, (_, other) in best.items()}
+
+
+def _looks(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Yields how images look that have a perceptual hash, `_COMPARED_AT_ONCE` or somewhat more in a table."""
+    parts: list[pa.Table] = []
+    for table in tables:
+        parts.append(table.select(["id", "phash", "thumbnail"]).filter(pc.is_valid(table["phash"])))
+        if sum(map(len, parts)) >= _COMPARED_AT_ONCE:
+            yield pa.concat_tables(parts)
+            parts = []
+    if any(map(len, parts)):
+        yield pa.concat_tables(parts)
+
+
+def _most_similar(ours: pa.Table, theirs: pa.Table) -> dict[str, tuple[float, str]]:
+    """Returns, by the ids of ours, how similar the most similar one of theirs is, and its id."""
     names, other_names = ours["id"], theirs["id"]
     thumbnails, other_thumbnails = _thumbnails(ours), _thumbnails(theirs)
     best: dict[int, tuple[float, int]] = {}
@@ -99,7 +120,7 @@ def _find_near(held_out: pa.Table, training: pa.Table) -> dict[str, str]:
         closest = int(np.argmax(correlations))
         if correlations[closest] >= max(_LEAST_CORRELATION, best.get(row, (0.0, 0))[0]):
             best[row] = (float(correlations[closest]), int(candidates[closest]))
-    return {names[row].as_py(): other_names[candidate].as_py() for row, (_, candidate) in best.items()}
+    return {names[row].as_py(): (how, other_names[other].as_py()) for row, (how, other) in best.items()}
 
 
 def _similar_hashes(ours: np.ndarray, theirs: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
@@ -127,13 +148,15 @@ def _similar_hashes(ours: np.ndarray, theirs: np.ndarray) -> Iterator[tuple[int,
                 yield int(row), similar
 
 
-def _column(table: pa.Table, name: str) -> list:
-    return table[name].to_pylist()
+def _digests(tables: Iterable[pa.Table]) -> Iterator[tuple[str, bytes]]:
+    """Yields the id of each image, and the SHA-256 of its file."""
+    for table in tables:
+        yield from zip(table["id"].to_pylist(), table["sha256"].to_pylist(), strict=True)
 
 
 def _thumbnails(table: pa.Table) -> np.ndarray:
     """Returns the thumbnails, uint8 `[images, pixels]`."""
-    return np.frombuffer(b"".join(_column(table, "thumbnail")), np.uint8).reshape(-1, THUMBNAIL_SIDE**2)
+    return np.frombuffer(b"".join(table["thumbnail"].to_pylist()), np.uint8).reshape(-1, THUMBNAIL_SIDE**2)
 
 
 def _standardised(thumbnails: np.ndarray) -> np.ndarray:

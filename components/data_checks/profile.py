@@ -1,7 +1,7 @@
 """What the training images of a run look like as a whole: small enough to be kept with each student."""
 
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal
 
 import numpy as np
@@ -63,20 +63,26 @@ class Profile(Part):
         )
 
 
-def make_profile(descriptors: pa.Table, *, class_names: Sequence[str]) -> Profile:
+def make_profile(descriptors: Iterable[pa.Table], *, class_names: Sequence[str]) -> Profile:
     """Sums up what images look like.
 
     Args:
-      descriptors: Those of the images, at least one; see `components.data_checks.descriptors`.
+      descriptors: Those of the images, at least one, in any number of tables; see
+        `components.data_checks.descriptors`.
       class_names: The name of each class, in the order of the labels. Images without a label have no part in
         the distribution of the classes.
     """
-    labels = descriptors["label"].to_numpy()
-    counts = np.bincount(labels[labels >= 0], minlength=len(class_names)).tolist()
+    counts = np.zeros(len(class_names), np.int64)
+    numbers = {name: _Tally(name) for name in _OF_IMAGES}
+    for table in descriptors:
+        labels = table["label"].to_numpy()
+        counts += np.bincount(labels[labels >= 0], minlength=len(class_names))
+        for name, tally in numbers.items():
+            tally.add(table[name].to_numpy())
     return Profile(
-        images=len(descriptors),
-        categories={LABEL: dict(zip(class_names, counts, strict=True))} if any(counts) else {},
-        numbers={name: _histogram(name, descriptors[name].to_numpy()) for name in _OF_IMAGES},
+        images=numbers[_OF_IMAGES[0]].number,
+        categories={LABEL: dict(zip(class_names, counts.tolist(), strict=True))} if counts.any() else {},
+        numbers={name: tally.histogram() for name, tally in numbers.items()},
     )
 
 
@@ -106,7 +112,26 @@ def read_profile(path: pathlib.Path) -> Profile | None:
         return None
 
 
+class _Tally:
+    """Counts how often a number falls into each bin, and sums it up."""
+
+    def __init__(self, name: str) -> None:
+        self._edges = _EDGES[name]
+        self._counts = np.zeros(len(self._edges) - 1, np.int64)
+        self._sum = 0.0
+        self.number = 0
+
+    def add(self, values: np.ndarray) -> None:
+        counts, _ = np.histogram(np.clip(values, self._edges[0], self._edges[-1]), self._edges)
+        self._counts += counts
+        self._sum += float(values.sum(dtype=np.float64))
+        self.number += len(values)
+
+    def histogram(self) -> Histogram:
+        return Histogram(mean=self._sum / self.number, counts=tuple(self._counts.tolist()))
+
+
 def _histogram(name: str, values: np.ndarray) -> Histogram:
-    edges = _EDGES[name]
-    counts, _ = np.histogram(np.clip(values, edges[0], edges[-1]), edges)
-    return Histogram(mean=float(values.mean(dtype=np.float64)), counts=tuple(counts.tolist()))
+    tally = _Tally(name)
+    tally.add(values)
+    return tally.histogram()

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import apache_beam as beam
-import pyarrow as pa
 from pydantic import TypeAdapter
 from tfx import types
 from tfx.components.example_gen import base_example_gen_executor
@@ -14,7 +13,7 @@ from tfx.components.util import examples_utils
 from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, standard_component_specs
 
-from components.data_checks import descriptors
+from components.data_checks.descriptors import Descriptors
 from components.example_gen import dataset, shards
 from components.example_gen.reference import overlap
 from components.example_gen.registry import DataSettings, open_source
@@ -131,9 +130,9 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         return [shards.Outcome(**outcome) for outcome in json.loads(read_text(report))]
 
 
-def _read_descriptors(examples: types.Artifact, *splits: str) -> pa.Table:
+def _read_descriptors(examples: types.Artifact, *splits: str) -> Descriptors:
     files = (file for split in splits for file in descriptor_files(examples.uri, split))
-    return descriptors.read(str(local_copy(file)) for file in files)
+    return Descriptors([str(local_copy(file)) for file in files])
 
 
 @beam.ptransform_fn

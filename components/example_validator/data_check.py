@@ -3,9 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-import pyarrow as pa
-
 from components.data_checks import drift, duplicates
+from components.data_checks.descriptors import Descriptors
 from components.data_checks.findings import findings
 from components.data_checks.profile import Profile, make_profile, read_profile
 from components.layout import HELD_OUT, PROFILE_ASSET, REFERENCE
@@ -25,7 +24,7 @@ class Found(NamedTuple):
 
 
 def check_data(
-    descriptors: Mapping[str, pa.Table],
+    descriptors: Mapping[str, Descriptors],
     *,
     class_names: Sequence[str],
     checks: DataCheckSettings,
@@ -46,7 +45,9 @@ def check_data(
       InputError: There are duplicates, which are to be refused.
     """
     held_out = [split for split in descriptors if split in (*HELD_OUT, REFERENCE)]
-    training = pa.concat_tables(table for split, table in descriptors.items() if split not in held_out)
+    training = Descriptors(
+        [path for split, of_split in descriptors.items() if split not in held_out for path in of_split.paths]
+    )
     profile = make_profile(training, class_names=class_names)
     check = DataCheck(
         drift=_compare(profile, checks=checks, versions=versions, version=versions.incumbent(incumbent)),

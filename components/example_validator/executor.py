@@ -3,7 +3,6 @@
 import json
 from typing import Any
 
-import pyarrow as pa
 from absl import logging
 from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2
 from tfx import types
@@ -13,7 +12,7 @@ from tfx.proto.orchestration import execution_result_pb2
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import io_utils
 
-from components.data_checks import descriptors
+from components.data_checks.descriptors import Descriptors
 from components.data_checks.identity import DataIdentity, fingerprint
 from components.errors import InputError
 from components.example_validator.anomalies import describe
@@ -98,9 +97,9 @@ class Executor(tfx_executor.Executor):
         return output
 
 
-def _read_descriptors(examples: types.Artifact) -> dict[str, pa.Table]:
+def _read_descriptors(examples: types.Artifact) -> dict[str, Descriptors]:
     return {
-        split: descriptors.read(str(local_copy(file)) for file in descriptor_files(examples.uri, split))
+        split: Descriptors([str(local_copy(file)) for file in descriptor_files(examples.uri, split)])
         for split in _splits(examples)
     }
 

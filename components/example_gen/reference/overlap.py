@@ -1,7 +1,6 @@
 """Reference images that are trained on, too."""
 
-import pyarrow as pa
-
+from components.data_checks.descriptors import Descriptors
 from components.data_checks.duplicates import find_exact
 from components.errors import InputError, first_few
 from components.example_gen.reference.folder import ID_PREFIX
@@ -9,7 +8,7 @@ from components.example_gen.reference.folder import ID_PREFIX
 _NAMED = 5
 
 
-def check_none_trained_on(reference: pa.Table, *, trained_on: pa.Table) -> None:
+def check_none_trained_on(reference: Descriptors, *, trained_on: Descriptors) -> None:
     """Refuses reference images whose bytes are those of an image by which models are trained or chosen.
 
     Args:

@@ -1,7 +1,6 @@
 """Images that are to be held out and lie among the unlabelled ones too."""
 
-import pyarrow as pa
-
+from components.data_checks.descriptors import Descriptors
 from components.data_checks.duplicates import find_exact
 from components.errors import InputError, first_few
 from components.example_gen.unlabelled.folder import ID_PREFIX
@@ -9,7 +8,7 @@ from components.example_gen.unlabelled.folder import ID_PREFIX
 _NAMED = 5
 
 
-def check_none_held_out(unlabelled: pa.Table, *, held_out: pa.Table) -> None:
+def check_none_held_out(unlabelled: Descriptors, *, held_out: Descriptors) -> None:
     """Refuses images of the unlabelled folder whose bytes are those of an image that is held out.
 
     Args:

@@ -70,7 +70,7 @@ def profile(brightness, *, labels=None, seed=0):
         "phash": [None] * len(labels),
         "thumbnail": [None] * len(labels),
     }
-    return make_profile(pa.table(columns, schema=SCHEMA), class_names=["ant", "bee"])
+    return make_profile([pa.table(columns, schema=SCHEMA)], class_names=["ant", "bee"])
 
 
 def compared(before, now, *, warn=0.1, stop=None):

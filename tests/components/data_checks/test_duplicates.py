@@ -15,16 +15,24 @@ def photograph(seed, *, side=96):
     return Image.fromarray(noise).resize((side, side), Image.Resampling.BICUBIC)
 
 
+def tables(images, *, each=None):
+    """Describes images, or encoded files, by their names: so many in a table, or all of them."""
+    names = list(images)
+    each = each or len(names)
+    return [
+        table({name: images[name] for name in names[at : at + each]}) for at in range(0, len(names), each)
+    ]
+
+
 def table(images):
-    """Describes images, or encoded files, by their names."""
     found = []
     for name, image in images.items():
         encoded = image if isinstance(image, bytes) else encode(image)
         pixels = np.asarray(Image.open(io.BytesIO(encoded)))
         pixels = pixels if pixels.ndim == 3 else pixels[..., None]
         found.append(descriptors.describe(pixels, encoded=encoded, name=name, label=0, size=pixels.shape[:2]))
-    path = io.BytesIO(descriptors.encode(found))
-    return descriptors.read([path])
+    (read,) = descriptors.Descriptors([io.BytesIO(descriptors.encode(found))])
+    return read
 
 
 def encode(image, kind="PNG", **options):
@@ -37,7 +45,7 @@ TRAINING = {f"train/{seed}": photograph(seed) for seed in range(60)}
 
 
 def found(held_out):
-    return duplicates.find(table(held_out), training=table(TRAINING), split="test")
+    return duplicates.find(tables(held_out), training=tables(TRAINING), split="test")
 
 
 def pairs(result):
@@ -81,9 +89,22 @@ def test_a_changed_copy_is_a_near_duplicate(change):
 
 def test_of_several_similar_images_the_most_similar_is_named():
     close, closer = (encode(photograph(500), "JPEG", quality=quality) for quality in (10, 95))
-    held_out = table({"test/0": photograph(500)})
-    result = duplicates.find(held_out, training=table({"close": close, "closer": closer}), split="test")
+    held_out = tables({"test/0": photograph(500)})
+    result = duplicates.find(held_out, training=tables({"close": close, "closer": closer}), split="test")
     assert pairs(result) == [("test/0", "closer", "near")]
+
+
+def test_what_is_found_does_not_depend_on_how_the_images_lie_in_shards(monkeypatch):
+    copies = {f"test/{seed}": encode(photograph(seed), "JPEG", quality=60) for seed in range(20)}
+    copies |= {"same": TRAINING["train/59"], "new": photograph(100)}
+    # One of them has nothing that is hashed.
+    training = {"plain": Image.new("RGB", (64, 64)), **TRAINING, "again/59": TRAINING["train/59"]}
+    together = duplicates.find(tables(copies), training=tables(training), split="test")
+    assert (together.images, together.exact, together.near) == (22, 1, 20)
+    assert pairs(together)[0] == ("same", "train/59", "exact")
+    monkeypatch.setattr(duplicates, "_COMPARED_AT_ONCE", 10)
+    apart = duplicates.find(tables(copies, each=3), training=tables(training, each=7), split="test")
+    assert apart == together
 
 
 def test_hand_written_digits_are_not_taken_for_one_another():
@@ -94,7 +115,7 @@ def test_hand_written_digits_are_not_taken_for_one_another():
     ]
     training = {str(number): image for number, image in enumerate(images[:1400])}
     held_out = {str(number): image for number, image in enumerate(images[1400:], start=1400)}
-    result = duplicates.find(table(held_out), training=table(training), split="test")
+    result = duplicates.find(tables(held_out), training=tables(training), split="test")
     assert result.images == 397
     assert result.near <= 2
 

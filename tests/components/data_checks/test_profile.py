@@ -17,7 +17,7 @@ def table(labels, *, heights, brightness):
 
 def test_counts_classes_and_bins():
     descriptors = table([0, 2, 2, -1], heights=[63, 64, 75, 50_000], brightness=[0.0, 7.9, 8.0, 255.0])
-    profile = make_profile(descriptors, class_names=["ant", "bee", "cat"])
+    profile = make_profile([descriptors], class_names=["ant", "bee", "cat"])
     assert profile.images == 4
     assert profile.categories == {"label": {"ant": 1, "bee": 0, "cat": 2}}
     heights = profile.numbers["height"].counts
@@ -28,8 +28,26 @@ def test_counts_classes_and_bins():
     assert profile.numbers["brightness"].mean == pytest.approx((7.9 + 8 + 255) / 4)
 
 
+def test_images_in_several_tables_are_summed_up_together():
+    shards = [
+        table([0, 2], heights=[63, 64], brightness=[0.0, 8.5]),
+        table([-1], heights=[64], brightness=[200.0]),
+        table([], heights=[], brightness=[]),
+    ]
+    profile = make_profile(shards, class_names=["ant", "bee", "cat"])
+    assert profile.images == 3
+    assert profile.categories == {"label": {"ant": 1, "bee": 0, "cat": 1}}
+    assert {number: count for number, count in enumerate(profile.numbers["height"].counts) if count} == {
+        23: 1,
+        24: 2,
+    }
+    assert profile.numbers["brightness"].mean == pytest.approx((0 + 8.5 + 200) / 3)
+
+
 def test_without_labels_there_is_no_distribution_of_classes():
-    profile = make_profile(table([-1, -1], heights=[8, 8], brightness=[1.0, 2.0]), class_names=["ant", "bee"])
+    profile = make_profile(
+        [table([-1, -1], heights=[8, 8], brightness=[1.0, 2.0])], class_names=["ant", "bee"]
+    )
     assert profile.categories == {}
     assert profile.numbers["height"].mean == 8
 
@@ -46,7 +64,7 @@ def test_sums_up_what_a_teacher_says():
 
 
 def test_is_read_back_and_what_cannot_be_read_is_none(tmp_path):
-    profile = make_profile(table([0], heights=[8], brightness=[1.0]), class_names=["ant"])
+    profile = make_profile([table([0], heights=[8], brightness=[1.0])], class_names=["ant"])
     path = tmp_path / "profile.json"
     assert read_profile(path) is None
     path.write_text(profile.model_dump_json())
