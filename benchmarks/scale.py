@@ -1,16 +1,18 @@
 """How each node's time, memory and output grow with the data.
 
     .venv/bin/python -m benchmarks.scale --data-dir DIR --folder FOLDER [--images 6000 60000 600000] \
-        [--beam KEY=VALUE ... [--parallelism 1 2]]
+        [--rounds 3] [--beam KEY=VALUE ... [--parallelism 1 2]]
 
 `--data-dir` holds MNIST in TFDS's format. For each number of images MNIST is replicated, each copy with noise
 of its own, into a data set of that size, of which 80 % are for training and 10 % each to validate and to test
 on. Every node runs in a process of its own, and what it reads comes from the cache: with Beam's direct runner
 and, where the settings of `beam` for a Flink cluster are given, those that use Beam there, too, with the most
 images. Of these the peak of memory is that of the process that submits the work. The models train for one
-epoch. The exponent of a node is the slope of the logarithm of its seconds, less those with the fewest images,
-over that of the number of images: what starting costs does not count. `--folder` keeps what was measured, so
-that the same command goes on where it was stopped, and may be given more images or a cluster later.
+epoch. What takes seconds is told from noise by several rounds, of which the median counts, and of the peaks
+the highest; with the most images there is one round. The exponent of a node is the slope of the logarithm of
+its seconds, less those with the fewest images, over that of the number of images: what starting costs does
+not count. `--folder` keeps what was measured, so that the same command goes on where it was stopped, and may
+be given more images or a cluster later.
 """
 
 import argparse
@@ -19,6 +21,7 @@ import copy
 import dataclasses
 import pathlib
 import shlex
+import statistics
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -60,6 +63,7 @@ def main() -> None:
     parser.add_argument("--data-dir", required=True, help="Where TFDS's MNIST is prepared already.")
     parser.add_argument("--folder", type=pathlib.Path, required=True, help="For data and artifacts.")
     parser.add_argument("--images", type=int, nargs="+", default=IMAGES, help="How many, in ascending order.")
+    parser.add_argument("--rounds", type=int, default=3, help="With all but the most images.")
     parser.add_argument("--beam", nargs="*", default=(), help="Settings of beam for Flink, as for --set.")
     parser.add_argument("--parallelism", type=int, nargs="+", default=(1, 2), help="Of workers on Flink.")
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
@@ -80,7 +84,8 @@ def main() -> None:
                 continue
             overrides = [*settings, *shortened(arguments.folder / "data", images=images)]
             folder = arguments.folder / str(images)
-            for node, measured in measure(folder, engine=engine, overrides=overrides):
+            rounds = 1 if images == max(arguments.images) else arguments.rounds
+            for node, measured in measure(folder, engine=engine, overrides=overrides, rounds=rounds):
                 found[engine].setdefault(node, {})[str(images)] = measured
                 print(engine, images, node, measured, flush=True)
     report(found, command=shlex.join(["python", "-m", "benchmarks.scale", *sys.argv[1:]]))
@@ -137,9 +142,9 @@ def shortened(folder: pathlib.Path, *, images: int) -> list[str]:
 
 
 def measure(
-    folder: pathlib.Path, *, engine: str, overrides: Sequence[str]
+    folder: pathlib.Path, *, engine: str, overrides: Sequence[str], rounds: int
 ) -> Iterator[tuple[str, Mapping[str, float]]]:
-    """Runs one node after the other, each in a process of its own, unless that was done before."""
+    """Runs one node after the other, in each round in a process of its own, unless that was done before."""
     from pipeline.config.loading import load_config
 
     settings = [part for override in overrides for part in ("--set", override)]
@@ -147,13 +152,20 @@ def measure(
     for node in load_config(ROOT / "configs/mnist.yaml", overrides=overrides).node_ids:
         if engine != DIRECT and node not in USE_BEAM:
             continue
-        result = folder / "measured" / engine / f"{node}.json"
-        if not result.exists():
-            result.parent.mkdir(parents=True, exist_ok=True)
-            command = [sys.executable, "-m", "benchmarks.scale", "--child", node, str(result)]
-            with (folder / "run.log").open("ab") as log:
-                subprocess.run([*command, *required, *settings], check=True, stdout=log, stderr=log)
-        yield node, read_json(result)
+        results = [folder / "measured" / engine / f"{node}-{number}.json" for number in range(rounds)]
+        for result in results:
+            if not result.exists():
+                result.parent.mkdir(parents=True, exist_ok=True)
+                command = [sys.executable, "-m", "benchmarks.scale", "--child", node, str(result)]
+                with (folder / "run.log").open("ab") as log:
+                    subprocess.run([*command, *required, *settings], check=True, stdout=log, stderr=log)
+        yield node, typical([read_json(result) for result in results])
+
+
+def typical(rounds: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Returns the median of the seconds, and the most of everything else."""
+    most = {name: max(each[name] for each in rounds) for name in rounds[0]}
+    return most | {"seconds": statistics.median(each["seconds"] for each in rounds)}
 
 
 def run_node(node: str, result: pathlib.Path, *, overrides: Sequence[str]) -> None:
