@@ -4,8 +4,10 @@ VENV := .venv
 INSTALLED := $(VENV)/.installed
 # Two processes, which need 4 GB each. A file's tests share models and runs, so they stay together.
 FLINK := build/flink
-# Without Maven nothing can be set up, and the tests say so.
+# Without Maven there is no Flink, without Go no Prism, and the tests say so.
 FLINK_SETUP := $(if $(shell command -v mvn),$(FLINK)/.unpacked $(FLINK)/job-server.jar)
+PRISM := $(if $(shell command -v go),build/prism)
+BEAM_VERSION = $(shell sed -n 's/^apache-beam==\([0-9.]*\).*/\1/p' requirements.lock)
 PYTEST := $(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: benchmark demo kubeflow-check test test-flink test-long test-year lint format lock pipeline.yaml docs/summary.md clean install
@@ -22,8 +24,8 @@ test-long: $(INSTALLED)  ## Run the longest proofs: the graph on real images, in
 test-year: $(INSTALLED)  ## Play a year of unattended retraining, its two halves at once.
 	$(VENV)/bin/python -m pytest tests/end_to_end/test_year.py
 
-test-flink: $(INSTALLED) $(FLINK_SETUP)  ## Run digits on a Flink cluster of several processes, and lose each of them.
-	$(VENV)/bin/python -m pytest -m flink tests/end_to_end/flink
+test-flink: $(INSTALLED) $(FLINK_SETUP) $(PRISM)  ## Run digits on Prism and on a Flink cluster, and lose each part of it.
+	$(VENV)/bin/python -m pytest -m flink tests/end_to_end/engines
 
 kubeflow-check: $(INSTALLED)  ## Try a live Kubeflow Pipelines; HOST=URL says which, IMAGE=IMAGE what its nodes run.
 	$(VENV)/bin/python -m pytest tests/live --timeout 7200 --kubeflow-host $(HOST) $(if $(IMAGE),--kubeflow-image $(IMAGE)) \
@@ -68,7 +70,7 @@ clean:  ## Remove the virtual environment, the runs and every cache.
 	rm -rf $(VENV) runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(FLINK)/.unpacked: tests/end_to_end/flink/requirements.txt $(INSTALLED)
+$(FLINK)/.unpacked: tests/end_to_end/engines/requirements.txt $(INSTALLED)
 	$(VENV)/bin/python -m pip download --quiet --no-deps --no-binary :all: --no-build-isolation --require-hashes \
 		--requirement $< --dest $(FLINK)
 	tar --extract --gzip --file $(FLINK)/apache-flink-libraries-*.tar.gz --directory $(FLINK) --strip-components 2 \
@@ -76,8 +78,12 @@ $(FLINK)/.unpacked: tests/end_to_end/flink/requirements.txt $(INSTALLED)
 	rm $(FLINK)/apache-flink-libraries-*.tar.gz
 	touch $@
 
-$(FLINK)/job-server.jar: tests/end_to_end/flink/pom.xml
+$(FLINK)/job-server.jar: tests/end_to_end/engines/pom.xml
 	mvn --batch-mode --quiet --file $< package
+	touch $@
+
+build/prism: requirements.lock
+	GOBIN=$(CURDIR)/build go install github.com/apache/beam/sdks/v2/go/cmd/prism@v$(BEAM_VERSION)
 	touch $@
 
 $(VENV)/bin/uv:

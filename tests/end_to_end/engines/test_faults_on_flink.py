@@ -33,7 +33,7 @@ def test_what_is_lost_during_the_first_node_is_told_in_one_sentence(
         _assert_told(named, run=run, cluster=cluster, during="ExampleGen", lost=lost)
 
 
-def test_the_same_command_goes_on_though_task_managers_and_a_worker_are_lost(
+def test_the_same_command_goes_on_though_task_managers_and_workers_are_lost(
     workspace: pathlib.Path, cluster: Any
 ) -> None:
     """After all that was lost before."""
@@ -42,7 +42,8 @@ def test_the_same_command_goes_on_though_task_managers_and_a_worker_are_lost(
             cluster["taskmanager-2"].kill()
         cluster.start("taskmanager-2")
         with _goes_on(run, cluster, during="Transform", on="taskmanager-1"):
-            cluster.workers()[0].kill()
+            for worker in cluster.workers():
+                worker.kill()
         with _goes_on(run, cluster, during="TeacherPredictions", on="taskmanager-1"):
             cluster["taskmanager-1"].kill()
     cluster.start("taskmanager-1")
@@ -117,7 +118,9 @@ def _assert_told(named: str, *, run: Run, cluster: Cluster, during: str, lost: S
 
 @contextlib.contextmanager
 def _goes_on(run: Run, cluster: Cluster, *, during: str, on: str) -> Iterator[None]:
-    """Has something lost in the context, while a node is at work that completes all the same."""
+    """Has something lost in the context that a node was at work with, which completes all the same."""
     run.wait_until_at_work(during, on=[on])
+    before = cluster["jobmanager"].said
     yield
     run.wait_until_completed(during)
+    assert cluster["jobmanager"].has_said("RUNNING to RESTARTING", after=before)

@@ -22,8 +22,20 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
-def alone(tmp_path_factory: pytest.TempPathFactory, cluster: Any) -> pathlib.Path:
-    """The workspace of a run of the digits without the cluster, if there is one to compare."""
+def prism(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Prism; see CONTRIBUTING.md for what it needs."""
+    from prism import find_missing, running_prism
+
+    missing = find_missing()
+    if missing:
+        pytest.skip(missing)
+    with running_prism(tmp_path_factory.mktemp("prism")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """The workspace of a run of the digits without an engine beside Beam's own."""
     from command_line import run
     from digits import QUICK
 

@@ -1,4 +1,4 @@
-"""The digits on a Flink cluster of several processes leave what they leave on one machine."""
+"""The digits on a Flink cluster, and on Prism, leave what they leave in one process."""
 
 import pathlib
 from typing import Any
@@ -10,16 +10,18 @@ from digits import ON_BEAM, QUICK, assert_same_metrics, contents
 pytestmark = pytest.mark.flink
 
 
-@pytest.fixture(scope="module")
-def on_flink(tmp_path_factory: pytest.TempPathFactory, cluster: Any) -> pathlib.Path:
-    """The workspace of the run `alone` on the cluster."""
-    workspace = tmp_path_factory.mktemp("on_flink")
-    summary, _ = run("digits.yaml", workspace, *QUICK, *cluster.options)
+@pytest.fixture(scope="module", params=["cluster", "prism"])
+def elsewhere(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """The workspace of the run `alone` on an engine."""
+    engine = request.getfixturevalue(request.param)
+    workspace = tmp_path_factory.mktemp(f"on_{request.param}")
+    summary, _ = run("digits.yaml", workspace, *QUICK, *engine.options)
     assert states(summary) == dict.fromkeys(NODES, "completed")
     return workspace
 
 
-def test_both_task_managers_work_on_every_node(on_flink: pathlib.Path, cluster: Any) -> None:
+@pytest.mark.parametrize("elsewhere", ["cluster"], indirect=True)
+def test_both_task_managers_work_on_every_node(elsewhere: pathlib.Path, cluster: Any) -> None:
     jobs = cluster.ask("/jobs/overview")["jobs"]
 
     assert len(jobs) > len(ON_BEAM)  # The first is to try the cluster.
@@ -30,23 +32,23 @@ def test_both_task_managers_work_on_every_node(on_flink: pathlib.Path, cluster: 
 
 @pytest.mark.parametrize("artifact", ["ExampleGen/examples", "Transform/transformed_examples"])
 def test_examples_are_the_same_byte_for_byte(
-    alone: pathlib.Path, on_flink: pathlib.Path, artifact: str
+    alone: pathlib.Path, elsewhere: pathlib.Path, artifact: str
 ) -> None:
-    before, after = (contents(workspace, artifact) for workspace in (alone, on_flink))
+    before, after = (contents(workspace, artifact) for workspace in (alone, elsewhere))
 
     assert {path.parts[0] for path in before} >= {"Split-train", "Split-validation", "Split-test"}
     assert after == before
 
 
-def test_statistics_and_schema_are_equal(alone: pathlib.Path, on_flink: pathlib.Path) -> None:
+def test_statistics_and_schema_are_equal(alone: pathlib.Path, elsewhere: pathlib.Path) -> None:
     """But for the order of the features, which depends on the order of the images."""
     for of in (_statistics, _schema):
-        before, after = of(alone), of(on_flink)
+        before, after = of(alone), of(elsewhere)
         assert before
         assert after == before
 
 
-def test_the_transform_graph_computes_the_same(alone: pathlib.Path, on_flink: pathlib.Path) -> None:
+def test_the_transform_graph_computes_the_same(alone: pathlib.Path, elsewhere: pathlib.Path) -> None:
     import numpy as np
     import tensorflow as tf
     import tensorflow_transform as tft
@@ -59,7 +61,7 @@ def test_the_transform_graph_computes_the_same(alone: pathlib.Path, on_flink: pa
     sizes = tf.fill([len(images)], tf.constant(8, tf.int64))
     inputs = {"image": tf.constant(images), "id": tf.constant(ids), "height": sizes, "width": sizes}
     pixels = []
-    for workspace in (alone, on_flink):
+    for workspace in (alone, elsewhere):
         (graph,) = workspace.glob("artifacts/Transform/transform_graph/*")
         layer = tft.TFTransformOutput(str(graph)).transform_features_layer()
         pixels.append(layer(inputs)["image"].numpy())
@@ -68,12 +70,12 @@ def test_the_transform_graph_computes_the_same(alone: pathlib.Path, on_flink: pa
     np.testing.assert_array_equal(*pixels)
 
 
-def test_the_metrics_are_equal(alone: pathlib.Path, on_flink: pathlib.Path) -> None:
-    assert_same_metrics(alone, on_flink)
+def test_the_metrics_are_equal(alone: pathlib.Path, elsewhere: pathlib.Path) -> None:
+    assert_same_metrics(alone, elsewhere)
 
 
-def test_what_flink_has_made_comes_from_the_cache_on_this_machine(on_flink: pathlib.Path) -> None:
-    summary, _ = run("digits.yaml", on_flink, *QUICK)
+def test_what_an_engine_has_made_comes_from_the_cache_without_it(elsewhere: pathlib.Path) -> None:
+    summary, _ = run("digits.yaml", elsewhere, *QUICK)
 
     assert {states(summary)[node] for node in ON_BEAM} == {"cached"}
 
