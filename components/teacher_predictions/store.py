@@ -19,6 +19,7 @@ import tensorflow as tf
 from components.errors import InputError
 from components.files import read_json, replacing, sha256
 from components.layout import MANIFEST_FILE
+from components.reading import untuned
 from components.settings.training import Views
 from components.storage import files
 from components.storage.copies import local_copy, origin_of
@@ -231,7 +232,7 @@ def _logits_of_views(
 ) -> Iterator[np.ndarray]:
     """Yields the logits of the first examples, of each `[views, num_classes]`."""
     records = tf.data.TFRecordDataset(list(prediction_files)).take(at_most).batch(_READING_BATCH)
-    for batch in records.as_numpy_iterator():
+    for batch in records.with_options(untuned()).as_numpy_iterator():
         features = [tf.train.Example.FromString(record).features.feature for record in batch]
         if "logits" in features[0]:  # All of them are stored alike.
             yield from (np.array([each["logits"].float_list.value], np.float32) for each in features)
@@ -248,7 +249,8 @@ def read_by_id(prediction_files: Sequence[str], *, num_classes: int) -> dict[byt
         "logits": tf.io.FixedLenFeature([num_classes], tf.float32),
     }
     found: dict[bytes, np.ndarray] = {}
-    for records in tf.data.TFRecordDataset(list(prediction_files)).batch(_READING_BATCH):
+    batches = tf.data.TFRecordDataset(list(prediction_files)).batch(_READING_BATCH)
+    for records in batches.with_options(untuned()):
         parsed = tf.io.parse_example(records, specification)
         found.update(zip(parsed["id"].numpy(), parsed["logits"].numpy(), strict=True))
     return found

@@ -8,6 +8,7 @@ import tensorflow_transform as tft
 from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 from tfx_bsl.tfxio.tensor_to_arrow import TensorsToRecordBatchConverter
 
+from components.reading import untuned
 from components.sharding.ahead import map_ahead
 from components.storage.copies import local_copy
 
@@ -75,6 +76,7 @@ class ShardWriter:
 
     def _transformed(self, source: str) -> Iterator[bytes]:
         batches = tf.data.TFRecordDataset(source, "GZIP", _READ_BYTES).batch(_BATCH).prefetch(_THREADS)
+        batches = batches.with_options(untuned())
         for transformed in map_ahead(self._transform, batches, threads=_THREADS):
             for record in self._encoder.encode(self._to_arrow.convert(transformed)):
                 # The encoder lays out the features of one record in another order than those of the next.

@@ -16,6 +16,7 @@ from typing import Any
 import tensorflow as tf
 
 from components.errors import InputError
+from components.reading import untuned
 from components.settings.training import TrainingJob, Views
 from components.training.inputs.augmentation import (
     BLOCK,
@@ -104,7 +105,7 @@ def training_batches(data: TrainingData, job: TrainingJob, *, epoch: tf.Variable
         .apply(tf.data.experimental.assert_cardinality(math.ceil(count / batch_size)))
         .map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         .prefetch(tf.data.AUTOTUNE)
-        .with_options(_unsharded())
+        .with_options(_options())
     )
 
 
@@ -147,7 +148,7 @@ def ordered_batches(
         records.batch(batch_size)
         .map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         .prefetch(tf.data.AUTOTUNE)
-        .with_options(_unsharded())
+        .with_options(_options())
     )
 
 
@@ -192,6 +193,7 @@ def batches_of_file(
         .interleave(view_of, cycle_length=count, block_length=1)
         .map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         .prefetch(2)
+        .with_options(_options())
     )
 
 
@@ -377,9 +379,9 @@ def _artifacts_of(files: Sequence[str]) -> str:
     return " or ".join(dict.fromkeys(str(pathlib.Path(file).parents[1]) for file in files))
 
 
-def _unsharded() -> tf.data.Options:
+def _options() -> tf.data.Options:
     """Options for devices of one machine, where there are no workers to share the files out to."""
-    options = tf.data.Options()
+    options = untuned()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     return options
 
