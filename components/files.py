@@ -7,7 +7,9 @@ import os
 import pathlib
 import uuid
 from collections.abc import Iterable, Iterator
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
+
+_PARTIAL: Final = ".partial"
 
 
 class Place(Protocol):
@@ -58,7 +60,7 @@ def replacing(path: pathlib.Path, *, alone: bool = True) -> Iterator[pathlib.Pat
       Where to write the new one. It is removed if writing fails.
     """
     writer = "" if alone else f".{uuid.uuid4().hex}"
-    partial = path.with_name(f".{path.name}{writer}.partial")
+    partial = path.with_name(f".{path.name}{writer}{_PARTIAL}")
     try:
         yield partial
         with partial.open("rb") as file:
@@ -67,6 +69,11 @@ def replacing(path: pathlib.Path, *, alone: bool = True) -> Iterator[pathlib.Pat
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def is_partial(name: str) -> bool:
+    """Tells whether a file has the name of one that is being written; see `replacing`."""
+    return name.startswith(".") and name.endswith(_PARTIAL)
 
 
 def append_line(path: pathlib.Path, line: str) -> None:

@@ -28,9 +28,9 @@ from components.layout import (
     descriptor_files,
 )
 from components.sharding.progress import progress_told
-from components.storage.copies import local_copy
+from components.storage.copies import local_copy, remove_partial
 from components.storage.files import read_text, write_text
-from components.storage.uri import join
+from components.storage.uri import join, parent_of
 from components.telling import note
 
 DATA_KEY = "data"
@@ -127,6 +127,8 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
                 | "Gather" >> beam.combiners.ToList()
                 | "Report" >> beam.Map(_dump_outcomes, path=report)
             )
+        for folder in {parent_of(task.path) for task in tasks}:
+            remove_partial(folder)
         return [shards.Outcome(**outcome) for outcome in json.loads(read_text(report))]
 
 

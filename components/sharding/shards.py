@@ -11,17 +11,18 @@ import json
 import logging
 import pathlib
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 import apache_beam as beam
 import tensorflow as tf
 from apache_beam.utils.shared import Shared
 
+from components.reading import untuned
 from components.sharding.progress import progress_told
-from components.storage.copies import replaced, temporary_directory
+from components.storage.copies import remove_partial, replaced, temporary_directory
 from components.storage.files import is_file, place_of, read_bytes, write_text
-from components.storage.uri import as_path, is_remote, name_of
+from components.storage.uri import as_path, is_remote, name_of, parent_of
 
 _COUNTING_BATCH = 1024
 
@@ -66,8 +67,8 @@ def write_shards(
 ) -> list[Written]:
     """Writes each shard that is not whole yet, wherever Beam has it done.
 
-    A file appears under its name when it is whole. In a process there is one writer, and it writes one shard
-    at a time: TensorFlow spreads that over the processors by itself.
+    A file appears under its name when it is whole, and nothing else is left beside it. In a process there is
+    one writer, and it writes one shard at a time: TensorFlow spreads that over the processors by itself.
 
     Args:
       shards: Any number.
@@ -86,6 +87,8 @@ def write_shards(
             | "Gather" >> beam.combiners.ToList()
             | "Report" >> beam.Map(_write_report, path=report)
         )
+    for folder in {parent_of(shard.target) for shard in shards}:
+        remove_partial(folder)
     Shared().acquire(_Nothing)  # Beam keeps what was shared last, here a writer that has done its work.
     by_target = {each["target"]: Written(**each) for each in json.loads(read_bytes(report))}
     return [by_target[shard.target] for shard in shards]
@@ -142,8 +145,8 @@ def _find(shard: Shard) -> Written | None:
 
 def _count_records(path: pathlib.Path) -> int:
     """Counts the records of a TFRecord file, each of which is compared with its checksum."""
-    batches: Iterable[tf.Tensor] = tf.data.TFRecordDataset(str(path)).batch(_COUNTING_BATCH)
-    return sum(len(batch) for batch in batches)
+    batches = tf.data.TFRecordDataset(str(path)).batch(_COUNTING_BATCH)
+    return sum(len(batch) for batch in batches.with_options(untuned()))
 
 
 @contextlib.contextmanager

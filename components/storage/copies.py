@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.util import Finalize
 
-from components.files import replacing
-from components.storage.files import files_below, is_file, place_of
+from components.files import is_partial, replacing
+from components.storage.files import file_names, files_below, is_file, place_of, remove
 from components.storage.uri import as_path, is_remote, join, name_of, parent_of
 
 _parent: str | None = None  # Where copies are made; None is the directory of the system.
@@ -163,6 +163,15 @@ def replaced(uri: str) -> Iterator[pathlib.Path]:
         file = directory / name_of(uri)
         yield file
         place_of(uri).upload(file, uri)
+
+
+def remove_partial(folder: str) -> None:
+    """Removes from a folder what writers have left there that were killed; see `replaced`.
+
+    It is hidden, but Beam would read it as one of the files there.
+    """
+    for name in filter(is_partial, file_names(folder)):
+        remove(join(folder, name))
 
 
 def upload(directory: pathlib.Path, uri: str, *, last: Sequence[str] = ()) -> None:

@@ -56,7 +56,7 @@ class Folder(Place):
         """Replaces the file by a new one."""
         path = as_path(uri)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as partial, partial.open("wb") as file:
+        with replacing(path, alone=False) as partial, partial.open("wb") as file:
             file.writelines(pieces)
 
     def remove(self, uri: str) -> None:

@@ -89,6 +89,18 @@ def test_each_shard_becomes_one_file_and_a_process_opens_one_writer(doubled: Dou
     assert doubled.told == ["a", "b", "c", "opened"]
 
 
+def test_what_a_killed_writer_has_begun_is_not_left_beside_the_shards(doubled: Doubled) -> None:
+    """Beam reads hidden files as all others."""
+    shards = [doubled.add("a", [b"1"]), doubled.add("b", [b"2"])]
+    begun = doubled.directory / "out" / ".a.0123abc.partial"
+    begun.parent.mkdir()
+    begun.write_bytes(b"beg")
+
+    doubled.write(shards)
+
+    assert sorted(path.name for path in begun.parent.iterdir()) == ["a", "b"]
+
+
 def test_several_processes_write_the_same_and_nothing_else(doubled: Doubled) -> None:
     shards = [doubled.add(str(number), [bytes([number])] * number) for number in range(8)]
     alone = doubled.write(shards)

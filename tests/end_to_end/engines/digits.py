@@ -74,13 +74,6 @@ def assert_same_metrics(before: pathlib.Path, after: pathlib.Path) -> None:
 
 
 def contents(workspace: pathlib.Path, artifact: str) -> dict[pathlib.PurePath, bytes]:
-    """Returns all files of an artifact, of which there is one, but for what a killed worker has begun.
-
-    Those are hidden, and nobody reads them.
-    """
+    """Returns all files of an artifact, of which there is one."""
     (directory,) = (workspace / "artifacts" / artifact).glob("[0-9]*")
-    return {
-        file.relative_to(directory): file.read_bytes()
-        for file in directory.rglob("*")
-        if file.is_file() and not file.name.startswith(".")
-    }
+    return {file.relative_to(directory): file.read_bytes() for file in directory.rglob("*") if file.is_file()}
