@@ -21,6 +21,7 @@ from components.evaluator.measure.disagreements import KeepDisagreements
 from components.evaluator.measure.outcomes import table_schema, to_table
 from components.evaluator.measure.predictions import Predict, Stored, logits_of
 from components.evaluator.measure.slices import LABEL, add_image_size, rows_by_slice, to_text
+from components.evaluator.measure.tally import HAVE_ONE_LABEL
 from components.layout import DISAGREEMENTS_FILE, OUTCOMES_DIRECTORY, REFERENCE_OUTCOMES_DIRECTORY
 from components.serving.servable import Servable
 from components.storage.files import write_json
@@ -218,6 +219,7 @@ def _by_slice(extracts: dict[str, Any], *, models: list[str], slices: list[str])
             tfma.SLICE_KEY_TYPES_KEY: slicer_lib.slice_keys_to_numpy_array([key]),
             tfma.LABELS_KEY: labels[rows],
             tfma.PREDICTIONS_KEY: logits[:, rows],
+            HAVE_ONE_LABEL: LABEL in dict(key),
         }
 
 

@@ -89,8 +89,21 @@ class Outcomes:
 
     @classmethod
     def read(cls, directory: pathlib.Path) -> "Outcomes":
-        """Opens the finished Parquet files in a directory, which have to stay where they are."""
-        return cls(pyarrow.dataset.dataset(sorted(map(str, directory.glob(_FINISHED))), format="parquet"))
+        """Opens the finished Parquet files in a directory, which have to stay where they are.
+
+        A pass that was begun anew, when it had lost a worker, may leave two sets of files there: each that is
+        whole has all outcomes.
+
+        Raises:
+          FileNotFoundError: None is.
+        """
+        sets: dict[int, list[str]] = {}
+        for path in sorted(directory.glob(_FINISHED)):
+            sets.setdefault(int(path.stem.rpartition("-")[2]), []).append(str(path))
+        whole = [files for number, files in sets.items() if len(files) == number]
+        if not whole:
+            raise FileNotFoundError(f"there are no whole outcomes in {directory}")
+        return cls(pyarrow.dataset.dataset(whole[0], format="parquet"))
 
     def __len__(self) -> int:
         return int(self._source.count_rows())

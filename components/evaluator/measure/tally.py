@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import apache_beam as beam
 import numpy as np
@@ -16,17 +16,31 @@ from components.metrics import AUC, CALIBRATION_BINS, METRICS, NO_CLASS, Counts,
 
 EXAMPLE_COUNT = "example_count"
 
+# The key of TFMA's extracts that says whether there can be no curves.
+HAVE_ONE_LABEL = "have_one_label"
 # The names of the scalars, and of the two arrays.
 NAMES = (EXAMPLE_COUNT, *(metric.name for metric in METRICS))
 CONFUSION_MATRIX, RELIABILITY = "confusion_matrix", "reliability"
 
-Examples = tuple[np.ndarray, np.ndarray]
-
-_BUFFER = 1024
+_BUFFER, _BUFFERED_LOGITS = 1024, 1 << 15
 # One-vs-rest scores are told apart to 1/4096 in log-odds, within a range beyond which softmax is 0 or 1. Of
 # very many the resolution is halved until few differ: Flink refuses a tally of all those of 60,000 images.
 _SCORE_BINS, _SCORE_LIMIT = 1 << 18, 32.0
 _MOST_SCORES, _MOST_OF_CLASS = 1 << 17, 64
+
+
+class Examples(NamedTuple):
+    """Examples of a slice.
+
+    Attributes:
+      labels: `[examples]`.
+      logits: `[models, examples, num_classes]`.
+      have_one_label: Whether all examples of the slice have the same label, so that there are no curves.
+    """
+
+    labels: np.ndarray
+    logits: np.ndarray
+    have_one_label: bool
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:
@@ -85,9 +99,11 @@ def _computations(
 class _LabelsAndLogits(metric_types.Preprocessor):
     """Hands over examples as `components.evaluator.measure.analysis` extracts them, several at a time."""
 
-    def process(self, extracts: dict[str, Any]) -> Iterator["Examples"]:
-        """Yields the labels `[examples]` and the logits `[models, examples, num_classes]`."""
-        yield extracts[constants.LABELS_KEY], extracts[constants.PREDICTIONS_KEY]
+    def process(self, extracts: dict[str, Any]) -> Iterator[Examples]:
+        """Yields them."""
+        yield Examples(
+            extracts[constants.LABELS_KEY], extracts[constants.PREDICTIONS_KEY], extracts[HAVE_ONE_LABEL]
+        )
 
 
 class _TallyFn(beam.CombineFn):
@@ -100,8 +116,8 @@ class _TallyFn(beam.CombineFn):
     def create_accumulator(self) -> "Tally":
         return Tally(teacher=self._models.index(self._teacher))
 
-    def add_input(self, tally: "Tally", examples: "Examples") -> "Tally":
-        tally.add(*examples)
+    def add_input(self, tally: "Tally", examples: Examples) -> "Tally":
+        tally.add(examples)
         return tally
 
     def merge_accumulators(self, tallies: Iterable["Tally"]) -> "Tally":
@@ -183,11 +199,12 @@ class Tally:
         self._confusion, self._calibration, self._scores = Histogram(), Histogram(), Histogram()
         self._halvings = 0  # Of the resolution of scores.
 
-    def add(self, labels: np.ndarray, logits: np.ndarray) -> None:
-        """Adds examples: labels `[examples]` and logits `[models, examples, num_classes]`."""
-        self._waiting.append((labels, logits))
-        self._num_waiting += len(labels)
-        if self._num_waiting >= _BUFFER:
+    def add(self, examples: Examples) -> None:
+        """Adds examples."""
+        self._waiting.append(examples)
+        self._num_waiting += len(examples.labels)
+        logits_of_each = examples.logits.shape[0] * examples.logits.shape[2]
+        if self._num_waiting >= min(_BUFFER, _BUFFERED_LOGITS / logits_of_each):
             self.flush()
 
     def merge(self, other: "Tally") -> None:
@@ -212,15 +229,16 @@ class Tally:
         """Takes in the examples that wait."""
         if not self._waiting:
             return
-        labels = np.concatenate([labels for labels, _ in self._waiting])
-        logits = np.concatenate([logits for _, logits in self._waiting], axis=1)
+        labels = np.concatenate([examples.labels for examples in self._waiting])
+        logits = np.concatenate([examples.logits for examples in self._waiting], axis=1)
+        have_one_label = self._waiting[0].have_one_label
         self._waiting, self._num_waiting = [], 0
         self._num_models, _, self._num_classes = logits.shape
         log_probabilities = log_softmax(logits)
         classes = predicted_classes(logits)
         sums = self._sum(labels, log_probabilities, classes)
         self._sums = sums if self._sums is None else self._sums + sums
-        self._count(labels, log_probabilities, classes)
+        self._count(labels, log_probabilities, classes, with_scores=not have_one_label)
 
     def _sum(self, labels: np.ndarray, log_probabilities: np.ndarray, classes: np.ndarray) -> Sums:
         """Sums over examples; `classes` is `[models, examples]`, `log_probabilities` has one axis more."""
@@ -241,7 +259,9 @@ class Tally:
             teacher_right=int(np.sum(teacher_right)),
         )
 
-    def _count(self, labels: np.ndarray, log_probabilities: np.ndarray, classes: np.ndarray) -> None:
+    def _count(
+        self, labels: np.ndarray, log_probabilities: np.ndarray, classes: np.ndarray, *, with_scores: bool
+    ) -> None:
         models, examples = np.nonzero(classes != NO_CLASS)
         logs, classes, labels = (
             log_probabilities[models, examples],
@@ -253,6 +273,8 @@ class Tally:
         bins = calibration_bins(confidences)
         codes = (models * CALIBRATION_BINS + bins) * 2 + (classes == labels)
         self._calibration.add(codes, weights=confidences)
+        if not with_scores:
+            return
         is_label = labels[:, np.newaxis] == np.arange(self._num_classes)
         of_class = models[:, np.newaxis] * self._num_classes + np.arange(self._num_classes)
         bins = _score_bins(logs) >> self._halvings
