@@ -54,7 +54,7 @@ class BeamFiles(Place):
             yield from pieces_of(file)
 
     def write_pieces(self, uri: str, pieces: Iterator[bytes]) -> None:
-        """Gives the file its name when all of it is there."""
+        """Gives the file its name when all of it is there; the one that was there goes just before."""
         with self._replacing(uri) as file:
             for piece in pieces:
                 file.write(piece)

@@ -138,11 +138,16 @@ def copy(source: str, target: str) -> None:
     """Copies a file, or a folder with all that is in it; one that is there keeps what has other names.
 
     Of each file that is under way a few pieces are in memory, however large it is; see `PIECE`.
+
+    Raises:
+      FileNotFoundError: There is nothing to copy.
     """
     if is_file(source):
         _copy_file(source, target)
         return
     names = [entry.name for entry in files_below(source)]
+    if not names and not is_folder(source):
+        raise FileNotFoundError(source)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         list(pool.map(lambda name: _copy_file(join(source, name), join(target, name)), names))
 

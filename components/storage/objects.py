@@ -3,6 +3,7 @@
 import contextlib
 import datetime
 import functools
+import itertools
 import os
 import pathlib
 from collections.abc import Iterable, Iterator
@@ -56,12 +57,16 @@ def connect(uri: str, *, retries: Any = _PATIENCE) -> obstore.store.ObjectStore:
             f"{uri!r} is in no store that is known; give a directory or a URI of "
             f"{', '.join(OBJECT_STORES)}, such as s3://bucket/students."
         )
+    # Not by its URL, in which some characters of a directory would have a meaning.
+    bucket, _, directory = rest.partition("/")
+    prefix = directory.strip("/") or None
     if scheme == "gs":
-        return obstore.store.from_url(uri, retry_config=retries)
+        return obstore.store.GCSStore(bucket, prefix=prefix, retry_config=retries)
     endpoint = os.environ.get(_ENDPOINT) or (_MINIO if scheme == "minio" else None)
     given: dict[str, Any] = {"endpoint": endpoint} if endpoint else {}
-    return obstore.store.from_url(
-        f"s3://{rest}",
+    return obstore.store.S3Store(
+        bucket,
+        prefix=prefix,
         retry_config=retries,
         client_options={"allow_http": (endpoint or "").startswith("http://")},
         **given,
@@ -149,15 +154,31 @@ class Objects(Place):
         raise FileNotFoundError(uri)
 
     def write_pieces(self, uri: str, pieces: Iterator[bytes]) -> None:
-        """Sends one part after the other, of which the store makes an object when it has them all."""
+        """Sends one part after the other, of which the store makes an object when it has them all.
+
+        After an error the store is told to forget them.
+        """
+        first, second = next(pieces, b""), next(pieces, None)
+        if second is None:
+            self.write(uri, first)
+            return
         store, key = _open(uri)
-        with reaching(uri):
-            writer = obstore.open_writer(store, key, buffer_size=PIECE, max_concurrency=1)
-        for piece in pieces:  # What goes wrong where they come from is said there.
+        errors: list[Exception] = []
+
+        def given() -> Iterator[bytes]:
+            try:
+                yield from itertools.chain([first, second], pieces)
+            except Exception as error:
+                errors.append(error)
+                raise
+
+        try:
             with reaching(uri):
-                writer.write(piece)
-        with reaching(uri):
-            writer.close()  # Not after an error.
+                store.put(key, given(), use_multipart=True, chunk_size=PIECE, max_concurrency=1)
+        except Exception:
+            if errors:  # What went wrong where the pieces come from is said there.
+                raise errors[0] from None
+            raise
 
     def read(self, uri: str) -> bytes:
         """Reads the object."""

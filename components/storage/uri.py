@@ -10,6 +10,7 @@ OBJECT_STORES = ("gs", "s3", "minio")
 # A drive of Windows is none: it has one letter.
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 _HERE = "file"
+_PATTERN_SIGNS = "*?["
 
 
 def scheme_of(uri: str) -> str | None:
@@ -46,6 +47,11 @@ def join(uri: str, *names: str) -> str:
 def name_of(uri: str) -> str:
     """Returns the last part of a path or URI."""
     return posixpath.basename(uri.rstrip("/"))
+
+
+def pattern_sign(uri: str) -> str | None:
+    """Returns a sign that Beam would take for a part of a pattern; None where there is none."""
+    return next((sign for sign in _PATTERN_SIGNS if sign in uri), None)
 
 
 def parent_of(uri: str) -> str:

@@ -9,12 +9,14 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+import boto3
 import pytest
 
 from components.errors import InputError
 from components.storage import files
 from components.storage.beam_files import BeamFiles
 from components.storage.copies import local_copy, written_back
+from components.storage.objects import connect
 from components.storage.place import PIECE
 from components.storage.uri import is_remote, join, name_of, normalised, parent_of
 
@@ -76,6 +78,22 @@ def test_a_file_stays_as_it_was_where_another_cannot_be_copied_over_it(root: str
     with pytest.raises(ZeroDivisionError):
         files.place_of(root).write_pieces(join(root, "a"), half())
     assert files.read_text(join(root, "a")) == "before"
+    if is_remote(root):  # Parts that are never put together would cost for ever.
+        client = boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"])
+        assert "Uploads" not in client.list_multipart_uploads(Bucket=root.split("/")[2])
+
+
+@pytest.mark.parametrize("root", PLACES, indirect=True)
+def test_what_is_not_there_cannot_be_copied(root: str) -> None:
+    with pytest.raises(FileNotFoundError, match=join(root, "nothing")):
+        files.copy(join(root, "nothing"), join(root, "copy"))
+    assert not files.exists(join(root, "copy"))
+
+
+def test_a_store_is_opened_where_its_files_are_written_whatever_the_name(bucket: str) -> None:
+    place = join(bucket, "a%20b #1? ü")
+    files.write_text(join(place, "file"), "content")
+    assert bytes(connect(place).get("file").bytes()) == b"content"
 
 
 def test_a_large_file_is_not_copied_by_way_of_memory(bucket: str) -> None:
