@@ -100,10 +100,10 @@ def serving(host: str, port: int) -> Iterator[int]:
     Yields:
       The port.
     """
-    # No other pool may have the port: its number is in the name of the directory.
+    # No other pool may listen there: where is in the name of the directory.
     server = grpc.server(futures.ThreadPoolExecutor(), options=[("grpc.so_reuseport", 0)])
     port = server.add_insecure_port(f"{host}:{port}")
-    pool = WorkerPool(_make_directory(port))
+    pool = WorkerPool(_make_directory(f"{host}-{port}"))
     beam_fn_api_pb2_grpc.add_BeamFnExternalWorkerPoolServicer_to_server(pool, server)
     server.start()
     try:
@@ -112,9 +112,9 @@ def serving(host: str, port: int) -> Iterator[int]:
         server.stop(None).wait()
 
 
-def _make_directory(port: int) -> pathlib.Path:
+def _make_directory(address: str) -> pathlib.Path:
     """Makes a directory that ends with this process, in the place of what a killed pool has left."""
-    directory = pathlib.Path(tempfile.gettempdir(), f"distill-workers-{os.getuid()}-{port}")
+    directory = pathlib.Path(tempfile.gettempdir(), f"distill-workers-{os.getuid()}-{address}")
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(mode=0o700, exist_ok=True)
     _remove_at_exit(directory, priority=-1)  # After the workers, which are ended at priority 0.
@@ -150,12 +150,13 @@ def _problem(worker: BaseProcess, receiver: Connection) -> str:
 
 
 def _worker_main(worker_id: str, provision_endpoint: str, sender: Connection, directory: str) -> None:
-    signal.signal(signal.SIGTERM, _leave)
+    from components.beam_workers.boot import leave, run_worker
+
+    signal.signal(signal.SIGTERM, leave)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
     follow_parent_into_death(lambda: os._exit(1))
     tempfile.tempdir = tempfile.mkdtemp(dir=directory)
     _remove_at_exit(tempfile.tempdir, priority=0)
-    from components.beam_workers.boot import run_worker
 
     is_connected = threading.Event()
 
@@ -169,11 +170,6 @@ def _worker_main(worker_id: str, provision_endpoint: str, sender: Connection, di
         if not is_connected.is_set():
             sender.send(traceback.format_exc())
         raise
-
-
-def _leave(*_: object) -> None:
-    """Ends a worker as if it had come to its end, so that its temporary files go with it."""
-    raise SystemExit
 
 
 def _end(worker: BaseProcess) -> None:

@@ -10,6 +10,8 @@ _JOB_FAILED = re.compile(r"failed in state FAILED: (?P<cause>.*)", re.DOTALL)
 # A worker did its work, and what it ran raised this: no part of the engine is missing.
 _RAISED_IN_WORKER = re.compile(r"Error received from SDK harness|Traceback \(most recent call last\)")
 _INPUT_ERROR = re.compile(r"components\.errors\.\w+: (?P<message>.+?)(?: \[while running .*)?$", re.MULTILINE)
+# Beam adds to the message of an exception where it was raised.
+_WHILE_RUNNING = re.compile(r" \[while running .*\]$")
 # What Flink and Beam's job server say, by the part whose loss makes them say it; the first that fits counts.
 _LOST = {
     "its TaskManagers": re.compile(
@@ -37,6 +39,7 @@ def explain(error: Exception, *, engine: Engine) -> InputError | None:
       The error itself if it is of a user's mistake, or one in its place; None if it is a fault of ours.
     """
     if isinstance(error, InputError):
+        error.args = (_WHILE_RUNNING.sub("", str(error)),)
         return error
     said = find_input_error(error)
     if said:

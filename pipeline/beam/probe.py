@@ -111,6 +111,12 @@ def _run_within(seconds: int, args: Sequence[str], *, question: str, answer: str
     thread.start()
     thread.join(seconds)
     if thread.is_alive():
+        if not jobs:
+            raise InputError(
+                f"beam: no job server of {engine} has taken a first small job within {seconds} s; one that "
+                "is started here is downloaded first: name one that runs or its jar, or give it longer by "
+                "beam.start_seconds."
+            )
         threading.Thread(target=lambda: [job.cancel() for job in jobs], daemon=True).start()
         raise InputError(
             f"beam: no worker of {engine} has answered within {seconds} s; see whether its workers run and "

@@ -27,7 +27,7 @@ from components.settings.models import (
 )
 from components.settings.retraining import RetrainingSettings
 from components.settings.training import AugmentSettings, ClassWeights, HardwareSettings, Views
-from components.storage.uri import OBJECT_STORES, scheme_of
+from components.storage.uri import OBJECT_STORES, pattern_sign, scheme_of
 from pipeline.config.beam import BeamSettings
 from pipeline.config.kubeflow import KubeflowSettings
 from pipeline.config.metadata import parse_url
@@ -248,6 +248,10 @@ class Config(Settings):
             raise custom_error(
                 f"{root!r} is in no store that TFX and Beam know; give a directory or a URI of "
                 f"{', '.join(_ROOTS)}, such as s3://bucket/pipelines"
+            )
+        if root is not None and (sign := pattern_sign(root)):
+            raise custom_error(
+                f"{root!r} holds {sign!r}, which Beam takes for a pattern; choose another place"
             )
         return root
 

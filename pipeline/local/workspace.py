@@ -21,7 +21,7 @@ from components.layout import (
 )
 from components.storage import beam_files
 from components.storage.files import check_writable, is_folder
-from components.storage.uri import is_remote, join, normalised
+from components.storage.uri import is_remote, join, normalised, pattern_sign
 from pipeline.config.experiment import Config
 from pipeline.metadata.database import Database, MysqlDatabase, SqliteFile, open_mysql
 
@@ -170,13 +170,23 @@ def open_workspace(
       config: The experiment.
       directory: Where it is; None is `runs/NAME`.
       environment: May hold the password of the database.
+
+    Raises:
+      InputError: Beam could not find what would be written there.
     """
     mysql = open_mysql(config.metadata, environment=environment) if config.metadata else None
     beam_files.use_options(config.beam.options)
     root = config.pipeline_root
     if root is not None and not is_remote(root):
         root = str(expand_user(root).absolute())
-    return Workspace(directory or pathlib.Path("runs", config.name), mysql, root)
+    directory = directory or pathlib.Path("runs", config.name)
+    sign = pattern_sign(root or str(directory.absolute()))
+    if sign:
+        raise InputError(
+            f"The artifacts would lie in {root or directory.absolute()}, and Beam takes {sign!r} for a "
+            "pattern; choose another place with --workspace or pipeline_root."
+        )
+    return Workspace(directory, mysql, root)
 
 
 @contextlib.contextmanager

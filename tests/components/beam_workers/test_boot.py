@@ -1,5 +1,10 @@
 """What a worker does beside running Beam's harness."""
 
+import os
+import pathlib
+import signal
+import subprocess
+import sys
 import types
 
 import boto3
@@ -33,3 +38,36 @@ def test_a_worker_makes_its_client_of_s3_once(bucket: str, monkeypatch: pytest.M
     boot.run_worker("1-1", "localhost:1", connected=lambda: connected.append(True))
     assert connected == [True]
     assert len(made) == 1
+
+
+def test_what_a_worker_has_copied_goes_when_its_runner_ends_it(tmp_path: pathlib.Path) -> None:
+    worker = subprocess.Popen(
+        [sys.executable, "-c", COPYING],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
+    assert worker.stdout is not None
+    assert worker.stdout.readline() == "at work\n"
+    assert list(tmp_path.glob("distill-*"))
+
+    worker.send_signal(signal.SIGTERM)
+    worker.wait(60)
+
+    assert not list(tmp_path.glob("distill-*"))
+
+
+COPYING = """
+import signal
+from components.beam_workers import boot
+from components.storage.copies import directory_of_process
+
+def work(*arguments, **others):
+    (directory_of_process() / "copy").touch()
+    print("at work", flush=True)
+    signal.pause()
+
+boot.run_worker = work
+boot.main(["--id=1", "--provision_endpoint=localhost:1"])
+"""

@@ -99,3 +99,13 @@ def test_what_the_users_data_is_blamed_for_in_another_process_of_this_machine_is
 def test_a_job_that_fails_without_a_word():
     told = explain(RuntimeError(_FAILED), engine="flink")
     assert str(told).startswith("beam: flink failed in the middle of a job (")
+
+
+def test_of_a_mistake_nothing_is_told_but_its_sentence() -> None:
+    """Beam adds where an exception was raised to what it says."""
+    sentence = "The disk is full (12 of it left [see df]); make room and run again."
+    error = LostEngineError(f"{sentence} [while running 'Write/Map(write_shard)-ptransform-7']")
+    told = explain(error, engine="direct")
+    assert isinstance(told, LostEngineError)
+    assert str(told) == sentence
+    assert str(explain(InputError(sentence), engine="flink")) == sentence

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -95,6 +96,13 @@ def test_workers_that_cannot_read_where_the_artifacts_go(pool, tmp_path):
     )
     with pytest.raises(InputError, match="the workers of flink cannot read what this machine writes"):
         ask(pool(), root=tmp_path)
+
+
+def test_a_job_server_that_takes_no_job(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        args = ("--runner=PortableRunner", f"--job_endpoint=127.0.0.1:{silent.getsockname()[1]}")
+        with pytest.raises(InputError, match="no job server of flink has taken a first small job within 2 s"):
+            probe(args, engine="flink", root=str(tmp_path), seconds=2)
 
 
 def test_workers_that_never_answer(pool, tmp_path):

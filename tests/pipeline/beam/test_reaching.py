@@ -1,4 +1,4 @@
-"""What is seen of an engine before anything runs. A real Flink cluster is asked in tests/end_to_end/engines."""
+"""What is seen of an engine before anything runs. A real cluster is asked in tests/end_to_end/engines."""
 
 import http.server
 import pathlib

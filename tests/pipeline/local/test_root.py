@@ -94,6 +94,16 @@ def test_a_root_that_no_library_reads_is_refused() -> None:
         load_config(DIGITS, overrides=["pipeline_root=minio://b/c"])
 
 
+def test_a_place_in_which_beam_would_find_nothing_is_refused(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(InputError, match=r"pipeline_root: 's3://b/run\?' holds '\?', which Beam takes for"):
+        load_config(DIGITS, overrides=["pipeline_root='s3://b/run?'"])
+    directory = tmp_path / "runs [old]"
+    with pytest.raises(InputError, match=r"would lie in \S+/runs \[old\], and Beam takes '\[' for a pattern"):
+        open_workspace(load_config(DIGITS), directory=directory, environment={})
+    elsewhere = load_config(DIGITS, overrides=[f"pipeline_root={tmp_path}"])
+    assert open_workspace(elsewhere, directory=directory, environment={}).directory == directory
+
+
 def test_kubeflow_takes_the_root_unless_it_has_its_own() -> None:
     def root(*overrides: str) -> str | None:
         return load_config(DIGITS, overrides=overrides).kubeflow_root
