@@ -55,13 +55,19 @@ def find_exact(images: Iterable[pa.Table], *, among: Iterable[pa.Table]) -> dict
     Returns:
       The id of the first such other image by the id of the image.
     """
-    digests = dict(_digests(images))
-    wanted = set(digests.values())
+    digests_of = dict(digests(images))
+    wanted = set(digests_of.values())
     first: dict[bytes, str] = {}
-    for other, digest in _digests(among):
+    for other, digest in digests(among):
         if digest in wanted:
             first.setdefault(digest, other)
-    return {name: first[digest] for name, digest in digests.items() if digest in first}
+    return {name: first[digest] for name, digest in digests_of.items() if digest in first}
+
+
+def digests(tables: Iterable[pa.Table]) -> Iterator[tuple[str, bytes]]:
+    """Yields the id of each image, and the SHA-256 of its file; see `find_exact`."""
+    for table in tables:
+        yield from zip(table["id"].to_pylist(), table["sha256"].to_pylist(), strict=True)
 
 
 def refuse(found: Duplicates) -> None:
@@ -146,12 +152,6 @@ def _similar_hashes(ours: np.ndarray, theirs: np.ndarray) -> Iterator[tuple[int,
             similar = same_part[np.bitwise_count(theirs[same_part] ^ ours[row]) <= _MOST_BITS]
             if len(similar):
                 yield int(row), similar
-
-
-def _digests(tables: Iterable[pa.Table]) -> Iterator[tuple[str, bytes]]:
-    """Yields the id of each image, and the SHA-256 of its file."""
-    for table in tables:
-        yield from zip(table["id"].to_pylist(), table["sha256"].to_pylist(), strict=True)
 
 
 def _thumbnails(table: pa.Table) -> np.ndarray:

@@ -42,6 +42,7 @@ from components.layout import (
 )
 from components.report.page import render
 from components.report.summary import Architectures, History
+from components.schema_gen.artifact import read_schema
 from components.schema_gen.schema import class_names
 from components.serving.servable import Servable
 from components.serving.versions import Versions
@@ -88,7 +89,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         }
         artifacts, histories = _models_and_histories(inputs, students=students)
         baseline = SCRATCH if SCRATCH in artifacts else TEACHER
-        schema = _read_schema(inputs["schema"].uri)
+        schema = read_schema(inputs["schema"].uri)
         features = slice_features(settings.slices, schema)
         versions = Versions(exec_properties["versions_directory"])
         stored = _stored_teacher(inputs, num_classes=len(class_names(schema)))
@@ -253,7 +254,3 @@ def _architectures(opened: Opened, *, student: str) -> Architectures:
         name: [dataclasses.asdict(each) for each in net.layers] for name, net in opened.networks.items()
     }
     return Architectures.model_validate({"teacher": layers.get(TEACHER, []), "student": layers[student]})
-
-
-def _read_schema(schema_uri: str) -> schema_pb2.Schema:
-    return io_utils.parse_pbtxt_file(io_utils.get_only_uri_in_dir(schema_uri), schema_pb2.Schema())

@@ -4,13 +4,12 @@ import json
 from typing import Any
 
 from absl import logging
-from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2
+from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfx import types
 from tfx.components.example_validator import executor as tfx_executor
 from tfx.dsl.io import fileio
 from tfx.proto.orchestration import execution_result_pb2
 from tfx.types import artifact_utils, standard_component_specs
-from tfx.utils import io_utils
 
 from components.data_checks.descriptors import Descriptors
 from components.data_checks.identity import DataIdentity, fingerprint
@@ -25,6 +24,7 @@ from components.layout import (
     descriptor_files,
 )
 from components.report.summary import DataSpan
+from components.schema_gen.artifact import read_schema
 from components.schema_gen.schema import check_class_weights, class_names
 from components.serving.versions import Versions
 from components.settings.data_checks import DataCheckSettings
@@ -68,7 +68,7 @@ class Executor(tfx_executor.Executor):
         """
         weights = json.loads(exec_properties[CLASS_WEIGHTS_KEY])
         names = class_names(
-            _read_schema(artifact_utils.get_single_uri(input_dict[standard_component_specs.SCHEMA_KEY]))
+            read_schema(artifact_utils.get_single_uri(input_dict[standard_component_specs.SCHEMA_KEY]))
         )
         if isinstance(weights, dict):
             check_class_weights(weights, class_names=names)
@@ -108,10 +108,6 @@ def _read_spans(examples: types.Artifact) -> tuple[DataSpan, ...]:
     dataset = read_json(join(examples.uri, DATASET_FILE))
     found = dataset.get("spans", ())  # Examples in the cache of an older version have none.
     return tuple(DataSpan(**span) for span in found)
-
-
-def _read_schema(uri: str) -> schema_pb2.Schema:
-    return io_utils.parse_pbtxt_file(io_utils.get_only_uri_in_dir(uri), schema_pb2.Schema())
 
 
 def _splits(artifact: types.Artifact) -> list[str]:

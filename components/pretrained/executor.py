@@ -8,10 +8,9 @@ from typing import Any
 
 import keras
 import numpy as np
-from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx.dsl.components.base import base_executor
 from tfx.types import Artifact, artifact_utils
-from tfx.utils import io_utils, path_utils
+from tfx.utils import path_utils
 
 from components.layout import keras_file, predictions_directory
 from components.models.building import load_model
@@ -20,6 +19,7 @@ from components.pretrained.importing import import_teacher
 from components.pretrained.model_files import fingerprint, fingerprint_onnx
 from components.pretrained.onnx_model import OnnxModel
 from components.pretrained.predictions_file import Predictions, read_predictions
+from components.schema_gen.artifact import read_schema
 from components.schema_gen.schema import class_names
 from components.serving.export import export_model
 from components.settings.models import ImageSettings, OnnxTeacher, PredictionsImport, TeacherImport
@@ -166,8 +166,7 @@ def _look_up(predictions: Predictions, files: Mapping[str, Sequence[str]]) -> di
 
 
 def _class_names(input_dict: Artifacts) -> tuple[str, ...]:
-    uri = artifact_utils.get_single_uri(input_dict["schema"])
-    return class_names(io_utils.parse_pbtxt_file(io_utils.get_only_uri_in_dir(uri), schema_pb2.Schema()))
+    return class_names(read_schema(artifact_utils.get_single_uri(input_dict["schema"])))
 
 
 def _write(

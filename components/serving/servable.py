@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from components.layout import CLASSES_ASSET, KERAS_ASSET, PROFILE_ASSET
+from components.layout import CLASSES_ASSET, IDENTITY_ASSET, KERAS_ASSET, PROFILE_ASSET
 from components.serving.network import Network
 from components.storage.copies import local_copy
 
@@ -70,7 +70,7 @@ class Servable(abc.ABC):
     @property
     def size_bytes(self) -> int:
         """The size of all files that serving needs, in bytes."""
-        others = (self.directory / KERAS_ASSET, self.directory / PROFILE_ASSET)
+        others = {self.directory / asset for asset in (KERAS_ASSET, PROFILE_ASSET, IDENTITY_ASSET)}
         files = (path for path in self.directory.rglob("*") if path.is_file())
         return sum(path.stat().st_size for path in files if path not in others)
 

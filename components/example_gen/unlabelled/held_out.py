@@ -1,7 +1,7 @@
 """Images that are to be held out and lie among the unlabelled ones too."""
 
 from components.data_checks.descriptors import Descriptors
-from components.data_checks.duplicates import find_exact
+from components.data_checks.duplicates import digests
 from components.errors import InputError, first_few
 from components.example_gen.unlabelled.folder import ID_PREFIX
 
@@ -18,10 +18,11 @@ def check_none_held_out(unlabelled: Descriptors, *, held_out: Descriptors) -> No
     Raises:
       InputError: There are such images.
     """
+    known = {digest: name for name, digest in digests(held_out)}  # Of the unlabelled there may be many more.
     pairs = sorted(
-        (name.removeprefix(ID_PREFIX), other)
-        for name, other in find_exact(unlabelled, among=held_out).items()
-        if name.startswith(ID_PREFIX)
+        (name.removeprefix(ID_PREFIX), known[digest])
+        for name, digest in digests(unlabelled)
+        if name.startswith(ID_PREFIX) and digest in known
     )
     if pairs:
         named = first_few([f"{name} (is {other})" for name, other in pairs], most=_NAMED)

@@ -87,6 +87,7 @@ def test_size_is_that_of_all_files(tmp_path):
     # No model is larger for what is known of its training images.
     (tmp_path / "assets.extra").mkdir()
     (tmp_path / "assets.extra" / "profile.json").write_text("{}")
+    (tmp_path / "assets.extra" / "data_identity.json").write_text("{}")
     assert open_servable(tmp_path).size_bytes == 1234
 
 
