@@ -3,7 +3,6 @@
 import contextlib
 import datetime
 import functools
-import itertools
 import os
 import pathlib
 from collections.abc import Iterable, Iterator
@@ -165,16 +164,19 @@ class Objects(Place):
         store, key = _open(uri)
         errors: list[Exception] = []
 
-        def given() -> Iterator[bytes]:
+        def given(pool: ThreadPoolExecutor) -> Iterator[bytes]:
+            yield from (first, second)
             try:
-                yield from itertools.chain([first, second], pieces)
+                # In another thread: obstore, which asks for it here, may be what it comes from.
+                while (piece := pool.submit(next, pieces, None).result()) is not None:
+                    yield piece
             except Exception as error:
                 errors.append(error)
                 raise
 
         try:
-            with reaching(uri):
-                store.put(key, given(), use_multipart=True, chunk_size=PIECE, max_concurrency=1)
+            with reaching(uri), ThreadPoolExecutor(1) as pool:
+                store.put(key, given(pool), use_multipart=True, chunk_size=PIECE, max_concurrency=1)
         except Exception:
             if errors:  # What went wrong where the pieces come from is said there.
                 raise errors[0] from None
