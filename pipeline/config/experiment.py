@@ -250,9 +250,7 @@ class Config(Settings):
                 f"{', '.join(_ROOTS)}, such as s3://bucket/pipelines"
             )
         if root is not None and (sign := pattern_sign(root)):
-            raise custom_error(
-                f"{root!r} holds {sign!r}, which Beam takes for a pattern; choose another place"
-            )
+            raise custom_error(f"Beam takes {sign!r} for a pattern; choose another place")
         return root
 
     @field_validator("distillations", mode="before")

@@ -95,7 +95,7 @@ def test_a_root_that_no_library_reads_is_refused() -> None:
 
 
 def test_a_place_in_which_beam_would_find_nothing_is_refused(tmp_path: pathlib.Path) -> None:
-    with pytest.raises(InputError, match=r"pipeline_root: 's3://b/run\?' holds '\?', which Beam takes for"):
+    with pytest.raises(InputError, match=r"pipeline_root: got 's3://b/run\?'; Beam takes '\?' for a pattern"):
         load_config(DIGITS, overrides=["pipeline_root='s3://b/run?'"])
     directory = tmp_path / "runs [old]"
     with pytest.raises(InputError, match=r"would lie in \S+/runs \[old\], and Beam takes '\[' for a pattern"):
