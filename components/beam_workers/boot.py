@@ -49,7 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--provision_endpoint", required=True, help="where the runner says the rest")
     given, _ = parser.parse_known_args(arguments)
     signal.signal(signal.SIGTERM, leave)
-    run_worker(given.id, given.provision_endpoint, connected=lambda: None)
+    worker_id = given.id.strip("'")  # Prism puts it into quotes, which no shell takes away.
+    run_worker(worker_id, given.provision_endpoint, connected=lambda: None)
 
 
 def leave(*_: object) -> None:
