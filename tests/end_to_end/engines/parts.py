@@ -44,15 +44,19 @@ class Part:
     ) -> str:
         """Returns a line with a phrase: the `count`th of those that come `after` so many lines."""
 
-        def find() -> str | None:
-            found = [line for line in self._lines[after:] if phrase in line]
-            return found[count - 1] if len(found) >= count else None
+        found: list[str] = []
+        read = after
+
+        def is_found() -> bool:
+            nonlocal read
+            found.extend(line for line in self._lines[read:] if phrase in line)
+            read = len(self._lines)
+            return len(found) >= count
 
         with self._news:
-            self._news.wait_for(lambda: find() or not self._reader.is_alive(), timeout=seconds)
-            line = find()
-        assert line, f"{self.name} has not said {phrase!r}; see {self._log}"
-        return line
+            self._news.wait_for(lambda: is_found() or not self._reader.is_alive(), timeout=seconds)
+        assert len(found) >= count, f"{self.name} has not said {phrase!r}; see {self._log}"
+        return found[count - 1]
 
     def has_said(self, phrase: str, *, after: int = 0) -> bool:
         """Whether a phrase is in the lines that come `after` so many."""
