@@ -127,7 +127,7 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
                 | "Gather" >> beam.combiners.ToList()
                 | "Report" >> beam.Map(_dump_outcomes, path=report)
             )
-        for folder in {parent_of(task.path) for task in tasks}:
+        for folder in {parent_of(file) for task in tasks for file in (task.path, task.descriptors)}:
             remove_partial(folder)
         return [shards.Outcome(**outcome) for outcome in json.loads(read_text(report))]
 

@@ -18,7 +18,9 @@ def check_none_held_out(unlabelled: Descriptors, *, held_out: Descriptors) -> No
     Raises:
       InputError: There are such images.
     """
-    known = {digest: name for name, digest in digests(held_out)}  # Of the unlabelled there may be many more.
+    known: dict[bytes, str] = {}  # Of the unlabelled there may be many more.
+    for name, digest in digests(held_out):
+        known.setdefault(digest, name)
     pairs = sorted(
         (name.removeprefix(ID_PREFIX), known[digest])
         for name, digest in digests(unlabelled)

@@ -49,11 +49,11 @@ def test_what_a_worker_has_copied_goes_when_its_runner_ends_it(tmp_path: pathlib
         env={**os.environ, "TMPDIR": str(tmp_path)},
     )
     assert worker.stdout is not None
-    assert worker.stdout.readline() == "at work\n"
+    assert worker.stdout.readline() == "1-2 at localhost:1\n"
     assert list(tmp_path.glob("distill-*"))
 
     worker.send_signal(signal.SIGTERM)
-    worker.wait(60)
+    assert worker.wait(60) == 0
 
     assert not list(tmp_path.glob("distill-*"))
 
@@ -63,11 +63,11 @@ import signal
 from components.beam_workers import boot
 from components.storage.copies import directory_of_process
 
-def work(*arguments, **others):
+def work(worker_id, provision_endpoint, *, connected):
     (directory_of_process() / "copy").touch()
-    print("at work", flush=True)
+    print(worker_id, "at", provision_endpoint, flush=True)
     signal.pause()
 
 boot.run_worker = work
-boot.main(["--id=1", "--provision_endpoint=localhost:1"])
+boot.main(["--id='1-2'", "--provision_endpoint=localhost:1"])  # As Prism has it.
 """

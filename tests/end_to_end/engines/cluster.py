@@ -161,10 +161,13 @@ class Cluster:
         with urllib.request.urlopen(self.master + path, timeout=30) as answer:
             return json.load(answer)
 
-    def workers(self) -> list[psutil.Process]:
-        """Returns the workers that the pool has started; it has them forked by a process between."""
+    def kill_workers(self) -> None:
+        """Ends at once the workers that the pool has started; it has them forked by a process between."""
         pool = psutil.Process(self["pool"].process.pid)
-        return [worker for between in pool.children() for worker in between.children()]
+        for between in pool.children():
+            for worker in between.children():
+                with contextlib.suppress(psutil.NoSuchProcess):  # One of the job before.
+                    worker.kill()
 
     def hosts_of(self, job: str) -> set[str]:
         """Returns the ids of the TaskManagers on which subtasks of a job ran."""

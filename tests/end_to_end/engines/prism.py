@@ -6,16 +6,17 @@ import pathlib
 import sys
 from collections.abc import Iterator
 
+import apache_beam as beam
 from command_line import REPOSITORY
 from parts import HOST, Part, free_ports
 
-PROGRAM = REPOSITORY / "build" / "prism"
+PROGRAM = REPOSITORY / "build" / f"prism-{beam.__version__}"
 _WORKER = pathlib.Path(sys.executable).with_name("distill-worker")
 
 
 def find_missing() -> str | None:
     """Returns why it cannot run here, or None."""
-    return None if PROGRAM.is_file() else "needs what `make test-flink` builds where there is Go 1.26"
+    return None if PROGRAM.is_file() else "needs what `make test-flink` builds where there is Go"
 
 
 class Prism:
