@@ -38,7 +38,7 @@ labels = np.array([0, 0, 0, 0, 1])
 logits = np.array([[[9, 0], [9, 0], [9, 0], [0, 9], [0, 9]]], np.float32)
 (computation,) = tally.Classification(teacher="teacher").computations(model_names=["teacher"])
 combiner = computation.combiner
-accumulator = combiner.add_input(combiner.create_accumulator(), (labels, logits))
+accumulator = combiner.add_input(combiner.create_accumulator(), tally.Examples(labels, logits, False))
 outputs = {key.name: value for key, value in combiner.extract_output(accumulator).items() if not key.sub_key}
 keys = {key.name for key in computation.keys}
 
