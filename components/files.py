@@ -59,8 +59,7 @@ def replacing(path: pathlib.Path, *, alone: bool = True) -> Iterator[pathlib.Pat
     Yields:
       Where to write the new one. It is removed if writing fails.
     """
-    writer = "" if alone else f".{uuid.uuid4().hex}"
-    partial = path.with_name(f".{path.name}{writer}{_PARTIAL}")
+    partial = path.with_name(partial_name(path.name, alone=alone))
     try:
         yield partial
         with partial.open("rb") as file:
@@ -71,8 +70,14 @@ def replacing(path: pathlib.Path, *, alone: bool = True) -> Iterator[pathlib.Pat
         raise
 
 
+def partial_name(name: str, *, alone: bool) -> str:
+    """Returns the name that a file has while it is being written; arguments as in `replacing`."""
+    writer = "" if alone else f".{uuid.uuid4().hex}"
+    return f".{name}{writer}{_PARTIAL}"
+
+
 def is_partial(name: str) -> bool:
-    """Tells whether a file has the name of one that is being written; see `replacing`."""
+    """Tells whether a file has such a name; see `partial_name`."""
     return name.startswith(".") and name.endswith(_PARTIAL)
 
 

@@ -5,13 +5,16 @@ import hashlib
 import io
 import math
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Final, Self
 
 import imagehash
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
+
+from components.layout import descriptor_files
+from components.storage.copies import local_copy
 
 # Of images with fewer pixels on a side, and of those that are all but uniform, different ones look alike to a
 # perceptual hash.
@@ -116,6 +119,12 @@ class Descriptors:
     """
 
     paths: Sequence[str]
+
+    @classmethod
+    def of(cls, examples_uri: str, *splits: str) -> Self:
+        """Opens those of some splits of an `Examples` artifact."""
+        files = (file for split in splits for file in descriptor_files(examples_uri, split))
+        return cls([str(local_copy(file)) for file in files])
 
     def __iter__(self) -> Iterator[pa.Table]:
         """Reads them shard by shard."""

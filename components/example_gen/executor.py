@@ -25,12 +25,11 @@ from components.layout import (
     HELD_OUT,
     REFERENCE,
     UNLABELLED,
-    descriptor_files,
 )
 from components.sharding.progress import progress_told
-from components.storage.copies import local_copy, remove_partial
+from components.storage.copies import remove_partial
 from components.storage.files import read_text, write_text
-from components.storage.uri import join, parent_of
+from components.storage.uri import join
 from components.telling import note
 
 DATA_KEY = "data"
@@ -88,13 +87,13 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         )
         if data.unlabelled:
             held_out.check_none_held_out(
-                _read_descriptors(examples, UNLABELLED),
-                held_out=_read_descriptors(examples, *HELD_OUT),
+                Descriptors.of(examples.uri, UNLABELLED),
+                held_out=Descriptors.of(examples.uri, *HELD_OUT),
             )
         if data.reference:
             trained_on = [split for split in data.split_names if split not in ("test", REFERENCE)]
             overlap.check_none_trained_on(
-                _read_descriptors(examples, REFERENCE), trained_on=_read_descriptors(examples, *trained_on)
+                Descriptors.of(examples.uri, REFERENCE), trained_on=Descriptors.of(examples.uri, *trained_on)
             )
         description = dataset.describe(
             outcomes, class_names=source.class_names, notes=source.notes(), spans=source.spans()
@@ -127,14 +126,8 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
                 | "Gather" >> beam.combiners.ToList()
                 | "Report" >> beam.Map(_dump_outcomes, path=report)
             )
-        for folder in {parent_of(file) for task in tasks for file in (task.path, task.descriptors)}:
-            remove_partial(folder)
+        remove_partial(file for task in tasks for file in (task.path, task.descriptors))
         return [shards.Outcome(**outcome) for outcome in json.loads(read_text(report))]
-
-
-def _read_descriptors(examples: types.Artifact, *splits: str) -> Descriptors:
-    files = (file for split in splits for file in descriptor_files(examples.uri, split))
-    return Descriptors([str(local_copy(file)) for file in files])
 
 
 @beam.ptransform_fn

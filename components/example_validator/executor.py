@@ -21,7 +21,6 @@ from components.layout import (
     DATASET_FILE,
     IDENTITY_FILE,
     PROFILE_FILE,
-    descriptor_files,
 )
 from components.report.summary import DataSpan
 from components.schema_gen.artifact import read_schema
@@ -29,7 +28,6 @@ from components.schema_gen.schema import check_class_weights, class_names
 from components.serving.versions import Versions
 from components.settings.data_checks import DataCheckSettings
 from components.storage.artifacts import on_this_machine
-from components.storage.copies import local_copy
 from components.storage.files import read_json, write_json
 from components.storage.uri import join
 
@@ -82,7 +80,7 @@ class Executor(tfx_executor.Executor):
                 f"The data does not match its schema: {'; '.join(lines)}; correct the data and run again."
             )
         examples = artifact_utils.get_single_instance(input_dict[EXAMPLES_KEY])
-        described = _read_descriptors(examples)
+        described = {split: Descriptors.of(examples.uri, split) for split in _splits(examples)}
         found = check_data(
             described,
             class_names=names,
@@ -95,13 +93,6 @@ class Executor(tfx_executor.Executor):
         identity = DataIdentity(spans=_read_spans(examples), fingerprint=fingerprint(described))
         write_json(join(artifact.uri, IDENTITY_FILE), identity.model_dump(mode="json"))
         return output
-
-
-def _read_descriptors(examples: types.Artifact) -> dict[str, Descriptors]:
-    return {
-        split: Descriptors([str(local_copy(file)) for file in descriptor_files(examples.uri, split)])
-        for split in _splits(examples)
-    }
 
 
 def _read_spans(examples: types.Artifact) -> tuple[DataSpan, ...]:

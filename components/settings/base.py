@@ -6,7 +6,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from pydantic_core import PydanticCustomError
 
 from components.errors import suggest
-from components.storage.uri import normalised
+from components.storage.uri import normalised, pattern_sign
 
 PositiveInt = Annotated[int, Field(gt=0)]
 NonNegativeInt = Annotated[int, Field(ge=0)]
@@ -15,6 +15,16 @@ NonNegativeFloat = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 # A directory or the URI of one, of which other spellings are the same.
 Folder = Annotated[str, AfterValidator(normalised)]
+
+
+def _refuse_pattern(folder: str) -> str:
+    if sign := pattern_sign(folder):
+        raise custom_error(f"Beam takes {sign!r} for a pattern; choose another place")
+    return folder
+
+
+# One in which Beam finds what it has written.
+BeamFolder = Annotated[Folder, AfterValidator(_refuse_pattern)]
 
 
 class Settings(BaseModel):

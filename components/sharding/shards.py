@@ -22,7 +22,7 @@ from components.reading import untuned
 from components.sharding.progress import progress_told
 from components.storage.copies import remove_partial, replaced, temporary_directory
 from components.storage.files import is_file, place_of, read_bytes, write_text
-from components.storage.uri import as_path, is_remote, name_of, parent_of
+from components.storage.uri import as_path, is_remote, name_of
 
 _COUNTING_BATCH = 1024
 
@@ -87,8 +87,7 @@ def write_shards(
             | "Gather" >> beam.combiners.ToList()
             | "Report" >> beam.Map(_write_report, path=report)
         )
-    for folder in {parent_of(shard.target) for shard in shards}:
-        remove_partial(folder)
+    remove_partial(shard.target for shard in shards)
     Shared().acquire(_Nothing)  # Beam keeps what was shared last, here a writer that has done its work.
     by_target = {each["target"]: Written(**each) for each in json.loads(read_bytes(report))}
     return [by_target[shard.target] for shard in shards]

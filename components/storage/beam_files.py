@@ -1,11 +1,11 @@
 """Files that Beam's file systems reach: HDFS, and what else has a scheme of its own there."""
 
 import contextlib
-import uuid
 from collections.abc import Iterator, Sequence
 from typing import IO, Any
 
 from components.errors import InputError, first_line
+from components.files import partial_name
 from components.storage.place import Entry, Place, pieces_of
 from components.storage.uri import join, name_of, parent_of
 
@@ -82,7 +82,7 @@ class BeamFiles(Place):
         from apache_beam.io.filesystem import CompressionTypes
 
         file_systems = _file_systems()
-        partial = join(parent_of(uri), f".{name_of(uri)}.{uuid.uuid4().hex}.partial")
+        partial = join(parent_of(uri), partial_name(name_of(uri), alone=False))
         with _reaching(uri):
             with contextlib.suppress(OSError):  # It is there already.
                 file_systems.mkdirs(parent_of(uri))

@@ -7,7 +7,7 @@ import pathlib
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.util import Finalize
 
@@ -165,13 +165,14 @@ def replaced(uri: str) -> Iterator[pathlib.Path]:
         place_of(uri).upload(file, uri)
 
 
-def remove_partial(folder: str) -> None:
-    """Removes from a folder what writers have left there that were killed; see `replaced`.
+def remove_partial(files: Iterable[str]) -> None:
+    """Removes what writers that were killed have left beside some files; see `replaced`.
 
     It is hidden, but Beam would read it as one of the files there.
     """
-    for name in filter(is_partial, file_names(folder)):
-        remove(join(folder, name))
+    for folder in {parent_of(file) for file in files}:
+        for name in filter(is_partial, file_names(folder)):
+            remove(join(folder, name))
 
 
 def upload(directory: pathlib.Path, uri: str, *, last: Sequence[str] = ()) -> None:

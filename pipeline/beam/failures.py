@@ -9,9 +9,9 @@ from pipeline.config.beam import Engine
 _JOB_FAILED = re.compile(r"failed in state FAILED: (?P<cause>.*)", re.DOTALL)
 # A worker did its work, and what it ran raised this: no part of the engine is missing.
 _RAISED_IN_WORKER = re.compile(r"Error received from SDK harness|Traceback \(most recent call last\)")
-_INPUT_ERROR = re.compile(r"components\.errors\.\w+: (?P<message>.+?)(?: \[while running .*)?$", re.MULTILINE)
+_INPUT_ERROR = re.compile(r"components\.errors\.\w+: (?P<message>.+)$", re.MULTILINE)
 # Beam adds to the message of an exception where it was raised.
-_WHILE_RUNNING = re.compile(r" \[while running .*\]$")
+_WHILE_RUNNING = re.compile(r" \[while running .*$")
 # What Flink and Beam's job server say, by the part whose loss makes them say it; the first that fits counts.
 _LOST = {
     "its TaskManagers": re.compile(
@@ -65,7 +65,7 @@ def explain(error: Exception, *, engine: Engine) -> InputError | None:
 def find_input_error(error: Exception) -> InputError | None:
     """Returns the error of a user's mistake that was raised in a worker, from which only text comes back."""
     found = (_INPUT_ERROR.search(str(cause)) for cause in _causes(error))
-    return next((InputError(said["message"]) for said in found if said), None)
+    return next((InputError(_WHILE_RUNNING.sub("", said["message"])) for said in found if said), None)
 
 
 def find_lost(error: Exception) -> tuple[str, str] | None:

@@ -13,7 +13,7 @@ from components.distiller.search import MOST_VARIANTS, Search, SearchSettings
 from components.example_gen.registry import DataSettings
 from components.example_gen.spans.pattern import holds_span
 from components.layout import UNLABELLED
-from components.settings.base import Folder, PositiveInt, Settings, custom_error
+from components.settings.base import BeamFolder, PositiveInt, Settings, custom_error
 from components.settings.data_checks import DataCheckSettings, DriftSettings, Duplicates
 from components.settings.evaluation import EvaluationSettings, PushSettings
 from components.settings.models import (
@@ -27,7 +27,7 @@ from components.settings.models import (
 )
 from components.settings.retraining import RetrainingSettings
 from components.settings.training import AugmentSettings, ClassWeights, HardwareSettings, Views
-from components.storage.uri import OBJECT_STORES, pattern_sign, scheme_of
+from components.storage.uri import OBJECT_STORES, scheme_of
 from pipeline.config.beam import BeamSettings
 from pipeline.config.kubeflow import KubeflowSettings
 from pipeline.config.metadata import parse_url
@@ -98,7 +98,7 @@ class Config(Settings):
     retraining: RetrainingSettings = RetrainingSettings()
     retention: RetentionSettings = RetentionSettings()
     metadata: str | None = None
-    pipeline_root: Annotated[Folder, Field(min_length=1)] | None = None
+    pipeline_root: Annotated[BeamFolder, Field(min_length=1)] | None = None
 
     @property
     def kubeflow_root(self) -> str | None:
@@ -249,8 +249,6 @@ class Config(Settings):
                 f"{root!r} is in no store that TFX and Beam know; give a directory or a URI of "
                 f"{', '.join(_ROOTS)}, such as s3://bucket/pipelines"
             )
-        if root is not None and (sign := pattern_sign(root)):
-            raise custom_error(f"Beam takes {sign!r} for a pattern; choose another place")
         return root
 
     @field_validator("distillations", mode="before")

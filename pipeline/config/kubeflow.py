@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, model_validator
 
 from components.errors import InputError
-from components.settings.base import Folder, NonNegativeInt, PositiveInt, Settings, custom_error
+from components.settings.base import BeamFolder, NonNegativeInt, PositiveInt, Settings, custom_error
 from components.settings.explaining import explain
 from pipeline.config.beam import BeamSettings
 from pipeline.config.nodes import LOOK, distiller_id, is_training_node
@@ -16,7 +16,7 @@ from pipeline.config.nodes import LOOK, distiller_id, is_training_node
 _CPU = re.compile(r"\d+(\.\d+)?|\d+m")
 _MEMORY = re.compile(r"\d+(\.\d+)?[KMGT]i?")
 _RESOURCE = re.compile(r"[a-z0-9.-]+/[A-Za-z0-9._-]+")
-_STORAGE = re.compile(r"(s3|gs|minio)://[^/*?[]+(/[^*?[]*)?")
+_STORAGE = re.compile(r"(s3|gs|minio)://[^/]+(/.*)?")
 
 
 def _shaped(pattern: re.Pattern[str], expected: str) -> AfterValidator:
@@ -31,9 +31,7 @@ def _shaped(pattern: re.Pattern[str], expected: str) -> AfterValidator:
 Cpu = Annotated[str, _shaped(_CPU, "a number of cores as text, such as '2' or '500m'")]
 Memory = Annotated[str, _shaped(_MEMORY, "an amount of memory, such as '8Gi' or '500Mi'")]
 MountPath = Annotated[str, _shaped(re.compile(r"/.+"), "an absolute path, such as /data")]
-Root = Annotated[
-    Folder, _shaped(_STORAGE, "an object store's URI without *, ? or [, such as s3://bucket/path")
-]
+Root = Annotated[BeamFolder, _shaped(_STORAGE, "an object store's URI, such as s3://bucket/path")]
 NonEmpty = Annotated[str, Field(min_length=1)]
 
 

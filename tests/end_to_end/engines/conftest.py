@@ -1,6 +1,7 @@
 import pathlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
@@ -14,11 +15,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A Flink cluster of two TaskManagers; see CONTRIBUTING.md for what it needs."""
     from cluster import find_missing, running_cluster
 
-    missing = find_missing()
-    if missing:
-        pytest.skip(missing)
-    with running_cluster(tmp_path_factory.mktemp("flink")) as running:
-        yield running
+    yield from _running(running_cluster, tmp_path_factory.mktemp("flink"), missing=find_missing())
 
 
 @pytest.fixture(scope="session")
@@ -26,10 +23,18 @@ def prism(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Prism; see CONTRIBUTING.md for what it needs."""
     from prism import find_missing, running_prism
 
-    missing = find_missing()
+    yield from _running(running_prism, tmp_path_factory.mktemp("prism"), missing=find_missing())
+
+
+def _running(
+    run: Callable[[pathlib.Path], AbstractContextManager[Any]],
+    directory: pathlib.Path,
+    *,
+    missing: str | None,
+) -> Iterator[Any]:
     if missing:
         pytest.skip(missing)
-    with running_prism(tmp_path_factory.mktemp("prism")) as running:
+    with run(directory) as running:
         yield running
 
 

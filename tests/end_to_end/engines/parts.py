@@ -43,7 +43,6 @@ class Part:
         self, phrase: str, *, count: int = 1, after: int = 0, seconds: float = _SECONDS_TO_START
     ) -> str:
         """Returns a line with a phrase: the `count`th of those that come `after` so many lines."""
-
         found: list[str] = []
         read = after
 
