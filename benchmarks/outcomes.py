@@ -79,7 +79,7 @@ def print_table(name: str, results: Mapping[str, Any]) -> None:
         settings = ", ".join(f"{key} {value}" for key, value in row["settings"].items())
         spread = "" if row["half_width"] is None else f" ± {100 * row['half_width']:.2f}"
         lead, gap = row.get("lead"), row.get("gap_closed")
-        against = _describe_lead(lead) if lead else ""
+        against = _describe_points(**lead) if lead else ""
         closed = _describe_gap(gap) if gap else ""
         print(
             f"| {row['method']} | {settings} | {row['accuracy']:.2%}{spread} | {against} | {closed} |",
@@ -98,6 +98,17 @@ def mean_correct(outcomes: Iterable[Mapping[str, bool]]) -> np.ndarray:
         for name, right in correct.items():
             by_image.setdefault(name, []).append(right)
     return np.array([np.mean(by_image[name]) for name in sorted(by_image)])
+
+
+def describe_difference(correct: np.ndarray, other: np.ndarray) -> str:
+    """Returns by how many points more images are classified correctly than by `other`, with the interval.
+
+    Args:
+      correct: How often each test image was classified correctly, `[images]`.
+      other: The same of the model to compare with.
+    """
+    found = compare_means(lambda: [correct - other], confidence=CONFIDENCE)
+    return _describe_points(estimate=found.estimate, low=found.low, high=found.high)
 
 
 def half_width(values: Sequence[float] | np.ndarray) -> float | None:
@@ -137,9 +148,8 @@ def _against(means: Mapping[str, np.ndarray], method: str) -> dict[str, Any]:
     }
 
 
-def _describe_lead(lead: Mapping[str, float]) -> str:
-    estimate, low, high = (f"{100 * lead[key]:+.2f}" for key in ("estimate", "low", "high"))
-    return f"{estimate} [{low}, {high}]"
+def _describe_points(*, estimate: float, low: float, high: float) -> str:
+    return f"{100 * estimate:+.2f} [{100 * low:+.2f}, {100 * high:+.2f}]"
 
 
 def _describe_gap(gap: Mapping[str, Any]) -> str:

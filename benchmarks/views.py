@@ -25,12 +25,11 @@ from scipy.special import softmax
 
 from benchmarks.bench import Bench, Images, Trained
 from benchmarks.examples import load_splits
-from benchmarks.outcomes import CONFIDENCE, mean_correct
+from benchmarks.outcomes import describe_difference, mean_correct
 from benchmarks.quality import ALL_LABELS, FOLDS, divide
 from components.distiller.methods.base import Method
 from components.distiller.methods.kd import Kd
 from components.distiller.methods.logits_mse import LogitsMse
-from components.evaluator.judge.statistics import compare_means
 from components.settings.models import ModelSettings
 from components.teacher_predictions.records import Batch, write_records
 from components.teacher_predictions.shard_writer import choose_batch_size
@@ -172,10 +171,9 @@ def _shortened(settings: ModelSettings) -> ModelSettings:
 def _print_difference(correct: dict[tuple[str, str], list[dict[str, bool]]]) -> None:
     for (method, name), outcomes in correct.items():
         exact, stored = (mean_correct(each) for each in (correct[method, EXACT], outcomes))
-        difference = compare_means(lambda exact=exact, stored=stored: [stored - exact], confidence=CONFIDENCE)
         print(
-            f"{method}, {name}: {stored.mean():.2%}; {100 * difference.estimate:+.2f} points "
-            f"[{100 * difference.low:+.2f}, {100 * difference.high:+.2f}] on {len(stored)} test images",
+            f"{method}, {name}: {stored.mean():.2%}; {describe_difference(stored, exact)} points "
+            f"on {len(stored)} test images",
             flush=True,
         )
 
