@@ -9,6 +9,7 @@ import tensorflow as tf
 from components.settings.models import Resize
 from components.transform import orientation
 
+_NO_IMAGE = b""  # Cannot be decoded.
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in JPEG.
 
 ImageShape = tuple[int, int, int]
@@ -53,6 +54,7 @@ def unpack_images(packed: tf.Tensor, *, image_shape: ImageShape) -> tf.Tensor:
 @tf.function(autograph=False)  # Traced once in a process: Transform alone traces all around it seven times.
 def _decode(encoded: tf.Tensor, image_shape: ImageShape, resize: Resize) -> tf.Tensor:
     height, width, channels = image_shape
+    encoded = tf.cond(_is_animated_webp(encoded), lambda: _NO_IMAGE, lambda: encoded)
     image = _decode_grey(encoded) if channels == 1 else _decode_colour(encoded, channels=channels)
     image = orientation.turn_upright(image, orientation.read(encoded))
     if resize == "crop":
@@ -62,6 +64,17 @@ def _decode(encoded: tf.Tensor, image_shape: ImageShape, resize: Resize) -> tf.T
     if resize == "pad":
         resized = _pad(resized, height=height, width=width)
     return tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8)
+
+
+def _is_animated_webp(encoded: tf.Tensor) -> tf.Tensor:
+    """Tells what makes TensorFlow write beyond its memory when it decodes it, and might end a server."""
+
+    def is_animated() -> tf.Tensor:
+        header = tf.pad(tf.io.decode_raw(tf.strings.substr(encoded, 0, 21), tf.uint8), [[0, 21]])
+        is_extended = tf.reduce_all(header[8:16] == tf.constant(list(b"WEBPVP8X"), tf.uint8))
+        return is_extended & (tf.bitwise.bitwise_and(header[20], 2) > 0)
+
+    return tf.cond(tf.strings.substr(encoded, 0, 4) == b"RIFF", is_animated, lambda: False)
 
 
 def _crop(image: tf.Tensor, *, height: int, width: int) -> tf.Tensor:

@@ -48,8 +48,26 @@ def test_a_colour_image_becomes_grey_by_luma() -> None:
     assert list(packed) == pytest.approx([0.299 * 255] * 4, abs=1)
 
 
+def test_an_animated_webp_is_refused_before_tensorflow_decodes_it() -> None:
+    buffer = io.BytesIO()
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "green", "blue")]
+    frames[0].save(buffer, "WEBP", save_all=True, append_images=frames[1:])
+
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Input is empty"):
+        pack(buffer.getvalue(), image_shape=(8, 8, 3))
+
+
 @pytest.mark.parametrize(
-    ("mode", "file_format"), [("CMYK", "JPEG"), ("RGB", "BMP"), ("P", "GIF"), ("L", "PNG"), ("LA", "PNG")]
+    ("mode", "file_format"),
+    [
+        ("CMYK", "JPEG"),
+        ("RGB", "BMP"),
+        ("L", "BMP"),
+        ("RGB", "WEBP"),
+        ("P", "GIF"),
+        ("L", "PNG"),
+        ("LA", "PNG"),
+    ],
 )
 @pytest.mark.parametrize("channels", [1, 3])
 def test_whatever_tensorflow_can_decode_is_accepted(mode: str, file_format: str, channels: int) -> None:
