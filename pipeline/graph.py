@@ -191,8 +191,8 @@ class _Models:
         """All of them, in an order in which they can run."""
         return [
             *self.teachers,
-            *([self.scratch] if self.scratch else []),
             *([self.predictor] if self.config.stores_predictions else []),
+            *([self.scratch] if self.scratch else []),
             *self.distillers.values(),
         ]
 
@@ -224,9 +224,13 @@ class _Models:
         """Trains the student without a teacher; None where there are no labels."""
         if not self.config.data.labels:
             return None
-        return supervised_trainer(
+        scratch = supervised_trainer(
             self._job_of_student("Scratch"), node_id="Scratch", **self.data.training_inputs
         )
+        if self.config.outside_teacher:
+            # What is wrong with a file of predictions is told before anything is trained.
+            scratch.add_upstream_node(self.predictor)
+        return scratch
 
     @functools.cached_property
     def predictor(self) -> BaseNode:

@@ -11,7 +11,7 @@ import dataclasses
 import json
 import pathlib
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -158,16 +158,34 @@ def _kind(names: Sequence[str], *, path: str) -> str:
 def _read_npz(place: pathlib.Path, kind: str) -> tuple[list[str], np.ndarray, list[str] | None]:
     """Reads the ids, the values `[examples, width]` and, if they are told, the classes."""
     with np.load(place) as arrays:
-        ids, values = arrays[_ID], arrays[kind]
-        classes = arrays[_CLASSES].astype(str).tolist() if _CLASSES in arrays.files else None
+        ids, values = _array(arrays, _ID), _array(arrays, kind)
+        classes = _array(arrays, _CLASSES) if _CLASSES in arrays.files else None
     if ids.ndim != 1 or values.ndim != 2 or len(ids) != len(values):
         raise ValueError(f"{_ID} has shape {ids.shape} and {kind} {values.shape}, not [n] and [n, classes]")
     if ids.dtype.kind not in "US":
         raise _IdsError(ids.dtype)
-    return ids.astype(str).tolist(), _as_float32(values), classes
+    if classes is not None and classes.ndim != 1:
+        raise ValueError(f"{_CLASSES} has shape {classes.shape}, not [classes]")
+    return (
+        ids.astype(str).tolist(),
+        _as_float32(values),
+        classes.astype(str).tolist() if classes is not None else None,
+    )
+
+
+def _array(arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray:
+    try:
+        return arrays[name]
+    except ValueError as error:
+        if "allow_pickle" not in str(error):
+            raise
+        wanted = "numbers, .astype('float32')" if name in (_LOGITS, _PROBABILITIES) else "text, .astype(str)"
+        raise ValueError(f"{name} holds Python's objects; make them {wanted}") from None
 
 
 def _as_float32(values: np.ndarray) -> np.ndarray:
+    if values.dtype == bool:
+        raise ValueError("it holds true and false in the place of numbers")
     with np.errstate(over="ignore"):  # It becomes infinite, which is refused.
         return values.astype(np.float32)
 
@@ -177,16 +195,26 @@ def _read_parquet(place: pathlib.Path, kind: str) -> tuple[list[str], list[np.nd
     table = parquet.read_table(place, columns=[_ID, kind])
     noted = (table.schema.metadata or {}).get(_CLASSES.encode())
     ids, column = table[_ID], table[kind]
-    if not (pa.types.is_string(ids.type) or pa.types.is_large_string(ids.type)) or ids.null_count:
+    if ids.null_count:
+        raise _IdsError(f"null in {ids.null_count:,} rows")
+    if not (pa.types.is_string(ids.type) or pa.types.is_large_string(ids.type)):
         raise _IdsError(ids.type)
+    if not pa.types.is_nested(column.type):
+        raise ValueError(f"{kind} holds {column.type}, not a list of numbers for each image")
     lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy()
     values = np.split(_as_float32(pc.list_flatten(column).to_numpy()), np.cumsum(lengths)[:-1])
-    classes = [str(each) for each in json.loads(noted)] if noted else None
-    return ids.to_pylist(), values, classes
+    return ids.to_pylist(), values, _read_classes(noted) if noted else None
+
+
+def _read_classes(noted: bytes) -> list[str]:
+    classes = json.loads(noted)
+    if not isinstance(classes, list):
+        raise ValueError(f"{_CLASSES} is no list, but {classes!r}")
+    return [str(each) for each in classes]
 
 
 def _rows(ids: Sequence[str], *, path: str) -> dict[bytes, int]:
-    rows = {each.encode(): row for row, each in enumerate(ids)}
+    rows = {each.encode(errors="backslashreplace"): row for row, each in enumerate(ids)}
     if len(rows) < len(ids):
         doubled = [each for each, count in collections.Counter(ids).items() if count > 1]
         raise InputError(

@@ -137,11 +137,12 @@ def _by_name(kinds: Any) -> BeforeValidator:
     def read(value: Any) -> Any:
         if isinstance(value, str):
             return {"name": value}
-        if isinstance(value, dict) and value.get("name") in options:
+        name = value.get("name") if isinstance(value, dict) else None
+        if isinstance(name, str) and name in options:
             for key in value:
-                owners = [name for name, known in options.items() if key in known]
-                if owners and value["name"] not in owners:
-                    raise custom_error(f"{key} belongs to {' and '.join(owners)}, not to {value['name']}")
+                owners = [owner for owner, known in options.items() if key in known]
+                if owners and name not in owners:
+                    raise custom_error(f"{key} belongs to {' and '.join(owners)}, not to {name}")
         return value
 
     return BeforeValidator(read)

@@ -110,7 +110,16 @@ def test_the_order_of_the_classes_is_checked_where_it_is_told(npz, table):
         ({"logits": np.eye(2, 3)}, "holds logits; it must hold id, and either logits or"),
         ({"id": ["a"], "scores": np.eye(1, 3)}, "holds id, scores; it must hold"),
         ({"id": ["a"], "logits": np.eye(1, 3), "probabilities": np.eye(1, 3)}, "either"),
-        ({"id": np.array(["a", None], object), "logits": np.eye(2, 3)}, "cannot be read"),
+        (
+            {"id": np.array(["a", "b"], object), "logits": np.eye(2, 3)},
+            r"id holds Python's objects; make them text, \.astype\(str\)",
+        ),
+        (
+            {"id": ["a", "b"], "logits": np.array([[1, 2, 3], [4, 5]], object)},
+            r"logits holds Python's objects; make them numbers, \.astype\('float32'\)",
+        ),
+        ({"id": ["a", "b"], "logits": np.eye(2, 3) > 0}, "true and false in the place of numbers"),
+        ({"id": ["a"], "logits": [[1, 2, 3]], "classes": [CLASSES]}, r"classes has shape \(1, 3\), not"),
     ],
 )  # fmt: skip
 def test_arrays_that_cannot_be_used_are_refused_by_what_is_wrong(npz, arrays, problem):
@@ -127,14 +136,29 @@ def test_arrays_that_cannot_be_used_are_refused_by_what_is_wrong(npz, arrays, pr
         ({"id": ["a", "b"], "logits": [[1, 2, 3], [4, 5]]}, "has 2 logits for b, but the data has 3 classes"),
         ({"id": ["a", "b"], "logits": [[1, 2, 3], None]}, "has 0 logits for b"),
         ({"id": ["a", "b"], "logits": [[1, 2, 3], [4, None, 6]]}, "not finite for 1 images: b"),
-        ({"id": ["a", None], "logits": [[1, 2, 3], [4, 5, 6]]}, "has id of string; they must be text"),
-        ({"id": ["a", "b"], "logits": [1.0, 2.0]}, "cannot be read"),
+        ({"id": ["a", None], "logits": [[1, 2, 3], [4, 5, 6]]}, "has id of null in 1 rows; they must"),
+        ({"id": ["a", "b"], "logits": [1.0, 2.0]}, "logits holds double, not a list of numbers"),
         ({"id": pa.array([], pa.string()), "logits": pa.array([], pa.list_(pa.float32()))}, "holds no"),
     ],
 )  # fmt: skip
 def test_columns_that_cannot_be_used_are_refused_by_what_is_wrong(table, columns, problem):
     with pytest.raises(InputError, match=problem):
         read_predictions(table(columns), class_names=CLASSES)
+
+
+def test_classes_that_are_no_list_are_refused(table):
+    path = table({"id": pa.array(IDS), "logits": pa.array(LOGITS)}, classes=3)
+
+    with pytest.raises(InputError, match="classes is no list, but 3"):
+        read_predictions(path, class_names=CLASSES)
+
+
+def test_an_id_that_is_no_text_in_utf_8_is_one_of_another_image(npz):
+    name = b"\xff.png".decode(errors="surrogateescape")  # As Python lists such a file.
+
+    found = read_predictions(npz(id=["a", name], logits=LOGITS[:2]), class_names=CLASSES)
+
+    assert found.check_covers([b"a"]) == 1
 
 
 def test_a_file_is_refused_by_its_head_alone(npz, tmp_path):

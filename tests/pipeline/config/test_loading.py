@@ -326,6 +326,12 @@ def test_override_that_leads_nowhere_is_refused(override, message, refusal):
         ("student=mnist_student", "student: got 'mnist_student'", "must be a mapping"),
         ("studnet.epochs=1", "unknown key 'studnet'", "did you mean 'student'?"),
         ("student.optimizer=sdg", "student.optimizer.name: got 'sdg'", "allowed: adam, adamw, sgd"),
+        (
+            "student.optimizer={name: [sgd, adam]}",
+            "student.optimizer.name: got \"['sgd', 'adam']\"",
+            "adam, adamw",
+        ),
+        ("student.schedule={name: [cosine]}", "student.schedule.name: got \"['cosine']\"", "constant"),
         ("student.optimizer={momentum: 0.5}", "student.optimizer.name: is missing", "add it"),
         ("student.optimizer={name: sgd, momentum: 1}", "student.optimizer.momentum: got 1", "less than 1"),
         (
