@@ -27,9 +27,11 @@ def _describe(detail: ErrorDetails, given: Any) -> str:
     key = ".".join(map(str, detail["loc"] if given is None else _keys(detail, given)))
     if detail["type"] in _NO_TAG:
         return _describe_tag(detail, key=key)
-    message = detail["msg"].replace("Input should be", "must be")
+    message = detail["msg"].replace("Input should be", "must be").replace("a valid tuple", "a list")
     if detail["type"] == "missing":
         message = "is missing; add it"
+    elif detail["type"] == "too_short":
+        message = f"got {detail['input']!r}; must hold at least {detail['ctx']['min_length']}"
     elif detail["type"] in _NO_MAPPING:
         message = f"got {detail['input']!r}; must be a mapping of keys to values"
     elif not isinstance(detail["input"], dict):

@@ -55,6 +55,18 @@ class TrainingSettings(Settings):
     clip_norm: PositiveFloat | None = None
     ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
 
+    @field_validator("optimizer")
+    @classmethod
+    def _possible_decay(cls, optimizer: OptimizerSettings, info: ValidationInfo) -> OptimizerSettings:
+        decay = 0.0 if isinstance(optimizer, Adam) else optimizer.weight_decay
+        rate = info.data.get("learning_rate", 0.0)
+        if decay * rate >= 1:
+            raise custom_error(
+                f"at a learning_rate of {rate:g} a weight_decay of {decay:g} takes all of each weight in one "
+                "step; take less"
+            )
+        return optimizer
+
     @field_validator("schedule")
     @classmethod
     def _possible_schedule(cls, schedule: ScheduleSettings, info: ValidationInfo) -> ScheduleSettings:

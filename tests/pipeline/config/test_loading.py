@@ -344,9 +344,17 @@ def test_override_that_leads_nowhere_is_refused(override, message, refusal):
             "teacher.optimizer: weight_decay belongs to adamw and sgd, not to adam",
             "",
         ),
+        (
+            "student={architecture: digits_student, epochs: 1, batch_size: 8, learning_rate: 0.1, "
+            "optimizer: {name: sgd, weight_decay: 10}}",
+            "student.optimizer: at a learning_rate of 0.1 a weight_decay of 10 takes all of each weight",
+            "take less",
+        ),
         ("teacher.optimizer={name: adam, beta: 1}", "teacher.optimizer: unknown key 'beta'", "allowed: name"),
         ("student.schedule=linear", "student.schedule.name: got 'linear'", "constant, cosine, one_cycle"),
         ("student.schedule=steps", "student.schedule.milestones: is missing", "add it"),
+        ("student.schedule={name: steps, milestones: 3}", "student.schedule.milestones: got 3", "be a list"),
+        ("student.schedule={name: steps, milestones: []}", "student.schedule.milestones: got []", "least 1"),
         (
             "student.schedule={name: steps, milestones: [3, 5]}",
             "student.schedule: after the milestone 5 nothing is left of the 5 epochs",
