@@ -308,13 +308,18 @@ class ImageListSource(Source):
                 class_name=class_name,
                 weight=None if weight is None else self._to_weight(weight, path),
             )
-            yield self._to_split(folder or split, path), row
+            yield self._to_split(split or folder, path, folder=folder), row
 
-    def _to_split(self, name: str, path: str) -> str:
+    def _to_split(self, name: str, path: str, *, folder: str) -> str:
         split = split_names.split_of(name)
         if split is None:
             raise InputError(
                 f"data.split_column: {path!r} is in the split {name!r}; expected train, validation or test."
+            )
+        if folder and split != split_names.split_of(folder):
+            raise InputError(
+                f"data.split_column: {path!r} is in the split {name!r}, but its list lies in the split "
+                f"folder {folder!r}; correct the column, or remove it."
             )
         return split
 

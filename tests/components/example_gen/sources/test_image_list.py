@@ -140,6 +140,28 @@ def test_split_folders_may_each_have_a_list(make_folder, make_image) -> None:
     assert all(isinstance(item, Record) for split in SPLITS for item in read(source, split))
 
 
+def test_a_column_of_splits_may_not_contradict_the_split_folder(make_folder) -> None:
+    def open_lists(*, third: str) -> ImageListSource:
+        rows = f"0.png,ant,train\n1.png,bee,Training\n2.png,bee,{third}\n"
+        test = "path,label\n0.png,ant\n1.png,bee\n"
+        lists = {
+            "train/metadata.csv": f"path,label,split\n{rows}",
+            **{f"{split}/metadata.csv": test for split in ("val", "test")},
+        }
+        return open_list(make_folder({name: text.encode() for name, text in lists.items()}))
+
+    for third in ("train", ""):
+        source = open_lists(third=third)
+        source.check()
+        assert members(source)["train"] == {"train/0.png", "train/1.png", "train/2.png"}
+    with pytest.raises(
+        InputError,
+        match=r"data.split_column: '2.png' is in the split 'test', but its list lies in the split folder "
+        r"'train'; correct the column, or remove it\.$",
+    ):
+        open_lists(third="test").check()
+
+
 def test_numbers_are_sorted_by_value(make_folder) -> None:
     rows = "".join(f"{index}.png,{index % 12}\n" for index in range(300))
     source = open_list(make_folder({"all.csv": f"path,label\n{rows}".encode()}) / "all.csv")
