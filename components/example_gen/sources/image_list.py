@@ -212,10 +212,7 @@ class ImageListSource(Source):
         rows: dict[str, list[Row]] = {}
         has_splits = False
         for folder, location in self._lists().items():
-            try:
-                data = _read(location)
-            except (OSError, ValueError, ImportError) as error:  # fsspec knows no such protocol, or lacks it.
-                raise InputError(f"{self._given}; {location} cannot be read ({_reason(error)}).") from None
+            data = self._read_list(location)
             digest.update(data)
             columns = self._columns(data, location)
             has_splits = has_splits or bool(folder) or "split_column" in columns
@@ -248,6 +245,15 @@ class ImageListSource(Source):
         if not found:
             raise InputError(f"{self._given}, which holds no metadata.csv, nor do split folders in it.")
         return {folder: str(file) for folder, file in found.items()}
+
+    def _read_list(self, location: str) -> bytes:
+        problem = _find_irregularity(location)
+        if problem:
+            raise InputError(f"{self._given}; {location} is {problem}; save the list to a file.")
+        try:
+            return _read(location)
+        except (OSError, ValueError, ImportError) as error:  # fsspec knows no such protocol, or lacks it.
+            raise InputError(f"{self._given}; {location} cannot be read ({_reason(error)}).") from None
 
     def _columns(self, data: bytes, location: str) -> Columns:
         """Reads the columns of a list, by the keys that name them."""
@@ -396,14 +402,18 @@ def _hint_at_semicolons(names: Sequence[str]) -> str:
 
 
 def _read_image(row: Row, label: int) -> Record | Skipped:
-    file = _as_file(row.location)
-    problem = image_files.find_irregularity(file) if file else None
+    problem = _find_irregularity(row.location)
     if problem:
         return Skipped(row.id, problem)
     try:
         return Record(row.id, _read(row.location), label, row.weight)
     except (OSError, ValueError, ImportError) as error:  # fsspec knows no such protocol, or lacks it.
         return Skipped(row.id, f"cannot be read: {_reason(error)}", corrupt=True)
+
+
+def _find_irregularity(location: str) -> str | None:
+    file = _as_file(location)
+    return image_files.find_irregularity(file) if file else None
 
 
 def _read(location: str) -> bytes:

@@ -1,4 +1,5 @@
 import json
+import os
 import pathlib
 
 import pytest
@@ -40,6 +41,13 @@ def test_a_list_is_one_of_images(tmp_path: pathlib.Path, monkeypatch) -> None:
             for index in range(40):
                 pathlib.Path("photos", split, name, f"{index}.jpg").touch()
     assert locate("photos") == {"source": "image_folder", "path": "photos"}
+
+
+@pytest.mark.timeout(60)
+def test_a_list_that_is_a_named_pipe_is_refused(tmp_path: pathlib.Path) -> None:
+    os.mkfifo(tmp_path / "pets.csv")
+    with pytest.raises(InputError, match=r"pets.csv is a named pipe; save the list to a file\.$"):
+        locate(str(tmp_path / "pets.csv"))
 
 
 @pytest.mark.parametrize(

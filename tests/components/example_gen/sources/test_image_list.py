@@ -244,6 +244,14 @@ def test_what_is_no_list_is_refused(tmp_path: pathlib.Path, monkeypatch, path: s
         open_list(path).check()
 
 
+@pytest.mark.timeout(60)
+def test_a_list_that_is_a_named_pipe_is_refused(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "pets.csv"
+    os.mkfifo(path)
+    with pytest.raises(InputError, match=r"pets.csv is a named pipe; save the list to a file\.$"):
+        open_list(path).check()
+
+
 def test_fingerprint_follows_the_images(pets: pathlib.Path) -> None:
     before = open_list(pets).fingerprint()
     assert open_list(pets).fingerprint() == before
