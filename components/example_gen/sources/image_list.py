@@ -387,13 +387,24 @@ def _read_parquet(data: bytes, choose: Callable[[Sequence[str]], dict[str, str]]
         table = file.read(columns=list(columns.values()))
     except (pyarrow.ArrowInvalid, OSError) as error:
         raise InputError(f"data.path: the list is no sound Parquet file ({first_line(error)}).") from None
-    return {key: [_to_text(value) for value in table[name].to_pylist()] for key, name in columns.items()}
+    return {key: _to_texts(table[name], key=key, name=name) for key, name in columns.items()}
+
+
+def _to_texts(column: Any, *, key: str, name: str) -> list[str]:
+    try:
+        return [_to_text(value).strip() for value in column.to_pylist()]
+    except UnicodeDecodeError:
+        raise InputError(
+            f"data.{key}: {name!r} holds bytes that are no UTF-8 text; name another column, or write text."
+        ) from None
 
 
 def _to_text(value: object) -> str:
     """Writes a value; whole numbers that a column of floats holds, since some are missing, as such."""
     if value is None:
         return ""
+    if isinstance(value, bytes):
+        return value.decode()
     return str(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 

@@ -273,6 +273,23 @@ def test_whole_numbers_of_a_parquet_file_with_a_gap_are_whole(pets: pathlib.Path
     assert open_list(pets.parent / "pets.parquet").class_names == ("2", "10")
 
 
+@pytest.mark.parametrize("value", [" {} ".format, str.encode], ids=["spaces", "bytes"])
+def test_values_of_a_parquet_file_are_read_as_those_of_a_csv_file(pets: pathlib.Path, value) -> None:
+    header, *rows = (line.split(",") for line in CSV.split())
+    table = pa.table({name: [value(row[index]) for row in rows] for index, name in enumerate(header)})
+    pyarrow.parquet.write_table(table, pets.with_suffix(".parquet"))
+    check_pets(open_list(pets.with_suffix(".parquet")), pets.parent)
+
+
+def test_bytes_of_a_parquet_file_that_are_no_text_are_refused(pets: pathlib.Path) -> None:
+    table = pa.table({"path": ["0.png"], "label": [b"\xff"]})
+    pyarrow.parquet.write_table(table, pets.with_suffix(".parquet"))
+    with pytest.raises(
+        InputError, match=r"data.label_column: 'label' holds bytes that are no UTF-8 text; name another"
+    ):
+        open_list(pets.with_suffix(".parquet")).check()
+
+
 def test_images_inside_a_parquet_file_are_no_paths(pets: pathlib.Path) -> None:
     table = pa.table({"image": [{"bytes": b"", "path": "a.png"}], "label": [0]})
     pyarrow.parquet.write_table(table, pets.parent / "pets.parquet")
