@@ -50,7 +50,7 @@ def find_irregularity(file: DataPath) -> str | None:
     """Names the kind of a file that is no regular one; None for what cannot be found, as reading will say."""
     try:
         kind = stat.S_IFMT(file.stat().st_mode)
-    except OSError:
+    except (OSError, ValueError):  # No name of a file holds a NUL.
         return None
     return None if kind == stat.S_IFREG else _IRREGULAR.get(kind, _DEVICE)
 

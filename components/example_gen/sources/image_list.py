@@ -297,7 +297,16 @@ class ImageListSource(Source):
                     f"data.{key}: no column of {self.settings.path!r} is called {', '.join(usual_names)}; "
                     f"name one of {', '.join(names)}{_hint_at_semicolons(names)}."
                 )
+        self._check_each_once(columns, names)
         return columns
+
+    def _check_each_once(self, columns: Mapping[str, str], names: Sequence[str]) -> None:
+        for key, name in columns.items():
+            if names.count(name) > 1:
+                raise InputError(
+                    f"data.{key}: {self.settings.path!r} has {names.count(name)} columns called {name!r}; "
+                    "rename or remove all but one."
+                )
 
     def _rows(self, columns: Columns, *, folder: str, location: str) -> Iterator[tuple[str, Row]]:
         """Yields the split and the row of each image in a list."""

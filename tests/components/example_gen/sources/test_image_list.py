@@ -179,6 +179,14 @@ def test_what_is_no_file_is_left_out_by_name(pets: pathlib.Path) -> None:
     }
 
 
+def test_a_path_that_no_file_can_have_is_left_out_by_name(pets: pathlib.Path) -> None:
+    pets.write_text(CSV.replace("train1.png", "train\0.png"))
+    source = open_list(pets)
+    source.check()
+    assert source.fingerprint()
+    assert Skipped("train\0.png", "cannot be read: embedded null byte", corrupt=True) in read(source, "train")
+
+
 def test_weights_are_read(pets: pathlib.Path) -> None:
     header, *rows = CSV.split()
     pets.write_text("\n".join([f"{header},w", *(f"{row},{i / 2}" for i, row in enumerate(rows))]))
@@ -220,6 +228,11 @@ def test_without_labels_only_those_of_the_test_split_are_needed(pets: pathlib.Pa
         (CSV.replace("dog", "cat"), {}, "names only the class 'cat'"),
         (CSV.replace("cat,val", "cat,other"), {}, "data.split_column: 'val0.png' is in the split 'other'"),
         (CSV.replace("train\n", "val\n"), {}, "has no image of the train split"),
+        (
+            "path,label,x,x,label\n1.png,a,,,b\n",
+            {},
+            r"data.label_column: .*pets.csv' has 2 columns called 'label'; rename or remove all",
+        ),
         ("path,label\n1.png,a\n2.png,b\n", {}, r"data.split_fractions.\w+: got .* none of the 2 images"),
     ],
 )
@@ -287,6 +300,13 @@ def test_bytes_of_a_parquet_file_that_are_no_text_are_refused(pets: pathlib.Path
     with pytest.raises(
         InputError, match=r"data.label_column: 'label' holds bytes that are no UTF-8 text; name another"
     ):
+        open_list(pets.with_suffix(".parquet")).check()
+
+
+def test_columns_of_a_parquet_file_that_are_called_the_same_are_refused(pets: pathlib.Path) -> None:
+    table = pa.table([["0.png"], ["a"], ["b"]], names=["path", "class", "class"])
+    pyarrow.parquet.write_table(table, pets.with_suffix(".parquet"))
+    with pytest.raises(InputError, match=r"data.label_column: .* has 2 columns called 'class'"):
         open_list(pets.with_suffix(".parquet")).check()
 
 
