@@ -125,7 +125,7 @@ class ImageListSource(Source):
         return tuple(sorted(names, key=lambda name: (int(name) if are_numbers else 0, name)))
 
     def check(self) -> None:
-        """Refuses a list that cannot be read, lacks columns or labels, or names an image twice."""
+        """Refuses a list that cannot be read, lacks columns, labels or classes, or names an image twice."""
         rows = self._contents.rows
         splitting.check_none_empty({split: len(rows[split]) for split in SPLITS}, fractions=self._fractions)
         places = {row.id: posixpath.normpath(row.location) for split in SPLITS for row in rows[split]}
@@ -140,6 +140,12 @@ class ImageListSource(Source):
                     f"{self._given}, in which {len(missing)} images of the {split} split have no label, "
                     f"{missing[0]!r} among them; add the labels, or remove the rows."
                 )
+        fraction = _find_fraction(self.class_names)
+        if fraction:
+            raise InputError(
+                f"data.label_column: the labels in {self.settings.path!r} are numbers such as {fraction!r}, "
+                "which are no classes; name a column of classes."
+            )
         if len(self.class_names) < 2:
             raise InputError(
                 f"{self._given}, which names only the class {self.class_names[0]!r}; a classifier needs at "
@@ -415,6 +421,15 @@ def _to_text(value: object) -> str:
     if isinstance(value, bytes):
         return value.decode()
     return str(int(value) if isinstance(value, float) and value.is_integer() else value)
+
+
+def _find_fraction(names: Sequence[str]) -> str | None:
+    """Returns the first that is no whole number, if all are numbers."""
+    try:
+        numbers = [float(name) for name in names]
+    except ValueError:
+        return None
+    return next((name for name, number in zip(names, numbers, strict=True) if number % 1), None)
 
 
 def _hint_at_semicolons(names: Sequence[str]) -> str:

@@ -233,6 +233,11 @@ def test_without_labels_only_those_of_the_test_split_are_needed(pets: pathlib.Pa
             {},
             r"data.label_column: .*pets.csv' has 2 columns called 'label'; rename or remove all",
         ),
+        (
+            CSV.replace("cat", "0.731").replace("dog", "2"),
+            {},
+            r"data.label_column: the labels in .* are numbers such as '0.731', which are no classes; name a",
+        ),
         ("path,label\n1.png,a\n2.png,b\n", {}, r"data.split_fractions.\w+: got .* none of the 2 images"),
     ],
 )
@@ -270,6 +275,14 @@ def test_fingerprint_follows_the_images(pets: pathlib.Path) -> None:
     assert open_list(pets).fingerprint() == before
     os.utime(pets.parent / "val0.png", ns=(0, 1))
     assert open_list(pets).fingerprint() != before
+
+
+@pytest.mark.parametrize("names", [("1.0", "2.0"), ("v1.5", "2.5")])
+def test_whole_numbers_and_names_with_numbers_are_classes(pets: pathlib.Path, names: tuple[str, str]) -> None:
+    pets.write_text(CSV.replace("cat", names[0]).replace("dog", names[1]))
+    source = open_list(pets)
+    source.check()
+    assert set(source.class_names) == set(names)
 
 
 def test_numbers_that_are_equal_have_one_order_in_every_process(make_folder) -> None:
