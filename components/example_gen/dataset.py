@@ -82,6 +82,29 @@ def check(
         _check_classes(outcomes, labelled_fraction)
 
 
+def describe_absent(
+    outcomes: Sequence[Outcome], *, class_names: Sequence[str], labelled_fraction: float
+) -> list[str]:
+    """Says which classes have no labelled image to train on.
+
+    Args:
+      outcomes: What became of each shard.
+      class_names: The name of each class, in the order of the labels.
+      labelled_fraction: The share of the training images whose labels are used.
+
+    Returns:
+      One note, without a full stop; none where each class has such images.
+    """
+    found = _training_labels(outcomes)
+    absent = [name for label, name in enumerate(class_names) if label not in found]
+    if not absent:
+        return []
+    return [
+        f"the train split has no labelled image of {first_few(absent, most=_NAMED)} ({len(absent):,} of "
+        f"{len(class_names):,} classes); {_more_images(labelled_fraction)}"
+    ]
+
+
 def _check_corrupt(outcomes: Sequence[Outcome], limit: float, *, whose: str = "data set") -> None:
     corrupt = [item for outcome in _ordered(outcomes) for item in outcome.corrupt]
     images = len(corrupt) + sum(outcome.examples for outcome in outcomes)
@@ -110,12 +133,15 @@ def _check_labels(outcomes: Sequence[Outcome], *, labels: bool) -> None:
 
 
 def _check_classes(outcomes: Sequence[Outcome], labelled_fraction: float) -> None:
-    labels = {label for outcome in outcomes if outcome.split == "train" for label in outcome.labels}
-    if len(labels) < 2:
+    if len(_training_labels(outcomes)) < 2:
         raise InputError(
             "All examples of the train split are of one class, and a classifier needs at least two; "
             f"{_more_images(labelled_fraction)}."
         )
+
+
+def _training_labels(outcomes: Sequence[Outcome]) -> set[int]:
+    return {label for outcome in outcomes if outcome.split == "train" for label in outcome.labels}
 
 
 def _more_images(labelled_fraction: float) -> str:

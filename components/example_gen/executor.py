@@ -95,8 +95,15 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
             overlap.check_none_trained_on(
                 Descriptors.of(examples.uri, REFERENCE), trained_on=Descriptors.of(examples.uri, *trained_on)
             )
+        class_names, absent = source.class_names, []
+        if data.labels:
+            absent = dataset.describe_absent(
+                outcomes, class_names=class_names, labelled_fraction=data.labelled_fraction
+            )
+        for each in absent:
+            note(each, name=_NAME)
         description = dataset.describe(
-            outcomes, class_names=source.class_names, notes=source.notes(), spans=source.spans()
+            outcomes, class_names=class_names, notes=[*source.notes(), *absent], spans=source.spans()
         )
         if data.has_unlabelled:
             counts = {split: part["examples"] for split, part in description["splits"].items()}

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 import pytest
 
 from components.errors import InputError
-from components.example_gen import dataset
+from components.example_gen import dataset, splitting
 from components.example_gen.shards import Outcome
 from components.example_gen.sources.digits import DigitsData
 from components.example_gen.sources.image_folder import ImageFolderData
+from components.example_gen.sources.image_list import ImageListData
 from components.example_gen.sources.tfds import Splits, TfdsData
 
 MULTI_PROCESSING = (
@@ -87,6 +88,37 @@ def test_says_what_it_held_out(pets: pathlib.Path, make_image, ingest, caplog) -
     assert ingested.description["notes"] == [note]
     assert [record.told for record in caplog.records if hasattr(record, "told")] == [f"notes: {note}"]
     assert ingested.description["splits"]["validation"]["examples"] > 0
+
+
+def make_list(make_image, make_folder, classes: dict[str, str]) -> str:
+    """Writes a list with one image of each class in each split."""
+    names = [f"{split}/{name}.png" for split, members in classes.items() for name in members]
+    root = make_folder({name: make_image(seed=seed) for seed, name in enumerate(names)})
+    rows = (f"{name},{pathlib.Path(name).stem},{pathlib.Path(name).parent}" for name in names)
+    (root / "list.csv").write_text("\n".join(["path,label,split", *rows]), encoding="utf-8")
+    return str(root / "list.csv")
+
+
+def test_says_which_classes_have_no_training_image(make_image, make_folder, ingest, caplog) -> None:
+    path = make_list(make_image, make_folder, {"train": "ac", "validation": "a", "test": "abcdefgh"})
+    caplog.set_level("INFO")
+    data = ImageListData(source="image_list", path=path)
+    note = "the train split has no labelled image of b, d, e, f, g and 1 more (6 of 8 classes); add images"
+    assert ingest(data).description["notes"] == [note]
+    assert [record.told for record in caplog.records if hasattr(record, "told")] == [f"notes: {note}"]
+    without = ingest(data.model_copy(update={"labels": False}), name="without labels")
+    assert without.description["notes"] == []
+
+
+def test_says_which_classes_the_split_by_hash_left_without_a_training_image(
+    make_image, make_folder, ingest
+) -> None:
+    rare = next(f"rare/{n}.png" for n in range(100) if splitting.position(f"rare/{n}.png") > 0.9)
+    names = [rare, *(f"{name}/{n}.png" for name in ("cat", "dog") for n in range(30))]
+    root = make_folder({name: make_image(seed=seed) for seed, name in enumerate(names)})
+    assert ingest(folder(root)).description["notes"] == [
+        "the train split has no labelled image of rare (1 of 3 classes); add images"
+    ]
 
 
 def test_records_the_spans_that_it_took(make_image, make_folder, ingest, caplog) -> None:

@@ -151,6 +151,18 @@ def test_too_small_a_fraction_is_refused_with_the_way_out(pets: pathlib.Path, in
         ingest(data)
 
 
+def test_classes_of_which_a_fraction_leaves_no_label_are_named_with_the_way_out(ingest) -> None:
+    ingested = ingest(DigitsData(source="digits", labelled_fraction=0.01))
+
+    labelled = {example["label"] for example in ingested.examples("train")}
+    absent = [str(label) for label in range(10) if label not in labelled]
+    assert 0 < len(absent) <= 5
+    assert ingested.description["notes"] == [
+        f"the train split has no labelled image of {', '.join(absent)} ({len(absent)} of 10 classes); add "
+        "images, or raise data.labelled_fraction"
+    ]
+
+
 def test_images_of_a_folder_have_the_weight_1_among_weighted_ones(
     tfds_data: pathlib.Path, unlabelled: pathlib.Path
 ) -> None:
