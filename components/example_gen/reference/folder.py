@@ -46,8 +46,8 @@ class ReferenceFolder:
         """
         for name in self.strangers(class_names):
             raise InputError(
-                f"{self._given} holds the folder {name!r}, which is no class of the data"
-                f"{suggest(name, class_names)}; rename or remove it."
+                f"{self._given} holds the folder {name!r}, which is no class of the data; rename or "
+                f"remove it{suggest(name, class_names) or '.'}"
             )
 
     def fingerprint(self) -> str:
