@@ -10,9 +10,11 @@ from components.example_gen import split_names
 from components.example_gen.sources import image_folder, image_list, tfds
 from components.example_gen.spans.pattern import holds_span
 from components.storage.listed import DataPath, data_path
+from components.storage.uri import is_remote
 from pipeline.silence import silenced
 
 _DATASET = re.compile(r"[a-z]\w*(/[\w.-]+)?(:\d+\.\d+\.\d+)?")
+_WANTED = f"a folder of images, a {', '.join(image_list.SUFFIXES)} file, or the name of a data set of TFDS"
 
 
 def locate(path: str) -> dict[str, Any]:
@@ -25,7 +27,12 @@ def locate(path: str) -> dict[str, Any]:
     Raises:
       InputError: There is no such thing, or the data set is not prepared.
     """
+    if not path:
+        raise InputError(f"PATH is empty; give {_WANTED}")
     place = data_path(path)
+    if _is_list(path, place=place):
+        root = image_list.ImageListData(source="image_list", path=path).make_source().find_root()
+        return {"source": "image_list", "path": path, **({"root": root} if root else {})}
     prepared = tfds.prepared_folder(place.name, data_dir=place.parent)
     if prepared:
         return _from_tfds(place.name, prepared=prepared, data_dir=str(place.parent))
@@ -34,18 +41,18 @@ def locate(path: str) -> dict[str, Any]:
         return {"source": "image_list", "path": path}
     if place.is_dir() or holds_span(path):
         return {"source": "image_folder", "path": path}
-    if path.partition("?")[0].lower().endswith(image_list.SUFFIXES) and (place.exists() or "://" in path):
-        root = image_list.ImageListData(source="image_list", path=path).make_source().find_root()
-        return {"source": "image_list", "path": path, **({"root": root} if root else {})}
     if place.exists():
-        raise InputError(
-            f"{path} is neither a folder nor a list; give a folder of images, a "
-            f"{', '.join(image_list.SUFFIXES)} file, or the name of a data set of TFDS"
-        )
+        raise InputError(f"{path} is neither a folder nor a list; give {_WANTED}")
     prepared = tfds.prepared_folder(path, data_dir=tfds.data_directory(None))
     if prepared:
         return _from_tfds(path, prepared=prepared)
     raise InputError(_explain_missing(path, place=place))
+
+
+def _is_list(path: str, *, place: DataPath) -> bool:
+    """Tells whether a path leads to a list, which at a URL is read by another library than folders are."""
+    is_named_so = path.partition("?")[0].lower().endswith(image_list.SUFFIXES)
+    return is_named_so and (is_remote(path) or place.is_file())
 
 
 def _has_class_folders(path: str) -> bool:
@@ -89,18 +96,18 @@ def _choose_splits(shard_lengths: Mapping[str, Sequence[int]], *, dataset: str) 
 
 def _explain_missing(path: str, *, place: DataPath) -> str:
     """Says what might have been meant by a path where nothing is."""
-    is_here = isinstance(place, pathlib.Path) and place.parent.is_dir()
-    neighbours = [each.name for each in place.parent.iterdir()] if is_here else []
-    hint = suggest(place.name, neighbours)
-    if hint or not _DATASET.fullmatch(path):
-        return f"{path} does not exist{hint or '; give a folder of images'}"
-    known = _known_datasets()
+    known = _known_datasets() if _DATASET.fullmatch(path) else []
     name = re.split("[/:]", path)[0]
     if name in known:
         return (
             f"{path} is not prepared in {tfds.data_directory(None)}; give the folder where it is, or fetch "
             f"it with: tfds build {path}"
         )
+    is_here = isinstance(place, pathlib.Path) and place.parent.is_dir()
+    neighbours = [each.name for each in place.parent.iterdir()] if is_here else []
+    hint = suggest(place.name, neighbours)
+    if hint or not known:
+        return f"{path} does not exist{hint or '; give a folder of images'}"
     hint = suggest(name, known) or "; give a folder of images"
     return f"{path} is neither a folder here nor a data set of TensorFlow Datasets{hint}"
 

@@ -1,6 +1,10 @@
+import functools
+import http.server
 import json
 import os
 import pathlib
+import threading
+from collections.abc import Iterator
 
 import pytest
 
@@ -50,6 +54,26 @@ def test_a_list_that_is_a_named_pipe_is_refused(tmp_path: pathlib.Path) -> None:
         locate(str(tmp_path / "pets.csv"))
 
 
+@pytest.fixture
+def server(tmp_path: pathlib.Path) -> Iterator[str]:
+    """Serves the directory of the test over HTTP."""
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        thread = threading.Thread(target=running.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{running.server_port}"
+        running.shutdown()
+        thread.join()
+
+
+def test_a_list_may_be_at_a_url(server: str, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "pets.csv").write_text("path,label\n1.jpg,cat\n")
+    for path in (f"{server}/pets.csv", f"{server}/pets.csv?version=2"):
+        assert locate(path) == {"source": "image_list", "path": path}
+    with pytest.raises(InputError, match=r"none.csv cannot be read \("):
+        locate(f"{server}/none.csv")
+
+
 @pytest.mark.parametrize(
     ("counts", "expected"),
     [
@@ -77,13 +101,17 @@ def test_data_without_a_training_split_is_refused(tmp_path: pathlib.Path) -> Non
 
 def test_what_is_not_there_is_refused_with_the_nearest_name(tmp_path: pathlib.Path, monkeypatch) -> None:
     (tmp_path / "photos").mkdir()
-    (tmp_path / "notes.txt").touch()
+    for name in ("notes.txt", "cifar10.yaml"):
+        (tmp_path / name).touch()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     for path, message in (
         ("phottos", r"^phottos does not exist; did you mean 'photos'\?$"),
         ("/no/such/place", "^/no/such/place does not exist; give a folder of images$"),
         ("notes.txt", "^notes.txt is neither a folder nor a list"),
+        ("", "^PATH is empty; give a folder of images, a .csv, .tsv, .parquet file, or the name of a data"),
+        ("cifar10", r"^cifar10 is not prepared in .*fetch it with: tfds build cifar10$"),
+        ("cifar10.yml", r"^cifar10.yml does not exist; did you mean 'cifar10.yaml'\?$"),
         ("mnist", r"^mnist is not prepared in .*fetch it with: tfds build mnist$"),
         ("minst", r"nor a data set of TensorFlow Datasets; did you mean 'mnist'\?$"),
     ):
