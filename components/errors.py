@@ -34,6 +34,10 @@ class MissingSpanError(InputError):
     """A span of the data is not there, or holds no image: it may be late, and come yet."""
 
 
+class EmptySplitError(InputError):
+    """A split would have no image: there are too few of them, or its share is too small."""
+
+
 class LostEngineError(InputError):
     """What did the work of a node was lost in the middle, through no fault of what the user gave."""
 

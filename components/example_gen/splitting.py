@@ -9,7 +9,7 @@ from typing import Annotated, Self, TypeVar
 
 from pydantic import Field, model_validator
 
-from components.errors import InputError
+from components.errors import EmptySplitError
 from components.settings.base import Fraction, Settings, custom_error
 
 # Few images are cut finely enough for some workers to help; of many the size of a shard counts: it is what a
@@ -70,11 +70,11 @@ def check_none_empty(counts: Mapping[str, int], *, fractions: Mapping[str, float
       fractions: The share of each split that was asked for.
 
     Raises:
-      InputError: A split has no image.
+      EmptySplitError: A split has no image.
     """
     for split, count in counts.items():
         if not count:
-            raise InputError(
+            raise EmptySplitError(
                 f"data.split_fractions.{split}: got {fractions[split]:g}, which leaves none of the "
                 f"{sum(counts.values())} images to the {split} split; raise it or add images."
             )

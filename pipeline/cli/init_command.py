@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from rich import box
 from rich.table import Table
 
-from components.errors import InputError
+from components.errors import EmptySplitError, InputError
 from components.example_gen.registry import DataSettings, open_source
 from components.example_gen.source import Source
 from components.files import write_text
@@ -18,6 +18,7 @@ from pipeline.cli.console import stdout
 from pipeline.cli.screen import print_line
 from pipeline.proposal.locating import locate
 from pipeline.proposal.proposal import (
+    ENOUGH_IMAGES,
     FRACTIONS_OF_FEW,
     choose_fractions,
     choose_name,
@@ -76,20 +77,23 @@ def _survey(data: dict[str, Any]) -> tuple[dict[str, Any], Survey]:
         return data, look_at(_open(data))
     try:
         survey = look_at(_open(data))
-    except InputError as error:
-        return _survey_of_few(data, problem=error)
-    shared = data | {"split_fractions": choose_fractions(survey)}
-    changed = look_at(_open(shared))
+        shared = data | {"split_fractions": choose_fractions(survey)}
+        changed = look_at(_open(shared))
+    except EmptySplitError:
+        return _survey_of_few(data)
     return (data, survey) if changed.classes == survey.classes else (shared, changed)
 
 
-def _survey_of_few(data: dict[str, Any], *, problem: InputError) -> tuple[dict[str, Any], Survey]:
-    """Looks at images of which the usual shares leave a split without any; else says what the problem is."""
+def _survey_of_few(data: dict[str, Any]) -> tuple[dict[str, Any], Survey]:
+    """Looks at images of which the usual shares leave a split without any."""
     shared = data | {"split_fractions": FRACTIONS_OF_FEW}
     try:
         return shared, look_at(_open(shared))
-    except InputError:
-        raise problem from None
+    except EmptySplitError:
+        raise InputError(
+            f"{data['path']} holds too few images to have some in each of the splits train, validation and "
+            f"test; add images: {ENOUGH_IMAGES} in all are enough as a rule."
+        ) from None
 
 
 def _open(data: dict[str, Any]) -> Source:
@@ -128,6 +132,12 @@ def _print_survey(survey: Survey, *, path: str) -> None:
         print_line(console, f"Left out:  {count:,} ({reason}): {', '.join(names[:_NAMES_SHOWN])}{more}")
     for name in (name for name, count in classes.items() if not count):
         print_line(console, f"Note:      no image of {name} is in the train split; add images of it")
+    tested = [name for name, count in survey.classes["test"].items() if count]
+    if len(tested) == 1:
+        print_line(
+            console,
+            f"Note:      all test images are of {tested[0]}, and so say little of a model; add others",
+        )
     if is_imbalanced(classes):
         print_line(
             console, "Note:      some classes have few images; class_weights: balanced makes up for it"

@@ -13,14 +13,19 @@ def init(*arguments: str) -> str:
     return CliRunner().invoke(app, ["init", *arguments], catch_exceptions=False).output
 
 
+def write_photos(folder: str, **counts: int) -> None:
+    """Writes so many photographs of each class."""
+    for name, count in counts.items():
+        pathlib.Path(folder, name).mkdir(parents=True)
+        for index in range(count):
+            Image.new("RGB", (40, 30), "red").save(f"{folder}/{name}/{index}.jpg")
+
+
 @pytest.fixture
 def photos(tmp_path: pathlib.Path, monkeypatch) -> None:
     """The working directory, with a folder of 60 photographs of cats and 10 of dogs, and another file."""
     monkeypatch.chdir(tmp_path)
-    for name, count in (("cat", 60), ("dog", 10)):
-        pathlib.Path("my photos", name).mkdir(parents=True)
-        for index in range(count):
-            Image.new("RGB", (40, 30), "red").save(f"my photos/{name}/{index}.jpg")
+    write_photos("my photos", cat=60, dog=10)
     pathlib.Path("my photos/cat/notes.txt").touch()
 
 
@@ -65,3 +70,24 @@ def test_what_cannot_be_distilled_is_refused_and_nothing_written(photos, name: s
     with pytest.raises(InputError, match=message):
         init(name)
     assert not list(pathlib.Path().glob("*.yaml"))
+
+
+def test_too_few_images_are_refused_with_how_many_are_needed(photos) -> None:
+    write_photos("few", cat=1, dog=1)
+    with pytest.raises(
+        InputError, match=r"^few holds too few images to have .*; add images: 30 in all are enough"
+    ):
+        init("few")
+    write_photos("enough", cat=15, dog=15)
+    init("enough")
+    load_config(pathlib.Path("enough.yaml")).data.make_source().check()
+
+
+def test_says_that_test_images_of_one_class_say_little(photos) -> None:
+    write_photos("pets/train", cat=20, dog=20)
+    write_photos("pets/test", cat=1, dog=1)
+    assert "all test images" not in init("pets")
+    pathlib.Path("pets/test/dog/0.jpg").unlink()
+    assert "Note:      all test images are of cat, and so say little of a model; add others" in init(
+        "pets", "--force"
+    )

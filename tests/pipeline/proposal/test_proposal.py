@@ -107,9 +107,25 @@ def test_classes_are_balanced_beyond_three_to_one(train: dict[str, int], weights
     assert values(survey(train=train)).get("class_weights") == weights
 
 
-def test_a_student_must_beat_naming_the_most_frequent_class() -> None:
-    found = values(survey(test={"cat": 90, "dog": 59}))  # 90 of 149 are 60.4 %.
-    assert found["evaluation"] == {"min_accuracy": 0.61}
+@pytest.mark.parametrize(
+    ("cats", "dogs", "bar"),
+    [(90, 59, 0.61), (50, 50, 0.51), (57, 43, 0.58), (1, 1, 0.51), (989, 11, 0.99), (995, 5, 0.9951)],
+)
+def test_a_student_must_beat_naming_the_most_frequent_class(cats: int, dogs: int, bar: float) -> None:
+    assert values(survey(test={"cat": cats, "dog": dogs}))["evaluation"] == {"min_accuracy": bar}
+    assert cats / (cats + dogs) < bar <= 1
+
+
+def test_of_few_test_images_one_more_than_by_guessing_is_enough() -> None:
+    for cats, dogs in ((1, 1), (2, 1), (9, 1), (30, 29), (98, 1)):
+        bar = values(survey(test={"cat": cats, "dog": dogs}))["evaluation"]["min_accuracy"]
+        assert cats / (cats + dogs) < bar <= (cats + 1) / (cats + dogs)
+
+
+def test_no_accuracy_is_asked_for_on_test_images_of_one_class() -> None:
+    sections = propose(survey(test={"cat": 1, "dog": 0}), name="pets", data={})
+    assert sections[-1].value == {"min_accuracy": 0.0}
+    assert "all test images are of one class" in sections[-1].comment
 
 
 def test_of_few_images_more_are_held_out() -> None:
