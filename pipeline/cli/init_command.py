@@ -23,6 +23,7 @@ from pipeline.proposal.proposal import (
     choose_fractions,
     choose_name,
     describe_sizes,
+    find_obstacle,
     is_grey,
     is_imbalanced,
     propose,
@@ -68,7 +69,9 @@ def init(
         f"Proposed:  {teacher['architecture']} teaches {student['architecture']} on images of "
         f"{values['image']['height']}x{values['image']['width']}, {teacher['epochs']} epochs each.",
     )
-    print_line(stdout(), f"Wrote {file}, which says why. Next:\n\n  {command}")
+    obstacle = find_obstacle(survey)
+    before = f"{obstacle}. Then" if obstacle else "Next"
+    print_line(stdout(), f"Wrote {file}, which says why. {before}:\n\n  {command}")
 
 
 def _survey(data: dict[str, Any]) -> tuple[dict[str, Any], Survey]:

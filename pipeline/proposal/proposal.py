@@ -10,6 +10,8 @@ from typing import Any
 
 import yaml
 
+from components.errors import first_few
+from components.example_gen.source import SourceSettings
 from components.example_gen.spans.pattern import holds_span
 from components.example_gen.split_names import split_of
 from components.example_gen.splitting import SplitFractions
@@ -47,8 +49,21 @@ def choose_fractions(survey: Survey) -> dict[str, float]:
     return FRACTIONS_OF_FEW if images < _FEW_IMAGES else SplitFractions().model_dump()
 
 
+def find_obstacle(survey: Survey) -> str | None:
+    """Says at what a run would stop, and what to do: so many images that were looked at cannot be used."""
+    limit = SourceSettings.model_fields["max_corrupt_fraction"].default
+    looked_at = len(survey.broken) + len(survey.sample)
+    if len(survey.broken) <= limit * looked_at:
+        return None
+    return (
+        f"{len(survey.broken)} of the {looked_at} images that were looked at cannot be used, and a run stops "
+        f"where more than {limit:.0%} of all cannot: repair or remove {first_few(survey.broken)}, or raise "
+        "data.max_corrupt_fraction"
+    )
+
+
 def propose(survey: Survey, *, name: str, data: Mapping[str, Any]) -> list[Section]:
-    """Proposes a configuration that runs as it is.
+    """Proposes a configuration that runs as it is, unless `find_obstacle` finds one.
 
     Args:
       survey: What was found.
@@ -187,7 +202,7 @@ def is_grey(sample: Sequence[Look]) -> bool:
 
 def _describe_data(survey: Survey) -> str:
     counts = ", ".join(f"{survey.count(split):,} for {split}" for split in survey.classes)
-    return "; ".join((f"Images: {counts}", *survey.notes)) + "."
+    return "; ".join(filter(None, (f"Images: {counts}", *survey.notes, find_obstacle(survey)))) + "."
 
 
 def _describe_image(image: Mapping[str, Any], sample: Sequence[Look]) -> str:

@@ -47,6 +47,11 @@ class Survey:
         """Returns the number of images in a split."""
         return sum(self.classes[split].values())
 
+    @property
+    def broken(self) -> list[str]:
+        """The names of those that were looked at and cannot be used."""
+        return [item.id for item in self.skipped if item.corrupt]
+
 
 def look_at(source: Source) -> Survey:
     """Counts the images of a source, and looks at some of those to train on.

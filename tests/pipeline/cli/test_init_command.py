@@ -1,4 +1,5 @@
 import pathlib
+import re
 
 import pytest
 from PIL import Image
@@ -81,6 +82,24 @@ def test_too_few_images_are_refused_with_how_many_are_needed(photos) -> None:
     write_photos("enough", cat=15, dog=15)
     init("enough")
     load_config(pathlib.Path("enough.yaml")).data.make_source().check()
+
+
+def test_says_that_a_run_would_stop_where_too_many_images_cannot_be_used(photos) -> None:
+    for index in range(4):
+        pathlib.Path(f"my photos/cat/{index}.jpg").write_bytes(b"")
+    assert "Next:" in init("my photos")
+    for index in range(30):
+        pathlib.Path(f"my photos/cat/{index}.jpg").write_bytes(b"")
+    output = init("my photos", "--force")
+    names = r"cat/\d+.jpg, cat/\d+.jpg, cat/\d+.jpg and \d+ more"
+    obstacle = (
+        r"\d+ of the \d+ images that were looked at cannot be used, and a run stops where more than 10% of "
+        f"all cannot: repair or remove {names}, or raise data.max_corrupt_fraction"
+    )
+    ending = r"Then:\n\n  distill run my_photos.yaml\n"
+    assert re.search(rf"Wrote my_photos.yaml, which says why. {obstacle}. {ending}$", output)
+    written = pathlib.Path("my_photos.yaml").read_text().replace("\n#", "")
+    assert re.search(rf"Images: .*; {obstacle}.\ndata:", written)
 
 
 def test_says_that_test_images_of_one_class_say_little(photos) -> None:
