@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from rich import box
 from rich.table import Table
 
@@ -14,6 +14,7 @@ from components.errors import EmptySplitError, InputError
 from components.example_gen.registry import DataSettings, open_source
 from components.example_gen.source import Source
 from components.files import write_text
+from components.settings.explaining import explain
 from pipeline.cli.console import stdout
 from pipeline.cli.screen import print_line
 from pipeline.proposal.locating import locate
@@ -61,7 +62,7 @@ def init(
         write_text(file, to_yaml(sections, title=title))
     except OSError as error:
         raise InputError(f"--output {file}: cannot be written ({error.strerror}); give another.") from error
-    _print_survey(survey, path=path)
+    _print_survey(survey, path=data.get("path", path))
     values = {section.key: section.value for section in sections}
     teacher, student = values["teacher"], values["student"]
     print_line(
@@ -100,7 +101,10 @@ def _survey_of_few(data: dict[str, Any]) -> tuple[dict[str, Any], Survey]:
 
 
 def _open(data: dict[str, Any]) -> Source:
-    return open_source(TypeAdapter(DataSettings).validate_python(data))
+    try:
+        return open_source(TypeAdapter(DataSettings).validate_python(data))
+    except ValidationError as error:  # Of the placeholders in a path of spans.
+        raise InputError(f"data.{explain(error, given=data)[0]}.") from None
 
 
 def _check_output(file: pathlib.Path, *, force: bool) -> None:

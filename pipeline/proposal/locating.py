@@ -10,7 +10,7 @@ from components.example_gen import split_names
 from components.example_gen.sources import image_folder, image_list, tfds
 from components.example_gen.spans.pattern import holds_span
 from components.storage.listed import DataPath, data_path
-from components.storage.uri import is_remote
+from components.storage.uri import is_remote, join
 from pipeline.silence import silenced
 
 _DATASET = re.compile(r"[a-z]\w*(/[\w.-]+)?(:\d+\.\d+\.\d+)?")
@@ -31,14 +31,16 @@ def locate(path: str) -> dict[str, Any]:
         raise InputError(f"PATH is empty; give {_WANTED}")
     place = data_path(path)
     if _is_list(path, place=place):
-        root = image_list.ImageListData(source="image_list", path=path).make_source().find_root()
-        return {"source": "image_list", "path": path, **({"root": root} if root else {})}
+        return _from_list(path)
     prepared = tfds.prepared_folder(place.name, data_dir=place.parent)
     if prepared:
         return _from_tfds(place.name, prepared=prepared, data_dir=str(place.parent))
-    has_list = isinstance(place, pathlib.Path) and place.is_dir() and image_list.find_lists(place)
-    if has_list and not _has_class_folders(path):
-        return {"source": "image_list", "path": path}
+    if isinstance(place, pathlib.Path) and place.is_dir() and not _has_class_folders(path):
+        if image_list.find_lists(place):
+            return {"source": "image_list", "path": path}
+        name = _find_training_list(place)
+        if name:
+            return _from_list(join(path, name))
     if place.is_dir() or holds_span(path):
         return {"source": "image_folder", "path": path}
     if place.exists():
@@ -55,12 +57,26 @@ def _is_list(path: str, *, place: DataPath) -> bool:
     return is_named_so and (is_remote(path) or place.is_file())
 
 
+def _from_list(path: str) -> dict[str, Any]:
+    root = image_list.ImageListData(source="image_list", path=path).make_source().find_root()
+    return {"source": "image_list", "path": path, **({"root": root} if root else {})}
+
+
 def _has_class_folders(path: str) -> bool:
+    """Tells whether a folder holds classes; `train_images` and `test_images` alone are none."""
     try:
-        image_folder.ImageFolderData(source="image_folder", path=path).make_source().check()
+        names = image_folder.ImageFolderData(source="image_folder", path=path).make_source().class_names
     except InputError:
         return False
-    return True
+    return len(names) > 1 and not all(split_names.split_of(re.split("[_-]", name)[0]) for name in names)
+
+
+def _find_training_list(folder: pathlib.Path) -> str | None:
+    """Finds the list beside images, as Kaggle's `train.csv`: the one called so, or else the only one."""
+    lists = [each for each in folder.iterdir() if each.name.lower().endswith(image_list.SUFFIXES)]
+    named = [each for each in lists if split_names.split_of(each.stem) == "train"]
+    names = [each.name for each in named or lists if each.is_file()]
+    return names[0] if len(names) == 1 else None
 
 
 def _from_tfds(dataset: str, *, prepared: DataPath, data_dir: str | None = None) -> dict[str, Any]:

@@ -62,6 +62,7 @@ def test_replaces_no_file_unless_forced(photos) -> None:
     ("name", "message"),
     [
         ("empty", "'empty', which holds no class folders"),
+        ("photos/{YYYY}", "^data.path: got 'photos/{YYYY}'; a path of spans holds {SPAN} once, or each of"),
         ("single", "'single' holds only the class folder 'cat'; a classifier needs at least two"),
     ],
 )

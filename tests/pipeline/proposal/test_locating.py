@@ -54,6 +54,33 @@ def test_a_list_that_is_a_named_pipe_is_refused(tmp_path: pathlib.Path) -> None:
         locate(str(tmp_path / "pets.csv"))
 
 
+@pytest.mark.parametrize(
+    ("lists", "folders", "found"),
+    [
+        (("train.csv", "test.csv"), ("train", "test"), "train.csv"),
+        (("train.csv", "sample_submission.csv"), ("train_images", "test_images"), "train.csv"),
+        (("labels.csv",), ("images",), "labels.csv"),
+        (("labels.csv", "prices.csv"), ("images",), None),
+        (("labels.csv",), ("bus", "train"), None),
+        (("train.csv",), ("train/cat", "train/dog", "test"), None),
+    ],
+)
+def test_the_list_beside_folders_of_images_is_found(
+    tmp_path: pathlib.Path, monkeypatch, lists, folders, found: str | None
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in folders:
+        pathlib.Path("photos", folder).mkdir(parents=True)
+        pathlib.Path("photos", folder, f"{pathlib.PurePath(folder).name}.jpg").touch()
+    for name in lists:
+        first = pathlib.PurePath(folders[0]).name
+        pathlib.Path("photos", name).write_text(f"path,label\n{first}.jpg,cat\n")
+    expected = {"source": "image_folder", "path": "photos"}
+    if found:
+        expected = {"source": "image_list", "path": f"photos/{found}", "root": f"photos/{folders[0]}"}
+    assert locate("photos") == expected
+
+
 @pytest.fixture
 def server(tmp_path: pathlib.Path) -> Iterator[str]:
     """Serves the directory of the test over HTTP."""
