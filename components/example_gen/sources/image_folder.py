@@ -279,8 +279,9 @@ class ImageFolderSource(Source):
         only, way_out = "no class folders", ""
         if names:
             only = f"only the class folder {names[0]!r}"
-            if len(list_folders(parent / names[0])) > 1:
-                way_out = f"; if the classes are the folders in it, give {str(parent / names[0])!r}"
+            below = _fork_below(parent / names[0])
+            if below:
+                way_out = f"; if its folders are the classes or the splits, give {str(below)!r}"
         elif (parent / _LIST).is_file():
             way_out = f"; to read the labels from its {_LIST}, set data.source: image_list"
         elif self.settings.labels:
@@ -330,6 +331,17 @@ class ImageFolderSource(Source):
         return class_folders.list_classes(
             self._root, parent=parent, labels=labels, left_out=self.settings.beside
         )
+
+
+def _fork_below(folder: DataPath) -> DataPath | None:
+    """Goes down while there is only one folder, to one that holds several; None where there is none."""
+    match list_folders(folder):
+        case ():
+            return None
+        case (only,):
+            return _fork_below(folder / only)
+        case _:
+            return folder
 
 
 def _position(file: FoundFile) -> float:
