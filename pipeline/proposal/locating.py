@@ -54,7 +54,7 @@ def locate(path: str) -> dict[str, Any]:
 def _is_list(path: str, *, place: DataPath) -> bool:
     """Tells whether a path leads to a list, which at a URL is read by another library than folders are."""
     is_named_so = path.partition("?")[0].lower().endswith(image_list.SUFFIXES)
-    return is_named_so and (is_remote(path) or place.is_file())
+    return is_named_so and (is_remote(path) or (place.exists() and not place.is_dir()))
 
 
 def _from_list(path: str) -> dict[str, Any]:

@@ -27,7 +27,9 @@ SUFFIXES = (".csv", ".tsv", ".parquet")
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://")
 # The columns, by the keys that name them, and where none is named by their usual names.
 _USUAL_NAMES = {
-    "path_column": ("path", "file_name", "filename", "file", "image", "image_path", "filepath"),
+    "path_column": (
+        *("path", "file_name", "filename", "file", "image", "image_path", "filepath", "image_id", "id"),
+    ),
     "label_column": ("label", "class", "target", "category", "class_name"),
     "split_column": ("split",),
     "sample_weight": (),
@@ -127,6 +129,7 @@ class ImageListSource(Source):
     def check(self) -> None:
         """Refuses a list that cannot be read, lacks columns, labels or classes, or names an image twice."""
         rows = self._contents.rows
+        self._check_paths([row for split in SPLITS for row in rows[split]])
         splitting.check_none_empty({split: len(rows[split]) for split in SPLITS}, fractions=self._fractions)
         places = {row.id: posixpath.normpath(row.location) for split in SPLITS for row in rows[split]}
         counts = Counter(posixpath.normpath(row.location) for split in SPLITS for row in rows[split])
@@ -207,6 +210,13 @@ class ImageListSource(Source):
     @property
     def _given(self) -> str:
         return f"data.path: got {self.settings.path!r}"
+
+    def _check_paths(self, rows: Sequence[Row]) -> None:
+        if self.settings.path_column is None and not any(_may_be_file(row.location) for row in rows):
+            raise InputError(
+                f"data.path_column: the paths in {self.settings.path!r} are such as {rows[0].id!r}, which "
+                f"names no file; write the suffix too, as in {rows[0].id}.jpg, or name another column."
+            )
 
     def _labelled(self, split: str) -> list[tuple[Row, int]]:
         labels = {name: label for label, name in enumerate(self.class_names)}
@@ -292,7 +302,7 @@ class ImageListSource(Source):
             if given is not None and given not in names:
                 raise InputError(
                     f"data.{key}: got {given!r}, which is no column of {self.settings.path!r}; it has "
-                    f"{', '.join(names)}{suggest(given, names)}."
+                    f"{', '.join(names)}{suggest(given, names) or '.'}"
                 )
             usual = (by_lower_case[name] for name in usual_names if name in by_lower_case)
             found = given or next(usual, None)
@@ -465,6 +475,12 @@ def _read(location: str) -> bytes:
     except aiohttp.ClientError as error:
         raise OSError(first_line(error)) from error
     return content
+
+
+def _may_be_file(location: str) -> bool:
+    """Tells an image's place from an id of it, which has no suffix, and under which nothing lies."""
+    file = _as_file(location)
+    return file is None or bool(file.suffix) or is_there(file)
 
 
 def _reason(error: Exception) -> str:

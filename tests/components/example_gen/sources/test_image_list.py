@@ -65,6 +65,16 @@ def test_reads_a_tsv_file_with_a_byte_order_mark_and_columns_of_any_name(pets: p
     check_pets(open_list(table, **names), pets.parent)
 
 
+@pytest.mark.parametrize("name", ["id", "image_id"])
+def test_ids_that_name_files_are_paths(pets: pathlib.Path, name: str) -> None:
+    pets.write_text(CSV.replace("path", name))
+    check_pets(open_list(pets), pets.parent)
+    for image in pets.parent.glob("*.png"):
+        image.rename(image.with_suffix(""))
+    pets.write_text(CSV.replace("path", name).replace(".png", ""))
+    open_list(pets).check()
+
+
 def test_reads_a_parquet_file_somewhere_else(pets: pathlib.Path, tmp_path: pathlib.Path) -> None:
     header, *rows = (line.split(",") for line in CSV.split())
     table = pa.table({name.upper(): [row[index] for row in rows] for index, name in enumerate(header)})
@@ -220,8 +230,9 @@ def test_without_labels_only_those_of_the_test_split_are_needed(pets: pathlib.Pa
             {},
             r"is damaged near its line \d+ \(unexpected end of data\)",
         ),
-        ("id,breed\n1,pug\n", {}, r"data.path_column: no column .*; name one of id, breed\.$"),
-        ("path,kind\n1.png,pug\n", {"label_column": "kinds"}, r"data.label_column: .*did you mean 'kind'\?"),
+        ("number,breed\n1,pug\n", {}, r"data.path_column: no column .*; name one of number, breed\.$"),
+        ("id,label\n17,pug\n", {}, r"'17', which names no file; write the suffix too, as in 17.jpg, or name"),
+        ("path,kind\n1.png,pug\n", {"label_column": "kinds"}, r"data.label_column: .*did you mean 'kind'\?$"),
         ("path,kind\n1.png,pug\n", {}, r"data.label_column: no column .*; name one of path, kind\.$"),
         (CSV + "val1.png,cat,train\n", {}, "names 'val1.png' 2 times; keep one row"),
         (CSV + "./val1.png,cat,train\n", {}, "val1.png' 2 times; keep one row"),
