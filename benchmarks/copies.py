@@ -26,7 +26,7 @@ QUALITY = 75
 OVERRIDES = (
     "data.splits={train: 'train[:70%]', validation: 'train[70%:80%]', test: 'train[80%:]'}",
     "image={height: 32, width: 32, channels: 3}",
-    "student={architecture: resnet20, epochs: 30, batch_size: 128, learning_rate: 0.1, "
+    "student={architecture: resnet20, epochs: 20, batch_size: 128, learning_rate: 0.1, "
     "optimizer: {name: sgd, weight_decay: 0.005}, schedule: one_cycle}",
     "augment={horizontal_flip: true, padded_crop: 4}",
     "teacher_predictions=online",  # Without stored ones an experiment may augment; nothing is distilled here.

@@ -24,7 +24,7 @@ def describe(
     Args:
       outcomes: What became of each shard, in any order.
       class_names: The name of each class, in the order of the labels.
-      notes: In what way the splits are others than the user may expect.
+      notes: What of the splits is other than the user may expect.
       spans: Those that were read, the newest last.
 
     Returns:

@@ -7,7 +7,7 @@ import numpy as np
 
 _JPEG_START, _JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
 _EXIF, _ORIENTATION, _ON_ITS_SIDE = b"Exif\0\0", 0x0112, (5, 6, 7, 8)
-_LONGEST_SEGMENT = 1 << 16  # Of a JPEG, whose lengths have two bytes.
+_START_OF_SCAN = 0xDA
 _PNG_START, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
 
 
@@ -42,7 +42,7 @@ def probe_image(data: bytes) -> Probe:
     """
     import tensorflow as tf
 
-    problem = _find_misread(data)
+    problem = find_misread(data)
     if problem:
         raise ImageError(problem)
     try:
@@ -58,29 +58,46 @@ def lies_on_its_side(data: bytes) -> bool:
 
     EXIF that is damaged says nothing, as in Transform; what else of a file Pillow would refuse is no matter.
     """
-    start = data.find(_EXIF)
-    if start < 0 or not data.startswith(_JPEG_START):
+    segment = _find_exif(data) if _EXIF in data and data.startswith(_JPEG_START) else b""
+    if not segment:
         return False
     from PIL import Image
 
     exif = Image.Exif()
     try:
-        exif.load(data[start : start + _LONGEST_SEGMENT])
+        exif.load(segment)
         return exif.get(_ORIENTATION) in _ON_ITS_SIDE
     except (SyntaxError, ValueError, TypeError, struct.error):
         return False
 
 
-def _find_misread(data: bytes) -> str | None:
+def _find_exif(jpeg: bytes) -> bytes:
+    """Returns the content of the segment with EXIF; empty if there is none before the pixels."""
+    at = 2
+    while jpeg[at : at + 1] == b"\xff" and jpeg[at + 1 : at + 2] not in (b"", bytes([_START_OF_SCAN])):
+        if jpeg[at + 1] == 0xFF:  # A filler.
+            at += 1
+            continue
+        length = int.from_bytes(jpeg[at + 2 : at + 4], "big")
+        if jpeg[at + 1] == 0xE1 and jpeg[at + 4 :].startswith(_EXIF):
+            return jpeg[at + 4 : at + 2 + length]
+        at += 2 + length
+    return b""
+
+
+def find_misread(data: bytes) -> str | None:
     """Says what of an image TensorFlow would read wrongly without a word; None if nothing.
 
     An animated WebP makes it write beyond its memory, which may end the process; of a BMP with a palette it
-    takes the numbers of the colours for their brightness.
+    takes the numbers of the colours for their brightness, and compressed numbers for plain ones.
     """
     if _is_animated_webp(data):
         return "an animated WebP"
-    if data.startswith(b"BM") and data[28:30] == b"\x08\0" and not _has_grey_palette(data):
-        return "a BMP with a palette of colours"
+    if data.startswith(b"BM") and data[28:30] == b"\x08\0":
+        if data[30:34] != bytes(4):
+            return "a compressed BMP"
+        if not _has_grey_palette(data):
+            return "a BMP with a palette of colours"
     return None
 
 
@@ -90,10 +107,9 @@ def _is_animated_webp(data: bytes) -> bool:
 
 def _has_grey_palette(bmp: bytes) -> bool:
     """Tells whether the numbers of the colours of a BMP are their brightness."""
-    header, pixels = (int.from_bytes(bmp[start : start + 4], "little") for start in (14, 10))
-    palette = np.frombuffer(bmp[14 + header : pixels], np.uint8)
-    palette = palette[: len(palette) // 4 * 4].reshape(-1, 4)[:, :3]
-    return bool((palette == np.arange(len(palette))[:, np.newaxis]).all())
+    header, count = (int.from_bytes(bmp[at : at + 4], "little") for at in (14, 46))
+    places = ((number, 14 + header + 4 * number) for number in range(min(count or 256, 256)))
+    return all(bmp[at : at + 3] == bytes([number] * 3) for number, at in places)
 
 
 def _explain(data: bytes) -> str:

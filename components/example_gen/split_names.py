@@ -1,5 +1,6 @@
 """Splits as people have them: what they call them, and what is held out of train where one is missing."""
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 
 from components.errors import InputError
@@ -17,6 +18,11 @@ _SPLITS = {name: split for split, names in NAMES.items() for name in names}
 def split_of(folder: str) -> str | None:
     """Returns the split that a folder's name means, in whatever case, or None."""
     return _SPLITS.get(folder.lower())
+
+
+def split_of_images(folder: str) -> str | None:
+    """Returns the split that a folder beside a list means, such as `train_images`, or None."""
+    return split_of(re.split("[_-]", folder)[0])
 
 
 def by_split(folders: Iterable[str], *, parent: str) -> dict[str, str]:

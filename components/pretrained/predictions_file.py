@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from pyarrow import parquet
 
 from components.errors import InputError, first_few, first_line, suggest
+from components.example_gen.image_files import printable
 from components.models.outputs import SMALLEST_PROBABILITY, are_probabilities
 
 _ID, _LOGITS, _PROBABILITIES, _CLASSES = "id", "logits", "probabilities", "classes"
@@ -214,7 +215,7 @@ def _read_classes(noted: bytes) -> list[str]:
 
 
 def _rows(ids: Sequence[str], *, path: str) -> dict[bytes, int]:
-    rows = {each.encode(errors="backslashreplace"): row for row, each in enumerate(ids)}
+    rows = {printable(each).encode(): row for row, each in enumerate(ids)}
     if len(rows) < len(ids):
         doubled = [each for each, count in collections.Counter(ids).items() if count > 1]
         raise InputError(

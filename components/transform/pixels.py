@@ -18,7 +18,8 @@ ImageShape = tuple[int, int, int]
 def pack_images(encoded: tf.Tensor, *, image_shape: ImageShape, resize: Resize = "stretch") -> tf.Tensor:
     """Decodes, turns upright, resizes and packs a batch of images.
 
-    Greyscale, RGB, RGBA and palette images of any size are accepted; transparency is dropped. JPEGs are
+    Greyscale, RGB, RGBA and palette images of any size are accepted, but for BMP with a palette of colours,
+    which ExampleGen leaves out and which is read wrongly here; transparency is dropped. JPEGs are
     turned as their EXIF orientation says. Resizing is bilinear, with antialiasing where it shrinks.
 
     Args:

@@ -130,6 +130,9 @@ class Config(Settings):
     @property
     def node_ids(self) -> tuple[str, ...]:
         """The ids of all nodes, in an order in which they can run."""
+        # Without labels there is nothing to train on but the teacher's predictions.
+        scratch = ("Scratch",) if self.data.labels else ()
+        predictions = ("TeacherPredictions",) if self.stores_predictions else ()
         return (
             "ExampleGen",
             "StatisticsGen",
@@ -137,9 +140,8 @@ class Config(Settings):
             "ExampleValidator",
             "Transform",
             *(() if self.outside_teacher else dict.fromkeys((*self.teachers, "Teacher"))),
-            # Without labels there is nothing to train on but the teacher's predictions.
-            *(("Scratch",) if self.data.labels else ()),
-            *(("TeacherPredictions",) if self.stores_predictions else ()),
+            # Those of an outside teacher are checked before anything is trained.
+            *((*predictions, *scratch) if self.outside_teacher else (*scratch, *predictions)),
             *(distiller_id(each.name) for each in self.distillers),
             "Evaluator",
             "Pusher",

@@ -5,8 +5,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from components.errors import InputError, suggest
+from components.errors import EmptySplitError, InputError, suggest
 from components.example_gen import split_names
+from components.example_gen.source import Record
 from components.example_gen.sources import image_folder, image_list, tfds
 from components.example_gen.spans.pattern import holds_span
 from components.storage.listed import DataPath, data_path
@@ -64,19 +65,44 @@ def _from_list(path: str) -> dict[str, Any]:
 
 def _has_class_folders(path: str) -> bool:
     """Tells whether a folder holds classes; `train_images` and `test_images` alone are none."""
+    source = image_folder.ImageFolderData(source="image_folder", path=path).make_source()
     try:
-        names = image_folder.ImageFolderData(source="image_folder", path=path).make_source().class_names
+        source.check()
+    except EmptySplitError:  # There are classes, though few images.
+        pass
     except InputError:
         return False
-    return len(names) > 1 and not all(split_names.split_of(re.split("[_-]", name)[0]) for name in names)
+    return not all(split_names.split_of_images(name) for name in source.class_names)
 
 
 def _find_training_list(folder: pathlib.Path) -> str | None:
-    """Finds the list beside images, as Kaggle's `train.csv`: the one called so, or else the only one."""
-    lists = [each for each in folder.iterdir() if each.name.lower().endswith(image_list.SUFFIXES)]
-    named = [each for each in lists if split_names.split_of(each.stem) == "train"]
-    names = [each.name for each in named or lists if each.is_file()]
+    """Finds the list beside images: one called as Kaggle's `train.csv`, or else the only one that fits.
+
+    Raises:
+      InputError: There is one for another split, too.
+    """
+    files = [each for each in sorted(folder.iterdir()) if each.name.lower().endswith(image_list.SUFFIXES)]
+    lists = {each.name: split_names.split_of(each.stem) for each in files if each.is_file()}
+    named = [name for name, split in lists.items() if split == "train"]
+    fitting = [name for name in lists if name in named or _leads_to_images(join(str(folder), name))]
+    others = [name for name in fitting if lists[name] not in (None, "train")]
+    if named and others:
+        raise InputError(
+            f"{folder} holds a list for each of several splits, {named[0]} and {', '.join(others)}; join "
+            "them into one, with a column split, and give that"
+        )
+    names = named or [name for name in fitting if lists[name] is None]
     return names[0] if len(names) == 1 else None
+
+
+def _leads_to_images(path: str) -> bool:
+    """Tells whether a list names images with their labels, and the first of them is there."""
+    try:
+        source = image_list.ImageListData(**_from_list(path)).make_source()
+        first = next((item for shard in source.shards("train") for item in source.read(shard)), None)
+    except InputError:
+        return False
+    return isinstance(first, Record)
 
 
 def _from_tfds(dataset: str, *, prepared: DataPath, data_dir: str | None = None) -> dict[str, Any]:

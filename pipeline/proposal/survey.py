@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from components.errors import InputError
-from components.example_gen.images import lies_on_its_side
+from components.example_gen.images import ImageError, find_misread, lies_on_its_side, probe_image
 from components.example_gen.source import Record, Skipped, Source
 from components.layout import SPLITS
 
@@ -67,8 +67,8 @@ def look_at(source: Source) -> Survey:
     broken = tuple(look for look in looks if isinstance(look, Skipped))
     if not sample:
         raise InputError(
-            f"None of the {len(looks)} images that were looked at can be used: the first, {broken[0].id!r}, "
-            f"{broken[0].reason}."
+            f"None of the {len(looks)} images that were looked at can be used (the first: {broken[0].id!r}, "
+            f"{broken[0].reason})."
         )
     return Survey(
         classes={
@@ -93,6 +93,9 @@ def _sample(source: Source) -> Iterator[Record | Skipped]:
 def _look(record: Record) -> Look | Skipped:
     from PIL import Image
 
+    problem = find_misread(record.image)
+    if problem:
+        return Skipped(record.id, problem, corrupt=True)
     try:
         with Image.open(io.BytesIO(record.image)) as image:
             width, height = image.size
@@ -102,8 +105,25 @@ def _look(record: Record) -> Look | Skipped:
         if lies_on_its_side(record.image):
             width, height = height, width
         return Look(height=height, width=width, is_grey=is_grey)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # Damaged, or far too large.
-        return Skipped(record.id, "cannot be decoded", corrupt=True)
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        Image.DecompressionBombError,
+    ):  # Damaged, or too much for Pillow.
+        return _look_as_a_run_does(record)
+
+
+def _look_as_a_run_does(record: Record) -> Look | Skipped:
+    """Looks by TensorFlow, which takes its time to load, and decides in a run."""
+    from PIL import Image
+
+    try:
+        probe = probe_image(record.image)
+    except ImageError as error:
+        return Skipped(record.id, str(error), corrupt=True)
+    is_grey = probe.pixels.shape[-1] < 3 or _is_grey(Image.fromarray(probe.pixels))
+    return Look(height=probe.height, width=probe.width, is_grey=is_grey)
 
 
 def _is_grey(image: Any) -> bool:

@@ -252,6 +252,7 @@ def test_a_teacher_of_any_framework_is_known_by_its_predictions_alone(teacher: s
     assert "Teacher" not in nodes
     assert edges["TeacherPredictions"] == {"Transform", "SchemaGen"}
     # What is wrong with the predictions is told before anything is trained.
+    assert [name for name in nodes if name in ("Scratch", "TeacherPredictions")] == list(config.node_ids[5:7])
     assert edges["Scratch"] == edges["Distiller-distilled"] == TRAINING_INPUTS | {"TeacherPredictions"}
     assert edges["Evaluator"] == {
         *("Transform", "SchemaGen", "ExampleValidator", "Scratch", "TeacherPredictions"),

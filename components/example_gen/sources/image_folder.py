@@ -281,7 +281,7 @@ class ImageFolderSource(Source):
             only = f"only the class folder {names[0]!r}"
             below = _fork_below(parent / names[0])
             if below:
-                way_out = f"; if its folders are the classes or the splits, give {str(below)!r}"
+                way_out = f"; if the classes or the splits lie in {str(below)!r}, give that"
         elif (parent / _LIST).is_file():
             way_out = f"; to read the labels from its {_LIST}, set data.source: image_list"
         elif self.settings.labels:

@@ -200,8 +200,10 @@ class ImageListSource(Source):
         file, place = _as_file(row.location) if row else None, _as_file(self.settings.path)
         if row is None or file is None or place is None or is_there(file):
             return None
-        folders = sorted(place.parent.iterdir())
-        return next((str(folder) for folder in folders if is_there(folder / row.id)), None)
+        folders = [each for each in sorted(place.parent.iterdir()) if is_there(each / row.id)]
+        # Those to test on may have the same names.
+        folders.sort(key=lambda each: split_names.split_of_images(each.name) not in (None, "train"))
+        return str(folders[0]) if folders else None
 
     @property
     def _fractions(self) -> dict[str, float]:
@@ -430,6 +432,8 @@ def _to_text(value: object) -> str:
         return ""
     if isinstance(value, bytes):
         return value.decode()
+    if isinstance(value, float) and math.isnan(value):
+        return ""
     return str(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 

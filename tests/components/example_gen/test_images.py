@@ -56,6 +56,16 @@ def test_a_jpeg_is_turned_though_pillow_refuses_other_segments_of_it(broken: byt
     assert probe_image(jpeg[:2] + broken + jpeg[2:])[:2] == (7, 9)
 
 
+def test_exif_is_what_its_segment_holds() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    buffer = io.BytesIO()
+    Image.new("RGB", (7, 9)).save(buffer, "JPEG", exif=exif)
+    jpeg, comment = buffer.getvalue(), segment(0xFE, b"no Exif\0\0 here")
+
+    assert probe_image(jpeg[:2] + comment + b"\xff" + jpeg[2:])[:2] == (7, 9)
+
+
 def test_exif_that_is_no_tiff_says_nothing() -> None:
     buffer = io.BytesIO()
     Image.new("RGB", (7, 9)).save(buffer, "JPEG")
@@ -66,11 +76,18 @@ def test_exif_that_is_no_tiff_says_nothing() -> None:
 
 def test_refuses_what_tensorflow_would_read_wrongly() -> None:
     red, blue = Image.new("RGB", (8, 8), "red"), Image.new("RGB", (8, 8), "blue")
-    moving, coloured = io.BytesIO(), io.BytesIO()
+    moving, coloured, packed = io.BytesIO(), io.BytesIO(), io.BytesIO()
     red.save(moving, "WEBP", save_all=True, append_images=[blue])
     red.convert("P").save(coloured, "BMP")
+    red.convert("L").save(packed, "BMP")
+    packed.seek(30)
+    packed.write(b"\1")  # What BMP calls its run-length encoding.
 
-    for file, reason in ((moving, "an animated WebP"), (coloured, "a BMP with a palette of colours")):
+    for file, reason in (
+        (moving, "an animated WebP"),
+        (coloured, "a BMP with a palette of colours"),
+        (packed, "a compressed BMP"),
+    ):
         with pytest.raises(ImageError) as caught:
             probe_image(file.getvalue())
         assert str(caught.value) == reason

@@ -153,12 +153,12 @@ def test_classes_that_are_no_list_are_refused(table):
         read_predictions(path, class_names=CLASSES)
 
 
-def test_an_id_that_is_no_text_in_utf_8_is_one_of_another_image(npz):
+def test_an_id_that_is_no_text_in_utf_8_is_that_of_the_image(npz):
     name = b"\xff.png".decode(errors="surrogateescape")  # As Python lists such a file.
 
     found = read_predictions(npz(id=["a", name], logits=LOGITS[:2]), class_names=CLASSES)
 
-    assert found.check_covers([b"a"]) == 1
+    assert found.check_covers([b"a", rb"\xff.png"]) == 0
 
 
 def test_a_file_is_refused_by_its_head_alone(npz, tmp_path):

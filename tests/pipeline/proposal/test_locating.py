@@ -59,8 +59,9 @@ def test_a_list_that_is_a_named_pipe_is_refused(tmp_path: pathlib.Path) -> None:
     [
         (("train.csv", "test.csv"), ("train", "test"), "train.csv"),
         (("train.csv", "sample_submission.csv"), ("train_images", "test_images"), "train.csv"),
-        (("labels.csv",), ("images",), "labels.csv"),
-        (("labels.csv", "prices.csv"), ("images",), None),
+        (("labels.csv", "prices.csv"), ("images",), "labels.csv"),
+        (("prices.csv",), ("images",), None),
+        (("labels.csv", "more.csv"), ("images",), None),
         (("labels.csv",), ("bus", "train"), None),
         (("train.csv",), ("train/cat", "train/dog", "test"), None),
     ],
@@ -71,14 +72,38 @@ def test_the_list_beside_folders_of_images_is_found(
     monkeypatch.chdir(tmp_path)
     for folder in folders:
         pathlib.Path("photos", folder).mkdir(parents=True)
-        pathlib.Path("photos", folder, f"{pathlib.PurePath(folder).name}.jpg").touch()
+        for number in range(40):
+            pathlib.Path("photos", folder, f"{number}.jpg").touch()
+    rows = "".join(f"{number}.jpg,{'cat' if number % 2 else 'dog'}\n" for number in range(40))
     for name in lists:
-        first = pathlib.PurePath(folders[0]).name
-        pathlib.Path("photos", name).write_text(f"path,label\n{first}.jpg,cat\n")
+        header = "path,label\n" if name not in ("test.csv", "prices.csv") else "path,price\n"
+        pathlib.Path("photos", name).write_text(header + rows)
     expected = {"source": "image_folder", "path": "photos"}
     if found:
         expected = {"source": "image_list", "path": f"photos/{found}", "root": f"photos/{folders[0]}"}
     assert locate("photos") == expected
+
+
+def test_lists_for_several_splits_beside_the_images_are_refused(tmp_path: pathlib.Path) -> None:
+    for split in ("train", "val"):
+        (tmp_path / split).mkdir()
+        for number in range(40):
+            (tmp_path / split / f"{number}.jpg").touch()
+        rows = "".join(f"{split}/{number}.jpg,{number % 2}\n" for number in range(40))
+        (tmp_path / f"{split}.csv").write_text("path,label\n" + rows)
+
+    with pytest.raises(InputError, match=r"train\.csv and val\.csv; join them into one, with a column split"):
+        locate(str(tmp_path))
+
+
+def test_metadata_beside_folders_that_are_no_classes_is_the_list(tmp_path: pathlib.Path) -> None:
+    for folder, suffix in (("images", "jpg"), ("annotations", "xml")):
+        (tmp_path / folder).mkdir()
+        for number in range(40):
+            (tmp_path / folder / f"{number}.{suffix}").touch()
+    (tmp_path / "metadata.csv").touch()
+
+    assert locate(str(tmp_path)) == {"source": "image_list", "path": str(tmp_path)}
 
 
 @pytest.fixture

@@ -225,14 +225,16 @@ def test_images_lie_at_any_depth_below_their_class(make_folder) -> None:
 
 def test_a_folder_around_the_class_folders_is_named(make_folder) -> None:
     root = make_folder(fill("PetImages"))
-    with pytest.raises(InputError, match=r"if its folders are the classes .*, give '.*images/PetImages'\.$"):
+    with pytest.raises(InputError, match=r"if the classes .* lie in '.*images/PetImages', give that\.$"):
         open_folder(root).check()
 
 
 def test_a_folder_far_above_its_splits_is_refused_with_the_one_to_give(make_folder) -> None:
     files = {f"ILSVRC/Data/CLS-LOC/{split}/n0{index}/1.JPEG": b"-" for split in SPLITS for index in (1, 2)}
     folder = make_folder(files)
-    with pytest.raises(InputError, match=r"class folder 'ILSVRC'; .* give '.*/ILSVRC/Data/CLS-LOC'\.$"):
+    with pytest.raises(
+        InputError, match=r"class folder 'ILSVRC'; .* lie in '.*/ILSVRC/Data/CLS-LOC', give that\.$"
+    ):
         open_folder(folder).check()
     open_folder(folder / "ILSVRC/Data/CLS-LOC").check()
 
