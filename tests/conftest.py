@@ -1,7 +1,9 @@
 """What several test modules share."""
 
 import dataclasses
+import functools
 import getpass
+import http.server
 import json
 import os
 import pathlib
@@ -10,6 +12,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -30,6 +33,18 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Puts the runs of the whole graph first: beside them, the other process finds enough to do."""
     items.sort(key=lambda item: "end_to_end" not in item.path.parts)
+
+
+@pytest.fixture
+def served(tmp_path: pathlib.Path) -> Iterator[str]:
+    """The address of an HTTP server that gives out the directory of the test."""
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        thread = threading.Thread(target=running.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{running.server_port}"
+        running.shutdown()
+        thread.join()
 
 
 @pytest.fixture(scope="session")

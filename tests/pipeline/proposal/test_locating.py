@@ -1,10 +1,6 @@
-import functools
-import http.server
 import json
 import os
 import pathlib
-import threading
-from collections.abc import Iterator
 
 import pytest
 
@@ -106,24 +102,12 @@ def test_metadata_beside_folders_that_are_no_classes_is_the_list(tmp_path: pathl
     assert locate(str(tmp_path)) == {"source": "image_list", "path": str(tmp_path)}
 
 
-@pytest.fixture
-def server(tmp_path: pathlib.Path) -> Iterator[str]:
-    """Serves the directory of the test over HTTP."""
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
-        thread = threading.Thread(target=running.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{running.server_port}"
-        running.shutdown()
-        thread.join()
-
-
-def test_a_list_may_be_at_a_url(server: str, tmp_path: pathlib.Path) -> None:
+def test_a_list_may_be_at_a_url(served: str, tmp_path: pathlib.Path) -> None:
     (tmp_path / "pets.csv").write_text("path,label\n1.jpg,cat\n")
-    for path in (f"{server}/pets.csv", f"{server}/pets.csv?version=2"):
+    for path in (f"{served}/pets.csv", f"{served}/pets.csv?version=2"):
         assert locate(path) == {"source": "image_list", "path": path}
     with pytest.raises(InputError, match=r"none.csv cannot be read \("):
-        locate(f"{server}/none.csv")
+        locate(f"{served}/none.csv")
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,6 @@
-import functools
-import http.server
 import os
 import pathlib
 import pickle
-import threading
-from collections.abc import Iterator
 
 import pyarrow as pa
 import pyarrow.parquet
@@ -82,30 +78,18 @@ def test_reads_a_parquet_file_somewhere_else(pets: pathlib.Path, tmp_path: pathl
     check_pets(open_list(tmp_path / "pets.parquet", root=str(pets.parent)), pets.parent)
 
 
-@pytest.fixture
-def server(pets: pathlib.Path) -> Iterator[str]:
-    """Serves the folder of the pets over HTTP."""
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(pets.parent))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
-        thread = threading.Thread(target=running.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{running.server_port}"
-        running.shutdown()
-        thread.join()
-
-
-def test_reads_a_list_and_its_images_at_a_url(server: str, pets: pathlib.Path) -> None:
-    source = open_list(f"{server}/pets.csv")
+def test_reads_a_list_and_its_images_at_a_url(served: str, pets: pathlib.Path) -> None:
+    source = open_list(f"{served}/{pets.parent.name}/pets.csv")
     check_pets(source, pets.parent)
     before = source.fingerprint()
     pets.write_text(CSV + "train9.png,cat,train\n", encoding="utf-8")
-    source = open_list(f"{server}/pets.csv")
+    source = open_list(f"{served}/{pets.parent.name}/pets.csv")
     assert source.fingerprint() != before
     (skipped,) = (item for item in read(source, "train") if isinstance(item, Skipped))
     assert (skipped.id, skipped.corrupt) == ("train9.png", True)
     assert skipped.reason.startswith("cannot be read: ")
     with pytest.raises(InputError, match=r"none.csv cannot be read \("):
-        open_list(f"{server}/none.csv").check()
+        open_list(f"{served}/none.csv").check()
 
 
 def test_splits_that_the_list_does_not_name_are_held_out_for_good(make_folder) -> None:
