@@ -3,7 +3,7 @@
     .venv/bin/python -m benchmarks.copies --data-dir DIR [--seeds 2]
 
 `--data-dir` holds cats_vs_dogs in TFDS's format. Its photographs are reduced to 32x32, which leaves little of
-what their own compression did to them. ResNet-20 is trained, validated and tested on them as they are, and,
+what their own compression did to them. ResNet-20 is trained, validated and tested on them as they are and,
 with the same seed, on copies of quality 75 that keep the colours at half the resolution.
 """
 
