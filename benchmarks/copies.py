@@ -17,6 +17,7 @@ import tensorflow as tf
 from benchmarks.bench import Bench, Images
 from benchmarks.examples import Examples, load_splits, transform
 from benchmarks.outcomes import describe_difference, mean_correct
+from benchmarks.quality import TEST_ON_A_FIFTH
 from components.example_gen.source import Record
 from components.settings.models import ImageSettings
 from pipeline.config.loading import load_config
@@ -24,7 +25,7 @@ from pipeline.config.loading import load_config
 CONFIG = pathlib.Path(__file__).parent.parent / "configs/cats_vs_dogs_small.yaml"
 QUALITY = 75
 OVERRIDES = (
-    "data.splits={train: 'train[:70%]', validation: 'train[70%:80%]', test: 'train[80%:]'}",
+    TEST_ON_A_FIFTH,
     "image={height: 32, width: 32, channels: 3}",
     "student={architecture: resnet20, epochs: 20, batch_size: 128, learning_rate: 0.1, "
     "optimizer: {name: sgd, weight_decay: 0.005}, schedule: one_cycle}",

@@ -105,13 +105,8 @@ def _look(record: Record) -> Look | Skipped:
         if lies_on_its_side(record.image):
             width, height = height, width
         return Look(height=height, width=width, is_grey=is_grey)
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        Image.DecompressionBombError,
-    ):  # Damaged, or too much for Pillow.
-        return _look_as_a_run_does(record)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return _look_as_a_run_does(record)  # It is damaged, or too much for Pillow alone.
 
 
 def _look_as_a_run_does(record: Record) -> Look | Skipped:

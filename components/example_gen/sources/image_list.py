@@ -28,7 +28,15 @@ _URL = re.compile(r"[a-z][a-z0-9+.-]*://")
 # The columns, by the keys that name them, and where none is named by their usual names.
 _USUAL_NAMES = {
     "path_column": (
-        *("path", "file_name", "filename", "file", "image", "image_path", "filepath", "image_id", "id"),
+        "path",
+        "file_name",
+        "filename",
+        "file",
+        "image",
+        "image_path",
+        "filepath",
+        "image_id",
+        "id",
     ),
     "label_column": ("label", "class", "target", "category", "class_name"),
     "split_column": ("split",),
